@@ -1,0 +1,49 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := runtime events features retention training serving holdfast
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint format bench gpu-check clean
+
+help: ## Show this help
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.developing: $(VENV)/.installed
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed ## From nothing to a CRM list on the synthetic world
+	$(BIN)/holdfast demo
+
+test: $(VENV)/.developing ## The test suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: $(VENV)/.developing ## The long tests too: every kill moment, more examples
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.developing ## Style, types, floors and doorways
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/runtime/test_floors.py
+
+format: $(VENV)/.developing ## Rewrite the code in the house's style
+	$(BIN)/ruff check --fix-only -q .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.developing ## Benchmarks: ratios side by side, with the floor beside them
+	$(BIN)/python -m benchmarks
+
+gpu-check: $(VENV)/.developing ## On a GPU host: every plan on cuDF against the CPU
+	$(BIN)/python -m benchmarks.gpu_check
+
+clean: ## Remove what the demo and the tests left
+	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,80 @@
+"""The event store as the floors above see it: one version, read a bucket at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time
+from pathlib import Path
+
+import polars as pl
+
+from events.contract import EVENTS, ROW_ORDER
+from runtime.clock import MICROSECOND, end_of_local_day
+from runtime.collect import collect
+from runtime.device import Device
+from runtime.errors import StoreError
+from runtime.settings import Settings
+from runtime.tables import Table, open_table
+
+CPU = Device("cpu", "a look at the store")
+
+
+@dataclass(frozen=True)
+class EventStore:
+    """One version of the events table, seen as of an instant: nothing at or after it is read."""
+
+    table: Table
+    buckets: tuple[int, ...]
+    as_of: datetime
+    first: datetime
+    covered_until: datetime  # up to here the log is complete: as_of, or the end of its last day
+    date_only: bool  # every event lies at a local midnight
+
+    @property
+    def version(self) -> int:
+        return self.table.version
+
+    def scan(self, bucket: int) -> pl.LazyFrame:
+        """Events of a bucket before `as_of`, in ROW_ORDER's columns, not necessarily sorted."""
+        return self.table.scan(bucket=bucket).filter(pl.col("ts") < self.as_of)
+
+    def scan_all(self) -> pl.LazyFrame:
+        return self.table.scan().filter(pl.col("ts") < self.as_of)
+
+
+def events_path(settings: Settings) -> Path:
+    return settings.store / "events"
+
+
+def open_store(settings: Settings, as_of: datetime | None = None) -> EventStore:
+    """The newest version as of `as_of` (default: just after the last event).
+
+    Where every event before `as_of` lies at a local midnight the log has dates only; its last
+    day is then complete, and the default as-of is the midnight after it. Raises StoreError.
+    """
+    table = open_table(events_path(settings), EVENTS)
+    zone = settings.project.timezone
+    plan = table.scan()
+    if as_of is not None:
+        plan = plan.filter(pl.col("ts") < as_of)
+    local = pl.col("ts").dt.convert_time_zone(zone)
+    seen = collect(
+        plan.select(
+            first=pl.col("ts").min(),
+            last=pl.col("ts").max(),
+            date_only=(local.dt.time() == time()).all(),
+        ),
+        CPU,
+    ).row(0, named=True)
+    if seen["last"] is None:
+        before = f" before {as_of.isoformat()}" if as_of else ""
+        raise StoreError(f"{table.path}: holds no event{before}; name a later --as-of")
+    day_end = end_of_local_day(seen["last"], zone)
+    if as_of is None:
+        as_of = day_end if seen["date_only"] else seen["last"] + MICROSECOND
+    covered = min(as_of, day_end)
+    buckets = tuple(sorted(int(b) for b in table.partitions("bucket")))
+    return EventStore(table, buckets, as_of, seen["first"], covered, seen["date_only"])
+
+
+__all__ = ["ROW_ORDER", "EventStore", "events_path", "open_store"]

@@ -1,0 +1,1 @@
+"""Floor 2: cutoffs and windows, feature plans, labels, snapshots."""

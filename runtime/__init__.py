@@ -1,0 +1,1 @@
+"""Floor 0: settings, errors, time, devices, tables, files, progress. Imports no other floor."""

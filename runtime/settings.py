@@ -1,0 +1,279 @@
+"""holdfast.toml: read once, checked at the door, frozen ever after."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+
+from runtime.errors import SettingsError
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("is not a time zone; write one like 'UTC' or 'Europe/Berlin'")
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+Days = Annotated[int, Field(ge=1, le=3650)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Project(_Section):
+    """Paths are relative to the folder of holdfast.toml."""
+
+    name: str = Field(default="holdfast", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    timezone: Zone = "UTC"
+    store: str = "store"
+    exports: str = "exports"
+    tracking: str = "mlruns"
+
+
+class SourceColumns(_Section):
+    """Which column of the source is what. `properties`: extra columns kept, default all."""
+
+    user_id: str
+    ts: str
+    event: str | None = None
+    amount: str | None = None
+    channel: str | None = None
+    event_id: str | None = None
+    properties: tuple[str, ...] | None = None
+
+
+class SourceConstants(_Section):
+    event: str | None = None
+    channel: str | None = None
+    amount: float | None = None
+
+
+class FileFormat(_Section):
+    """How files are laid out; what is left out is found from the file's name and first lines.
+
+    `delimiter`: one character, or "whitespace" for runs of blanks.
+    `time_format`: "auto", "epoch_s", "epoch_ms", "epoch_us" or a strftime pattern.
+    """
+
+    path: str | tuple[str, ...]
+    format: Literal["csv", "parquet", "ndjson"] | None = None
+    delimiter: str | None = None
+    header: bool = True
+    names: tuple[str, ...] | None = None
+    null_values: tuple[str, ...] = ("",)
+    time_format: str = "auto"
+    timezone: Zone = "UTC"
+
+
+class Source(FileFormat):
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    columns: SourceColumns
+    constants: SourceConstants = SourceConstants()
+
+
+class UserColumns(_Section):
+    user_id: str
+
+
+class Users(FileFormat):
+    """`attributes`: columns known when the user joined and unchanged since; they become features.
+
+    `dates`: columns with an instant of something that happened to the user (a cancellation);
+    they can define churn and are never features.
+    """
+
+    columns: UserColumns
+    attributes: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+
+
+class Events(_Section):
+    """`deduplicate`: drop rows with an event id seen before, or equal in every column, or none."""
+
+    deduplicate: Literal["event_id", "row", "none"] = "row"
+    earliest: str = "1970-01-01"
+    latest: str | None = None
+    buckets: int = Field(default=16, ge=1, le=65536)
+
+
+class Activity(_Section):
+    """Which events count as the user being active; all when `events` is left out."""
+
+    events: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+
+
+class Eligible(_Section):
+    """Who is scored: active within so many days before the cutoff; ever, when left out."""
+
+    within_days: Days | None = None
+
+
+class Churn(_Section):
+    """passive: silence through the horizon. active: one of `events` or the users table's
+    `date_column` within it. lapse: `period_days` plus `grace_days` after the last of `events`
+    (renewals) without another one."""
+
+    kind: Literal["passive", "active", "lapse"] = "passive"
+    horizon_days: Days = 30
+    gap_days: int = Field(default=0, ge=0, le=365)
+    events: tuple[str, ...] = ()
+    date_column: str | None = None
+    period_days: Days | None = None
+    grace_days: int = Field(default=0, ge=0, le=3650)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind == "active" and not self.events and not self.date_column:
+            raise ValueError("active churn needs 'events' or 'date_column'")
+        if self.kind == "lapse" and (not self.events or self.period_days is None):
+            raise ValueError("lapse needs 'events' (the renewals) and 'period_days'")
+        return self
+
+
+class Value(_Section):
+    """The amounts of `events` (all when left out) summed over the horizon."""
+
+    events: tuple[str, ...] | None = None
+    horizon_days: Days | None = None
+
+
+class Features(_Section):
+    windows_days: tuple[Days, ...] = (7, 30, 90, 365)
+    session_gap_minutes: int = Field(default=30, ge=1)
+    most_events: int = Field(default=20, ge=0, le=200)
+    most_channels: int = Field(default=8, ge=0, le=100)
+    rare_share: float = Field(default=0.001, ge=0, lt=1)
+
+
+class Training(_Section):
+    """`every_days`: distance of training cutoffs; default the horizon, at most 30 days.
+    `min_history_days`: history a cutoff needs before it; default half the horizon."""
+
+    model: Literal["xgboost", "logistic"] = "xgboost"
+    cutoffs: int = Field(default=12, ge=1, le=1000)
+    every_days: Days | None = None
+    min_history_days: Days | None = None
+    bootstrap: int = Field(default=200, ge=0, le=10000)
+    seed: int = 0
+
+
+class Settings(_Section):
+    project: Project = Project()
+    source: tuple[Source, ...] = Field(min_length=1)
+    users: Users | None = None
+    events: Events = Events()
+    activity: Activity = Activity()
+    eligible: Eligible = Eligible()
+    churn: Churn = Churn()
+    value: Value = Value()
+    features: Features = Features()
+    training: Training = Training()
+    _folder: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [source.name for source in self.source]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two sources share a name; found {', '.join(names)}")
+        column = self.churn.date_column
+        if column and (self.users is None or column not in self.users.dates):
+            raise ValueError(f"churn.date_column '{column}' must be listed in users.dates")
+        return self
+
+    def resolve(self, path: str) -> Path:
+        """A path of holdfast.toml, relative to the folder that holds it."""
+        return Path(self._folder, path)
+
+    @property
+    def store(self) -> Path:
+        return self.resolve(self.project.store)
+
+    @property
+    def exports(self) -> Path:
+        return self.resolve(self.project.exports)
+
+    @property
+    def tracking(self) -> Path:
+        return self.resolve(self.project.tracking)
+
+    @property
+    def value_horizon_days(self) -> int:
+        return self.value.horizon_days or self.churn.horizon_days
+
+
+def load_settings(path: Path) -> Settings:
+    """Raises SettingsError naming the key, the value found and the remedy."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{path}: no such file; write one with 'holdfast init FILE' or name it with -c"
+        ) from None
+    except IsADirectoryError:
+        raise SettingsError(f"{path}: is a folder; name the holdfast.toml in it") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is not UTF-8 text ({error.reason})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: is not TOML: {error}") from None
+    return parse_settings(raw, path.parent, str(path))
+
+
+def parse_settings(raw: dict[str, Any], folder: Path, called: str = "settings") -> Settings:
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        raise SettingsError(f"{called}: {_in_words(error, raw)}") from None
+    settings._folder = folder
+    return settings
+
+
+def _in_words(error: ValidationError, raw: dict[str, Any]) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the file"
+    if first["type"] == "extra_forbidden":
+        return _unknown_key(first["loc"], place)
+    if first["type"] == "missing":
+        return f"'{place}' is missing; add it"
+    found = first.get("input")
+    shown = "" if isinstance(found, dict | BaseModel) else f" (found {found!r})"
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _unknown_key(location: tuple[str | int, ...], place: str) -> str:
+    known = _known_keys(location[:-1])
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"unknown key '{place}'{hint} known here: {', '.join(known)}"
+
+
+def _known_keys(section: tuple[str | int, ...]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in section:
+        if isinstance(part, str):
+            model = _model_in(model.model_fields[part].annotation) or model
+    return sorted(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        if found := _model_in(inner):
+            return found
+    return None

@@ -1,0 +1,1 @@
+"""Floor 5: scoring by bucket, reasons, CRM export."""
