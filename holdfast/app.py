@@ -1,0 +1,71 @@
+"""The Typer application and the options that every command shares."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from runtime.device import Device
+    from runtime.settings import Settings
+
+app = typer.Typer(
+    name="holdfast",
+    help="From raw event logs to a checked CRM list: who is leaving, what they are worth, and why.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+class DeviceName(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", help="The project's holdfast.toml.", show_default=True)
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        help="Work as if it were this date or instant; nothing at or after it is read. "
+        "Default: just after the last event.",
+    ),
+]
+OnDevice = Annotated[DeviceName, typer.Option("--device", help="Where to run; auto says why.")]
+
+CONFIG = Path("holdfast.toml")
+
+
+def settings_of(config: Path) -> Settings:
+    from runtime.settings import load_settings
+
+    return load_settings(config)
+
+
+def instant_of(as_of: str | None, settings: Settings) -> datetime | None:
+    from runtime.clock import parse_instant
+
+    return None if as_of is None else parse_instant(as_of, settings.project.timezone)
+
+
+def device_of(name: DeviceName) -> Device:
+    """Decides on the device and says so on standard error."""
+    from runtime.device import decide
+    from runtime.progress import say
+
+    device = decide(name.value)
+    say(f"device: {device.kind} ({device.reason})")
+    return device

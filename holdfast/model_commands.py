@@ -1,0 +1,176 @@
+"""train, backtest, runs, compare, promote, score, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from holdfast.app import (
+    CONFIG,
+    AsOf,
+    Config,
+    DeviceName,
+    Json,
+    OnDevice,
+    app,
+    device_of,
+    instant_of,
+    settings_of,
+)
+
+MAIN_METRICS = (
+    "churn_roc_auc",
+    "churn_average_precision",
+    "churn_log_loss",
+    "churn_brier",
+    "churn_ece",
+    "churn_lift_at_10pct",
+    "value_normalized_gini",
+    "value_nmae",
+    "value_bias",
+    "recency_churn_roc_auc",
+    "recency_value_normalized_gini",
+)
+
+
+@app.command()
+def train(
+    config: Config = CONFIG,
+    as_of: AsOf = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="xgboost or logistic; default: holdfast.toml's.")
+    ] = None,
+    device: OnDevice = DeviceName.auto,
+    as_json: Json = False,
+) -> None:
+    """One tracked run: split, fit, calibrate, evaluate, register."""
+    from holdfast.output import as_dict, print_fields, print_json, print_rows
+    from training.recipe import train as fit
+
+    settings = settings_of(config)
+    result = as_dict(fit(settings, instant_of(as_of, settings), model, device_of(device)))
+    if as_json:
+        print_json(result)
+        return
+    metrics = result.pop("metrics")
+    print_fields("Trained", result)
+    print_rows("Metrics, with 95 % intervals over users", _with_intervals(metrics))
+
+
+def _with_intervals(metrics: dict[str, float]) -> list[dict[str, object]]:
+    return [
+        {
+            "metric": name,
+            "value": metrics[name],
+            "low": metrics.get(f"{name}_low"),
+            "high": metrics.get(f"{name}_high"),
+        }
+        for name in MAIN_METRICS
+        if name in metrics
+    ]
+
+
+@app.command()
+def backtest(
+    as_of: Annotated[
+        list[str], typer.Option("--as-of", help="Train as of here, judge by what came after.")
+    ],
+    config: Config = CONFIG,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Repeat it for several models.")
+    ] = None,
+    device: OnDevice = DeviceName.auto,
+    as_json: Json = False,
+) -> None:
+    """The recipe rolled over past instants, judged by what really came after each."""
+    from holdfast.output import print_json, print_rows
+    from runtime.clock import parse_instant
+    from training.backtest import backtest as roll
+
+    settings = settings_of(config)
+    instants = [parse_instant(text, settings.project.timezone) for text in as_of]
+    rows = roll(settings, instants, model or [settings.training.model], device_of(device))
+    if as_json:
+        print_json({"rows": rows})
+        return
+    keep = ("as_of", "model", "users", *MAIN_METRICS)
+    print_rows("Backtest", [{k: row[k] for k in keep if k in row} for row in rows])
+
+
+@app.command()
+def runs(config: Config = CONFIG, as_json: Json = False) -> None:
+    """The trained runs, newest first, with their main figures."""
+    from holdfast.output import print_json, print_rows
+    from training.tracking import list_runs
+
+    rows = list_runs(settings_of(config))
+    print_json({"runs": rows}) if as_json else print_rows("Runs", rows)
+
+
+@app.command()
+def compare(
+    run: Annotated[list[str], typer.Argument(help="Runs, versions, aliases or model names.")],
+    config: Config = CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Metrics of several runs side by side, with their intervals."""
+    from holdfast.output import print_json, print_rows
+    from training.compare import compare as side_by_side
+
+    rows = side_by_side(settings_of(config), run)
+    print_json({"metrics": rows}) if as_json else print_rows("Comparison", rows)
+
+
+@app.command()
+def promote(
+    run: Annotated[str, typer.Argument(help="A run, version, alias or model name.")],
+    config: Config = CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Make a run's model the champion."""
+    from holdfast.output import print_fields, print_json
+    from training.tracking import promote as make_champion
+
+    result = make_champion(settings_of(config), run)
+    print_json(result) if as_json else print_fields("Promoted", result)
+
+
+@app.command()
+def score(
+    config: Config = CONFIG,
+    as_of: AsOf = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="A model's name or a run; default: champion.")
+    ] = None,
+    device: OnDevice = DeviceName.auto,
+    as_json: Json = False,
+) -> None:
+    """Churn, value and reasons for every eligible user."""
+    from holdfast.output import as_dict, print_fields, print_json
+    from serving.score import score as score_users
+
+    settings = settings_of(config)
+    instant = instant_of(as_of, settings)
+    result = as_dict(score_users(settings, instant, model, device_of(device)))
+    print_json(result) if as_json else print_fields("Scored", result)
+
+
+@app.command()
+def export(
+    config: Config = CONFIG,
+    to: Annotated[str, typer.Option("--format", help="The format the CRM takes.")] = "csv",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder; default: holdfast.toml's exports.")
+    ] = None,
+    as_of: AsOf = None,
+    as_json: Json = False,
+) -> None:
+    """What the CRM takes: a file and its manifest."""
+    from holdfast.output import as_dict, print_fields, print_json
+    from serving.export import export as write_files
+
+    settings = settings_of(config)
+    result = as_dict(write_files(settings, to, out, instant_of(as_of, settings)))
+    print_json(result) if as_json else print_fields("Exported", result)
