@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-import click
+import typer
 
 from holdfast import analysis_commands, data_commands, demo_command, model_commands
 from holdfast.app import app
@@ -26,15 +26,16 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, prog_name="holdfast", standalone_mode=False)
         return int(code or 0)
-    except click.exceptions.Abort:
+    except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
-    except KeyboardInterrupt:
-        return _interrupted()
-    except click.ClickException as error:
+    except typer.TyperException as error:
+        if not arguments:
+            sys.stderr.write(error.format_message() + "\n")
+            return WRONG_CALL
         return _fail("UsageError", error.format_message(), WRONG_CALL, arguments)
     except HoldfastError as error:
         return _fail(type(error).__name__, str(error), error.exit_code, arguments)
-    except OSError as error:
+    except Exception as error:
         known = from_foreign(error, "the file system")
         if known is None:
             raise
