@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -30,6 +31,14 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> Path:
     finally:
         draft.unlink(missing_ok=True)
     return path
+
+
+def remove_drafts(path: Path) -> None:
+    """Removes what processes killed in `write_atomic` have left beside `path`."""
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.*.draft"):
+        process = draft.name.removesuffix(".draft").rpartition(".")[2]
+        if not Path("/proc", process).exists():
+            draft.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> Path:
