@@ -69,9 +69,10 @@ def open_scores(settings: Settings, as_of: datetime | None = None) -> Scores:
     table = open_table(scores_path(settings), SCORES)
     keys = table.partitions("as_of_key")
     if as_of is not None and as_of_key(as_of) not in keys:
+        known = ", ".join(show(_instant(key)) for key in keys[-5:])
         raise StoreError(
-            f"{table.path}: no scores as of {show(as_of)}; there are some as of "
-            f"{', '.join(show(_instant(key)) for key in keys[-5:])}; run 'holdfast score --as-of {show(as_of)}' first"
+            f"{table.path}: no scores as of {show(as_of)}, the newest are as of {known}; "
+            f"run 'holdfast score --as-of {show(as_of)}' first"
         )
     return Scores(table, as_of or _instant(keys[-1]))
 
