@@ -1,0 +1,120 @@
+"""Lifecycle: who is new, stays, comes back or falls silent in each period."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from events.activity import is_active
+from events.calendar import (
+    Period,
+    begins,
+    first_day,
+    known_period,
+    period_at,
+    period_of,
+)
+from events.store import EventStore
+from retention.passes import summed
+from runtime.clock import show
+from runtime.device import Device
+from runtime.settings import Settings
+
+STATES = ("new", "returning", "resurrected", "dormant")
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """`periods`: one row per period from the first to the last with the log in it.
+
+    Columns: period (first day, a date), active = new + returning + resurrected, dormant,
+    complete. new: first active in this period; returning: active in the one before too;
+    resurrected: active before, but not in the one before; dormant: active in the one before
+    and not in this. In a period that has not ended, `complete` is false, the counts are those
+    so far and dormant is null.
+    """
+
+    period: Period
+    timezone: str
+    as_of: datetime
+    covered_until: datetime
+    periods: pl.DataFrame
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "period": self.period,
+            "timezone": self.timezone,
+            "as_of": show(self.as_of),
+            "covered_until": show(self.covered_until),
+            "rows": self.periods.with_columns(pl.col("period").cast(pl.String)).to_dicts(),
+        }
+
+
+def lifecycle(
+    settings: Settings, store: EventStore, device: Device, period: str = "week"
+) -> Lifecycle:
+    """Users by state and period, by what `[activity]` calls active. Raises UsageError."""
+    known = known_period(period)
+    counts = summed(
+        lambda events: lifecycle_plan(events, settings, known),
+        store,
+        device,
+        by=("number", "state"),
+        label="lifecycle",
+    )
+    table = _periods(counts, known, settings.project.timezone, store)
+    return Lifecycle(known, settings.project.timezone, store.as_of, store.covered_until, table)
+
+
+def lifecycle_plan(events: pl.LazyFrame, settings: Settings, period: Period) -> pl.LazyFrame:
+    """Counts of one bucket: number (of the period), state (position in STATES), users."""
+    spans = active_periods(events, settings, period)
+    number = pl.col("number")
+    same = pl.col("user_id") == pl.col("user_id").shift(1)
+    previous = pl.when(same).then(number.shift(1))
+    present = spans.with_columns(
+        state=pl.when(previous.is_null()).then(0).when(previous == number - 1).then(1).otherwise(2)
+    )
+    follows = (pl.col("user_id") == pl.col("user_id").shift(-1)) & (number.shift(-1) == number + 1)
+    silent = spans.filter(~follows.fill_null(value=False)).select(number=number + 1, state=3)
+    states = [rows.select("number", pl.col("state").cast(pl.Int32)) for rows in (present, silent)]
+    return pl.concat(states).group_by("number", "state").agg(users=pl.len().cast(pl.Int64))
+
+
+def active_periods(events: pl.LazyFrame, settings: Settings, period: Period) -> pl.LazyFrame:
+    """The periods in which each user was active, once each, sorted: user_id, number."""
+    number = period_of(pl.col("ts"), period, settings.project.timezone)
+    active = events.filter(is_active(settings.activity))
+    return active.select("user_id", number=number).unique().sort("user_id", "number")
+
+
+def _periods(counts: pl.DataFrame, period: Period, zone: str, store: EventStore) -> pl.DataFrame:
+    now = period_at(store.covered_until, period, zone)
+    numbers = all_periods(period_at(store.first, period, zone), store, period, zone)
+    table = numbers
+    for place, state in enumerate(STATES):
+        one = counts.filter(pl.col("state") == place).select("number", users="users")
+        table = table.join(one.rename({"users": state}), on="number", how="left")
+    table = table.sort("number").with_columns(
+        pl.col(STATES).fill_null(0), complete=pl.col("number") < now
+    )
+    return table.select(
+        period=pl.Series([first_day(n, period) for n in table["number"]], dtype=pl.Date),
+        active=pl.sum_horizontal("new", "returning", "resurrected"),
+        new="new",
+        returning="returning",
+        resurrected="resurrected",
+        dormant=pl.when(pl.col("complete")).then(pl.col("dormant")),
+        complete="complete",
+    )
+
+
+def all_periods(first: int, store: EventStore, period: Period, zone: str) -> pl.DataFrame:
+    """The numbers of the periods from `first` to the one the log ends in, silent ones too."""
+    end = period_at(store.covered_until, period, zone)
+    if begins(end, period, zone) < store.covered_until:
+        end += 1
+    return pl.DataFrame({"number": pl.Series(range(first, end), dtype=pl.Int32)})
