@@ -68,6 +68,7 @@ class FileFormat(_Section):
 
     `delimiter`: one character, or "whitespace" for runs of blanks.
     `time_format`: "auto", "epoch_s", "epoch_ms", "epoch_us" or a strftime pattern.
+    `decimal`: what parts whole from fraction in an amount; the other one may group thousands.
     """
 
     path: str | tuple[str, ...]
@@ -78,6 +79,7 @@ class FileFormat(_Section):
     null_values: tuple[str, ...] = ("",)
     time_format: str = "auto"
     timezone: Zone = "UTC"
+    decimal: Literal[".", ","] = "."
 
 
 class Source(FileFormat):
