@@ -120,42 +120,61 @@ def committed(path: Path, keys: Iterable[str]) -> set[str]:
     return {key for key in keys if delta.transaction_version(key) is not None}
 
 
+def recorded(path: Path, name: str) -> int | None:
+    """The number that an earlier `append` has recorded under `name`."""
+    return DeltaTable(str(path)).transaction_version(name) if exists(path) else None
+
+
 def append(
-    path: Path, kind: TableKind, frames: Iterable[pl.DataFrame], keys: Iterable[str] = ()
+    path: Path,
+    kind: TableKind,
+    frames: Iterable[pl.DataFrame],
+    keys: Iterable[str] = (),
+    numbers: Mapping[str, int] | None = None,
 ) -> int:
-    """Adds the frames in one commit that also records `keys`; returns the table's version.
+    """Adds the frames in one commit that also records `keys` and `numbers`; returns the table's
+    version.
 
     Frames are streamed: memory holds one at a time.
     """
-    return _write(path, kind, frames, keys, mode="append", predicate=None)
+    facts = dict.fromkeys(keys, 1) | dict(numbers or {})
+    return _write(path, kind, frames, facts, mode="append", predicate=None)
+
+
+def rewrite(path: Path, kind: TableKind, frames: Iterable[pl.DataFrame]) -> int:
+    """Puts the frames in the place of all rows, in one commit; columns may change with them."""
+    if exists(path):
+        open_table(path, kind)
+    return _write(path, kind, frames, {}, mode="overwrite", predicate=None)
 
 
 def replace(path: Path, kind: TableKind, frames: Iterable[pl.DataFrame], predicate: str) -> int:
     """Puts the frames in the place of the rows that match `predicate`, in one commit."""
     if not exists(path):
-        return _write(path, kind, frames, (), mode="append", predicate=None)
+        return _write(path, kind, frames, {}, mode="append", predicate=None)
     open_table(path, kind)
-    return _write(path, kind, frames, (), mode="overwrite", predicate=predicate)
+    return _write(path, kind, frames, {}, mode="overwrite", predicate=predicate)
 
 
 def _write(
     path: Path,
     kind: TableKind,
     frames: Iterable[pl.DataFrame],
-    keys: Iterable[str],
+    facts: Mapping[str, int],
     mode: str,
     predicate: str | None,
 ) -> int:
     make_folder(path.parent)
     schema = arrow_schema(kind)
     reader = pa.RecordBatchReader.from_batches(schema, _batches(frames, kind, schema))
-    properties = CommitProperties(app_transactions=[Transaction(key, 1) for key in keys])
+    properties = CommitProperties(app_transactions=[Transaction(name, n) for name, n in facts.items()])
     try:
         write_deltalake(  # type: ignore[call-overload]
             str(path),
             reader,
             mode=mode,
             predicate=predicate,
+            schema_mode="overwrite" if mode == "overwrite" and predicate is None else None,
             partition_by=list(kind.partition_by) or None,
             name=f"holdfast.{kind.name}",
             description=kind.description,
