@@ -8,7 +8,7 @@ from runtime.settings import Activity
 
 
 def is_active(activity: Activity) -> pl.Expr:
-    """Whether a row of the log is an activity; never null."""
+    """Whether a row of the log is an activity; never null, as every event has a name."""
     counts = pl.lit(value=True)
     if activity.events is not None:
         counts = pl.col("event").is_in(list(activity.events))
