@@ -1,0 +1,111 @@
+"""From a model's log-odds to probabilities that hold, learnt on a later slice than the fit.
+
+Platt's two numbers where the rarer class has fewer than ENOUGH rows, else isotonic steps joined
+by lines. Both rise with the log-odds, so ranks are kept, and stay strictly inside (0, 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from training.metrics import Floats
+
+ENOUGH = 1000
+LEAST_SLOPE = 0.01
+PLATT_SHARE = 0.01
+FAR = 30.0  # log-odds; keeps a probability of 64 bits strictly inside (0, 1)
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """p = sigmoid(slope * m + intercept); with knots, 99 % the line through them and 1 % that.
+
+    The mixture keeps what the knots' flat ends would lose: the order of the extremes.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    knots: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def kind(self) -> str:
+        if self.knots:
+            return "isotonic"
+        return "none" if (self.slope, self.intercept) == (1.0, 0.0) else "platt"
+
+    def __call__(self, margin: Floats) -> Floats:
+        """Probabilities, shape (n,), of log-odds of shape (n,)."""
+        smooth = sigmoid(np.clip(self.slope * margin + self.intercept, -FAR, FAR))
+        if not self.knots:
+            return smooth
+        at, rate = np.array(self.knots).T
+        steps = np.interp(margin, at, rate)
+        return np.asarray(PLATT_SHARE * smooth + (1 - PLATT_SHARE) * steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "slope": self.slope,
+            "intercept": self.intercept,
+            "knots": [list(knot) for knot in self.knots],
+        }
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> Calibrator:
+        return cls(raw["slope"], raw["intercept"], tuple((m, p) for m, p in raw["knots"]))
+
+
+def sigmoid(margin: Floats) -> Floats:
+    return np.asarray(1.0 / (1.0 + np.exp(-margin)))
+
+
+def fit_calibrator(margin: Floats, churn: Floats) -> Calibrator | None:
+    """Learns from log-odds and outcomes (0 or 1), shape (n,). None where one class is missing."""
+    rarer = int(min(churn.sum(), len(churn) - churn.sum()))
+    if rarer == 0:
+        return None
+    slope, intercept = _platt(margin, churn)
+    knots = _centred_isotonic(margin, churn) if rarer >= ENOUGH else ()
+    return Calibrator(slope, intercept, knots)
+
+
+def _platt(margin: Floats, churn: Floats) -> tuple[float, float]:
+    """Maximum likelihood on targets drawn in from 0 and 1. Platt 1999, eq. 11; slope >= 0.01."""
+    from scipy.optimize import minimize
+
+    churners = churn.sum()
+    high, low = (churners + 1) / (churners + 2), 1 / (len(churn) - churners + 2)
+    target = np.where(churn > 0, high, low)
+    centre, scale = float(margin.mean()), float(margin.std()) or 1.0
+    scaled = (margin - centre) / scale
+
+    def loss(at: Floats) -> tuple[float, Floats]:
+        z = at[0] * scaled + at[1]
+        off = sigmoid(z) - target
+        value = np.mean(np.logaddexp(0.0, z) - target * z)
+        return float(value), np.array([np.mean(off * scaled), np.mean(off)])
+
+    start = np.array([scale, np.log(target.mean() / (1 - target.mean()))])
+    bounds = [(LEAST_SLOPE * scale, None), (None, None)]
+    found = minimize(
+        loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"gtol": 1e-9}
+    )
+    slope = float(found.x[0]) / scale
+    return slope, float(found.x[1]) - slope * centre
+
+
+def _centred_isotonic(margin: Floats, churn: Floats) -> tuple[tuple[float, float], ...]:
+    """Each isotonic step at the mean log-odds of its rows. Oron & Flournoy 2017."""
+    from sklearn.isotonic import isotonic_regression
+
+    order = np.argsort(margin, kind="stable")
+    at, starts = np.unique(margin[order], return_index=True)
+    mass = np.diff(np.r_[starts, len(order)]).astype(np.float64)
+    rate = np.add.reduceat(churn[order], starts) / mass
+    steps = isotonic_regression(rate, sample_weight=mass)
+    first = np.flatnonzero(np.r_[True, steps[1:] != steps[:-1]])
+    centre = np.add.reduceat(at * mass, first) / np.add.reduceat(mass, first)
+    return tuple(zip(centre.tolist(), steps[first].tolist(), strict=True))

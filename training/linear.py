@@ -1,0 +1,174 @@
+"""Linear models: logistic regression for churn, a Tweedie regression for value."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from runtime.files import write_json
+from training.metrics import Floats
+from training.rows import Matrix, Rows
+
+MOST_SPREADS = 8.0
+TWEEDIE_POWER = 1.5
+
+
+@dataclass(frozen=True)
+class LogisticSpec:
+    """`*_strength`: weight of the L2 penalty against the mean loss; None: chosen on folds."""
+
+    churn_strength: float | None = None
+    value_strength: float | None = None
+    strengths: tuple[float, ...] = (3e-2, 3e-3, 3e-4)
+    search_rows: int = 20_000  # with more rows the weakest penalty is taken without a search
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Missing to the median, sign(x) log(1 + |x|), then mean 0 and spread 1, as on the fit rows.
+
+    `flagged`: columns that had missing values and get a second column that says so.
+    """
+
+    median: tuple[float, ...]
+    mean: tuple[float, ...]
+    spread: tuple[float, ...]
+    flagged: tuple[int, ...]
+
+    def __call__(self, x: Matrix) -> Floats:
+        """Shape (n, features + flagged)."""
+        missing = np.isnan(x)
+        z = _signed_log(np.where(missing, np.array(self.median), x))
+        flags = missing[:, list(self.flagged)].astype(np.float64)
+        z = (np.hstack([z, flags]) - np.array(self.mean)) / np.array(self.spread)
+        return np.asarray(np.clip(z, -MOST_SPREADS, MOST_SPREADS))
+
+
+def fit_scaler(x: Matrix) -> Scaler:
+    known = ~np.isnan(x)
+    median = [float(np.median(c[k])) if k.any() else 0.0 for c, k in zip(x.T, known.T, strict=True)]
+    flagged = np.flatnonzero((~known).any(0) & known.any(0))
+    z = _signed_log(np.where(known, x, np.array(median)))
+    z = np.hstack([z, (~known[:, flagged]).astype(np.float64)])
+    spread = z.std(0)
+    # A column without spread says nothing; dividing by infinity makes it nothing.
+    spread = np.where(spread > 1e-9 * (1 + np.abs(z.mean(0))), spread, 1e300)
+    return Scaler(
+        tuple(median), tuple(z.mean(0).tolist()), tuple(spread.tolist()), tuple(flagged.tolist())
+    )
+
+
+def _signed_log(x: Floats) -> Floats:
+    return np.asarray(np.sign(x) * np.log1p(np.abs(x)), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """intercept + coef . scaled features, held within the range met in the fit."""
+
+    scaler: Scaler
+    coef: tuple[float, ...]
+    intercept: float
+    low: float
+    high: float
+
+    SUFFIX: ClassVar[str] = ".json"
+
+    def margin(self, x: Matrix) -> Floats:
+        """Log-odds of churn or the log of relative value, shape (n,)."""
+        margin = self.intercept + self.scaler(x) @ np.array(self.coef)
+        return np.asarray(np.clip(margin, self.low, self.high))
+
+    def contributions(self, x: Matrix) -> Floats:
+        """Coefficient times distance from the fit's mean, shape (n, features); flags are added to
+        their feature."""
+        parts = self.scaler(x) * np.array(self.coef)
+        features = x.shape[1]
+        own = parts[:, :features].copy()
+        own[:, list(self.scaler.flagged)] += parts[:, features:]
+        return np.asarray(own)
+
+    def save(self, path: Path) -> None:
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Linear:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        scaler = Scaler(**{name: tuple(values) for name, values in raw["scaler"].items()})
+        return cls(scaler, tuple(raw["coef"]), raw["intercept"], raw["low"], raw["high"])
+
+
+def fit_churn(spec: LogisticSpec, rows: Rows) -> tuple[Linear, LogisticSpec]:
+    """The model and the spec with the strength that was chosen."""
+    scaler = fit_scaler(rows.x)
+    z = scaler(rows.x)
+    strength = spec.churn_strength or _choose(spec, z, rows.churn, rows, _logistic, _log_loss)
+    coef, intercept = _logistic(z, rows.churn, strength)
+    return _linear(scaler, z, coef, intercept), replace(spec, churn_strength=strength)
+
+
+def fit_value(spec: LogisticSpec, rows: Rows, relative: Floats) -> tuple[Linear, LogisticSpec]:
+    """`relative`: value over its mean, none below 0, shape (n,)."""
+    scaler = fit_scaler(rows.x)
+    z = scaler(rows.x)
+    strength = spec.value_strength or _choose(spec, z, relative, rows, _tweedie, _tweedie_loss)
+    coef, intercept = _tweedie(z, relative, strength)
+    return _linear(scaler, z, coef, intercept), replace(spec, value_strength=strength)
+
+
+def flat(features: int) -> Linear:
+    """A model that tells no one from another."""
+    nothing = Scaler((0.0,) * features, (0.0,) * features, (1.0,) * features, ())
+    return Linear(nothing, (0.0,) * features, 0.0, 0.0, 0.0)
+
+
+def _linear(scaler: Scaler, z: Floats, coef: Floats, intercept: float) -> Linear:
+    margin = z @ coef + intercept
+    return Linear(scaler, tuple(coef.tolist()), intercept, float(margin.min()), float(margin.max()))
+
+
+def _logistic(z: Floats, y: Floats, strength: float) -> tuple[Floats, float]:
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=1 / (strength * len(y)), solver="newton-cholesky", max_iter=50)
+    model.fit(z, y)
+    return model.coef_[0], float(model.intercept_[0])
+
+
+def _tweedie(z: Floats, y: Floats, strength: float) -> tuple[Floats, float]:
+    from sklearn.linear_model import TweedieRegressor
+
+    model = TweedieRegressor(
+        power=TWEEDIE_POWER, link="log", alpha=strength, solver="newton-cholesky", max_iter=50
+    )
+    model.fit(z, y)
+    return model.coef_, float(model.intercept_)
+
+
+def _log_loss(margin: Floats, y: Floats) -> float:
+    return float(np.mean(np.logaddexp(0.0, margin) - y * margin))
+
+
+def _tweedie_loss(margin: Floats, y: Floats) -> float:
+    """Half the unit deviance at power 1.5 less what does not depend on the margin."""
+    margin = np.clip(margin, -20.0, 20.0)
+    return float(np.mean(2 * np.exp(margin / 2) + 2 * y * np.exp(-margin / 2)))
+
+
+def _choose(spec: LogisticSpec, z: Floats, y: Floats, rows: Rows, fit: Any, loss: Any) -> float:
+    """The strength with the least loss on users left out."""
+    if len(rows) > spec.search_rows:
+        return spec.strengths[-1]
+    losses = dict.fromkeys(spec.strengths, 0.0)
+    for fold in np.unique(rows.fold):
+        out = rows.fold == fold
+        if y[~out].min() == y[~out].max():
+            continue
+        for strength in spec.strengths:
+            coef, intercept = fit(z[~out], y[~out], strength)
+            losses[strength] += out.sum() * loss(z[out] @ coef + intercept, y[out])
+    return min(spec.strengths, key=lambda strength: losses[strength])

@@ -1,0 +1,135 @@
+"""Who is fitted, calibrated and tested on: by time with an embargo, by users where need be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import polars as pl
+import polars_hash as plh
+
+from features.time import Cutoff
+from runtime.clock import show
+
+STAGES = ("fit", "calibrate", "test")
+FIT_SHARE = 0.6
+HELD_SHARE = 0.8
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows at `cutoffs` (newest first) of the users whose share lies in `[low, high)`."""
+
+    cutoffs: tuple[Cutoff, ...]
+    low: float = 0.0
+    high: float = 1.0
+
+    def rows(self, frame: pl.DataFrame, seed: int) -> pl.DataFrame:
+        """The rows of `frame` (columns cutoff, user_id, ...) that lie in this slice."""
+        inside = pl.col("cutoff").is_in([c.at for c in self.cutoffs])
+        share = user_share(seed)
+        return frame.filter(inside & (share >= self.low) & (share < self.high))
+
+    def __str__(self) -> str:
+        at = ", ".join(show(c.at) for c in self.cutoffs)
+        if (self.low, self.high) == (0.0, 1.0):
+            return at
+        return f"{at} (users {self.low:.0%} to {self.high:.0%} by hash)"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Roles for the honest evaluation, and the roles moved forward for the model that serves."""
+
+    fit: Slice
+    calibrate: Slice
+    test: Slice
+    served_fit: Slice
+    served_calibrate: Slice
+    notes: tuple[str, ...] = ()
+
+    @property
+    def cutoffs(self) -> tuple[Cutoff, ...]:
+        """Every cutoff of any role, newest first."""
+        roles = (self.fit, self.calibrate, self.test, self.served_fit, self.served_calibrate)
+        return tuple(sorted({c for role in roles for c in role.cutoffs}, reverse=True))
+
+
+def plan_split(cutoffs: list[Cutoff], embargo: timedelta, most: int = 12) -> Split:
+    """Roles of at most `most` of the matured cutoffs. `embargo`: gap plus the longest horizon.
+
+    Three stages, each a whole embargo apart, where the history holds them: no label of a stage
+    reaches into the next one's cutoff. Two stages: calibration on users held apart. One: all
+    three roles by users; the notes say so, since such metrics know nothing of change over time.
+    """
+    newest_first = sorted(set(cutoffs), reverse=True)
+    test = newest_first[0]
+    earlier = _before(newest_first, test, embargo)
+    oldest = _before(earlier, earlier[0], embargo) if earlier else []
+    if most >= len(STAGES) and oldest:
+        return _three_stages(test, earlier[0], oldest[: most - 2])
+    if most > 1 and earlier:
+        return _two_stages(test, earlier[: most - 1])
+    return _one_stage(newest_first[:most])
+
+
+def _before(cutoffs: list[Cutoff], anchor: Cutoff, embargo: timedelta) -> list[Cutoff]:
+    return [cutoff for cutoff in cutoffs if cutoff.at + embargo <= anchor.at]
+
+
+def _three_stages(test: Cutoff, calibrate: Cutoff, fit: list[Cutoff]) -> Split:
+    return Split(
+        fit=Slice(tuple(fit)),
+        calibrate=Slice((calibrate,)),
+        test=Slice((test,)),
+        served_fit=Slice((calibrate, *fit)),
+        served_calibrate=Slice((test,)),
+    )
+
+
+def _two_stages(test: Cutoff, earlier: list[Cutoff]) -> Split:
+    return Split(
+        fit=Slice(tuple(earlier), 0.0, HELD_SHARE),
+        calibrate=Slice((earlier[0],), HELD_SHARE, 1.0),
+        test=Slice((test,)),
+        served_fit=Slice(tuple(earlier)),
+        served_calibrate=Slice((test,)),
+        notes=(
+            "the history holds two stages an embargo apart: tested on the later one "
+            f"({show(test.at)}), calibrated on {1 - HELD_SHARE:.0%} of the users held apart "
+            f"at {show(earlier[0].at)}",
+        ),
+    )
+
+
+def _one_stage(cutoffs: list[Cutoff]) -> Split:
+    newest = cutoffs[0]
+    return Split(
+        fit=Slice(tuple(cutoffs), 0.0, FIT_SHARE),
+        calibrate=Slice((newest,), FIT_SHARE, HELD_SHARE),
+        test=Slice((newest,), HELD_SHARE, 1.0),
+        served_fit=Slice(tuple(cutoffs), 0.0, HELD_SHARE),
+        served_calibrate=Slice((newest,), HELD_SHARE, 1.0),
+        notes=(
+            f"no two matured cutoffs lie an embargo apart (newest {show(newest.at)}): split by "
+            "users 60/20/20, so the metrics know nothing of change over time",
+        ),
+    )
+
+
+def user_share(seed: int) -> pl.Expr:
+    """A number in [0, 1) that depends on `user_id` and the seed alone, not on the bucket."""
+    return _salted("share", seed).cast(pl.Float64) / 2.0**64
+
+
+def user_fold(seed: int) -> pl.Expr:
+    """A fold 0..FOLDS-1 of each user, independent of the share."""
+    return (_salted("fold", seed) % FOLDS).cast(pl.Int64)
+
+
+def _salted(purpose: str, seed: int) -> pl.Expr:
+    # Salted because the plain hash of the id already decides the bucket.
+    salted = plh.concat_str(pl.lit(f"{purpose}-{seed}:"), pl.col("user_id"))
+    hashed: pl.Expr = salted.nchash.xxhash64()
+    return hashed
