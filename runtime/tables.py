@@ -166,8 +166,12 @@ def _write(
 ) -> int:
     make_folder(path.parent)
     schema = arrow_schema(kind)
-    reader = pa.RecordBatchReader.from_batches(schema, _batches(frames, kind, schema))
-    properties = CommitProperties(app_transactions=[Transaction(name, n) for name, n in facts.items()])
+    failed: list[Exception] = []
+    batches = _batches(frames, kind, schema, failed)
+    reader = pa.RecordBatchReader.from_batches(schema, batches)
+    properties = CommitProperties(
+        app_transactions=[Transaction(name, n) for name, n in facts.items()]
+    )
     try:
         write_deltalake(  # type: ignore[call-overload]
             str(path),
@@ -182,6 +186,8 @@ def _write(
             commit_properties=properties,
         )
     except (DeltaError, OSError) as error:
+        if failed:  # what a frame failed with, not what Delta makes of it
+            raise failed[0] from None
         raise from_foreign(error, str(path)) or OutputError(f"{path}: {error}") from error
     return DeltaTable(str(path)).version()
 
@@ -198,8 +204,12 @@ def _plain(arrow_type: pa.DataType) -> pa.DataType:
 
 
 def _batches(
-    frames: Iterable[pl.DataFrame], kind: TableKind, schema: pa.Schema
+    frames: Iterable[pl.DataFrame], kind: TableKind, schema: pa.Schema, failed: list[Exception]
 ) -> Iterator[pa.RecordBatch]:
-    for frame in frames:
-        table = frame.select(pl.col(n).cast(t) for n, t in kind.schema.items()).to_arrow()
-        yield from table.cast(schema).to_batches(max_chunksize=1 << 18)
+    try:
+        for frame in frames:
+            table = frame.select(pl.col(n).cast(t) for n, t in kind.schema.items()).to_arrow()
+            yield from table.cast(schema).to_batches(max_chunksize=1 << 18)
+    except Exception as error:
+        failed.append(error)
+        raise

@@ -1,0 +1,124 @@
+"""Columns of any source type as the types of the event contract, value by value exact."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from events.timestamps import TIME, in_zone, parse_times
+from runtime.errors import SchemaError
+
+EXACT_FLOAT = 2**53  # above it not every whole number is a float: ids have lost digits
+_GROUPED = {".": r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$", ",": r"^[+-]?\d{1,3}(\.\d{3})+(,\d*)?$"}
+
+
+def no_column(called: str, column: str, found: Sequence[str], section: str) -> SchemaError:
+    near = difflib.get_close_matches(column, found, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    names = ", ".join(f"'{name}'" for name in found) or "no column"
+    return SchemaError(
+        f"{called}: no column '{column}'{hint}; found {names}; map it under [{section}]"
+    )
+
+
+def require(
+    called: str, wanted: Iterable[str], found: Sequence[str], section: str = "source.columns"
+) -> None:
+    """Raises SchemaError for the first column that is not there."""
+    for column in wanted:
+        if column not in found:
+            raise no_column(called, column, found, section)
+
+
+def nulled(rows: pl.DataFrame, null_values: Sequence[str]) -> pl.DataFrame:
+    """Text that stands for 'none' as null, in every text column."""
+    if not null_values:
+        return rows
+    return rows.with_columns(
+        pl.when(~pl.col(name).is_in(list(null_values))).then(pl.col(name)).alias(name)
+        for name, dtype in rows.schema.items()
+        if dtype == pl.String()
+    )
+
+
+def as_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column as text: integers and decimals exact, whole floats without a point, nested
+    values and bytes as JSON."""
+    column = pl.col(name)
+    if dtype == pl.String():
+        return column
+    if dtype.is_float():
+        whole = (column == column.round()) & (column.abs() <= EXACT_FLOAT)
+        integer = pl.when(whole).then(column).cast(pl.Int64(), strict=False).cast(pl.String())
+        return pl.coalesce(integer, pl.when(column.is_not_nan()).then(column).cast(pl.String()))
+    if dtype.is_nested():
+        quoted = pl.struct(column.alias("")).struct.json_encode()
+        text = quoted.str.strip_prefix('{"":').str.strip_suffix("}")
+        return pl.when(column.is_not_null()).then(text)
+    if dtype == pl.Binary():
+        return column.bin.encode("hex")
+    return column.cast(pl.String())
+
+
+def as_id(name: str, dtype: pl.DataType, called: str) -> pl.Expr:
+    """A column of ids as text, exactly as it came. Raises SchemaError where its type cannot be
+    an id."""
+    if dtype.is_nested() or dtype.is_temporal() or dtype in (pl.Binary(), pl.Boolean()):
+        raise SchemaError(
+            f"{called}: column '{name}' is of type {dtype}, which is no id; name another column"
+        )
+    return as_text(name, dtype)
+
+
+def lost_digits(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Whether an id is a float too large to be exact."""
+    if not dtype.is_float():
+        return pl.lit(value=False)
+    return (pl.col(name).abs() > EXACT_FLOAT).fill_null(value=False)
+
+
+def as_time(name: str, dtype: pl.DataType, time_format: str, zone: str) -> pl.Expr:
+    """UTC microseconds; null where a text is not in the format."""
+    column = pl.col(name)
+    if isinstance(dtype, pl.Datetime):
+        if dtype.time_zone is None:
+            return in_zone(column.cast(pl.Datetime("us")), zone)
+        return column.dt.convert_time_zone("UTC").cast(TIME)
+    if dtype == pl.Date():
+        return in_zone(column.cast(pl.Datetime("us")), zone)
+    return parse_times(as_text(name, dtype), time_format, zone)
+
+
+def as_amount(name: str, dtype: pl.DataType, decimal: str) -> pl.Expr:
+    """A float, possibly NaN or infinite; null where a text is no number."""
+    if dtype.is_numeric():
+        return pl.col(name).cast(pl.Float64())
+    text = as_text(name, dtype).str.strip_chars()
+    grouping = "," if decimal == "." else "."
+    plain = (
+        pl.when(text.str.contains(_GROUPED[decimal]))
+        .then(text.str.replace_all(grouping, "", literal=True))
+        .otherwise(text)
+    )
+    if decimal == ",":
+        plain = pl.when(
+            ~text.str.contains(r"^[+-]?\d+\.\d*$") | text.str.contains(_GROUPED[","])
+        ).then(plain.str.replace(",", ".", literal=True))
+    return plain.cast(pl.Float64(), strict=False)
+
+
+def as_json_object(names: Sequence[str], schema: pl.Schema) -> pl.Expr:
+    """One JSON object a row of the columns that are not null, by name; null where all are."""
+    pairs = [_pair(name, schema[name]) for name in sorted(names)]
+    if not pairs:
+        return pl.lit(None, pl.String())
+    joined = pl.concat_str(pairs, separator=",", ignore_nulls=True)
+    return pl.when(joined != "").then(pl.format("{{{}}}", joined))
+
+
+def _pair(name: str, dtype: pl.DataType) -> pl.Expr:
+    text = as_text(name, dtype)
+    quoted = pl.struct(text.alias(name)).struct.json_encode()
+    return pl.when(text.is_not_null()).then(quoted.str.slice(1, quoted.str.len_chars() - 2))

@@ -1,0 +1,258 @@
+"""Sources to the event store: each file once, all or nothing.
+
+Files are known by the SHA-256 of their contents and recorded in the commit that adds their
+rows. New files are staged one by one (a killed run takes up the finished ones) and then added,
+bucket by bucket, in one commit: memory holds a batch or a bucket, never the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from events.contract import EVENTS, QUARANTINE
+from events.duplicates import new_rows
+from events.ledger import Ledger, read_ledger, write_ledger
+from events.readers import InputFile
+from events.sources import FoundSource, find_sources, plan_of, time_bounds
+from events.staging import Staged, check_columns_seen, stage, staged_name
+from events.store import CPU, events_path
+from events.users import commit_users, read_users
+from runtime.collect import collect
+from runtime.errors import HoldfastError, InputError, OutputError, StoreError, from_foreign
+from runtime.files import digest_file, remove_folder
+from runtime.lock import writing_to
+from runtime.progress import progress, say
+from runtime.settings import Settings
+from runtime.tables import Table, append, committed, exists, open_table, recorded, replace
+
+BUCKETS = "holdfast.buckets"
+
+
+@dataclass(frozen=True)
+class IngestResult:
+    """Rows are those of files not ingested before; `users` and `version` are the store's."""
+
+    rows_read: int
+    rows_added: int
+    duplicates: int
+    quarantined: int
+    users: int
+    version: int
+    files_added: int
+    files_skipped: int
+
+
+@dataclass(frozen=True)
+class _New:
+    found: FoundSource
+    file: InputFile
+    digest: str
+
+
+def quarantine_path(settings: Settings) -> Path:
+    return settings.store / "quarantine"
+
+
+def staging_path(settings: Settings) -> Path:
+    return settings.store / ".staging" / "ingest"
+
+
+def ingest(settings: Settings) -> IngestResult:
+    """Raises InputError, SchemaError, StoreError, SettingsError or OutputError; the store is
+    then as it was."""
+    try:
+        sources = find_sources(settings)
+        time_bounds(settings)
+        _check_store(settings)
+        with writing_to(settings.store):
+            return _ingest(settings, sources)
+    except OutputError:
+        remove_folder(staging_path(settings))  # it may be what fills the disk
+        raise
+    except HoldfastError:
+        raise
+    except Exception as error:
+        if known := from_foreign(error, str(settings.store)):
+            remove_folder(staging_path(settings))
+            raise known from error
+        raise
+
+
+def _check_store(settings: Settings) -> None:
+    """Raises StoreError where the store cannot take these settings' rows."""
+    path = events_path(settings)
+    if exists(path):
+        open_table(path, EVENTS)
+        found, asked = recorded(path, BUCKETS), settings.events.buckets
+        if found is not None and found != asked:
+            raise StoreError(
+                f"{path}: has {found} buckets, the settings ask for {asked}; set events.buckets "
+                f"= {found} or ingest into a new store"
+            )
+    if exists(quarantine_path(settings)):
+        open_table(quarantine_path(settings), QUARANTINE)
+
+
+def _ingest(settings: Settings, sources: Sequence[FoundSource]) -> IngestResult:
+    ledger = read_ledger(settings.store)
+    users = read_users(settings, ledger)
+    new = _new_files(settings, sources, ledger)
+    staged = _stage_all(settings, sources, new, ledger)
+    files = sum(len(found.files) for found in sources)
+    for file in new:
+        ledger.add(file.found.source.name, file.file.shown, file.digest)
+    if new:
+        write_ledger(settings.store, ledger)
+    if users is not None:
+        commit_users(settings, users, ledger)
+    added = _commit(settings, staged) if staged else 0
+    remove_folder(staging_path(settings))
+    rows = sum(s.summary.rows for s in staged)
+    rejected = sum(s.summary.rejected for s in staged)
+    table = open_table(events_path(settings), EVENTS)
+    return IngestResult(
+        rows_read=rows,
+        rows_added=added,
+        duplicates=rows - rejected - added,
+        quarantined=rejected,
+        users=_count_users(table),
+        version=table.version,
+        files_added=len(staged),
+        files_skipped=files - len(staged),
+    )
+
+
+def file_key(source: str, digest: str) -> str:
+    return f"holdfast.file.{source}.{digest}"
+
+
+def _new_files(settings: Settings, sources: Sequence[FoundSource], ledger: Ledger) -> list[_New]:
+    """The files whose contents the store has not; one of several equal ones."""
+    found: dict[str, _New] = {}
+    for source in sources:
+        for file in source.files:
+            digest = digest_file(file.path)
+            key = file_key(source.source.name, digest)
+            if key in found:
+                say(f"{file.shown}: has the same content as {found[key].file.shown}; left out")
+            else:
+                found[key] = _New(source, file, digest)
+    known = committed(events_path(settings), found)
+    fresh = [new for key, new in found.items() if key not in known]
+    if settings.events.deduplicate == "none":
+        for new in fresh:
+            _refuse_changed(settings, new, ledger)
+    return fresh
+
+
+def _refuse_changed(settings: Settings, new: _New, ledger: Ledger) -> None:
+    """Without de-duplication a changed file would add its old rows a second time."""
+    name = new.found.source.name
+    earlier = ledger.digests(name, new.file.shown)
+    if committed(events_path(settings), [file_key(name, digest) for digest in earlier]):
+        raise InputError(
+            f"{new.file.shown}: has changed since it was ingested, and events.deduplicate is "
+            '"none"; put the new rows into a file of their own, or ingest into a new store'
+        )
+
+
+def _stage_all(
+    settings: Settings, sources: Sequence[FoundSource], new: Sequence[_New], ledger: Ledger
+) -> list[Staged]:
+    staging, buckets = staging_path(settings), settings.events.buckets
+    work = []
+    for found in sources:
+        files = [n for n in new if n.found is found]
+        if files:
+            column = f"{found.source.name}/{found.source.columns.ts}"
+            known = ledger.formats.get(column)
+            plan = plan_of(found, [n.file for n in files], known, settings)
+            ledger.formats[column] = plan.time_format
+            work.append((plan, files))
+    _keep_only(staging, {staged_name(p, f.digest, buckets) for p, files in work for f in files})
+    staged = []
+    with progress("reading", None, "rows") as advance:
+        for plan, files in work:
+            done = [stage(plan, f.file, f.digest, buckets, staging, advance) for f in files]
+            if not ledger.files.get(plan.source.name):
+                check_columns_seen(plan, done)
+            staged += done
+    return staged
+
+
+def _keep_only(staging: Path, names: set[str]) -> None:
+    """Removes what runs with other settings or files have left behind."""
+    if staging.exists():
+        for folder in staging.iterdir():
+            if folder.name not in names:
+                remove_folder(folder)
+
+
+def _commit(settings: Settings, staged: Sequence[Staged]) -> int:
+    """Adds the staged rows in one commit; the number added.
+
+    Rejects go first: until the files are recorded with their rows, a later run puts the same
+    rejects in the place of these.
+    """
+    _commit_rejects(settings, staged)
+    path, added = events_path(settings), [0]
+    table = open_table(path, EVENTS) if exists(path) else None
+    append(
+        path,
+        EVENTS,
+        _frames(settings, staged, table, added),
+        [file_key(s.plan.source.name, s.digest) for s in staged],
+        {BUCKETS: settings.events.buckets},
+    )
+    return added[0]
+
+
+def _frames(
+    settings: Settings, staged: Sequence[Staged], table: Table | None, added: list[int]
+) -> Iterator[pl.DataFrame]:
+    """The new rows, a bucket at a time; counts them in `added`."""
+    mode = settings.events.deduplicate
+    plan = pl.scan_parquet([part for s in staged for part in s.row_parts])
+    with progress("adding", settings.events.buckets) as advance:
+        for bucket in range(settings.events.buckets):
+            rows = collect(plan.filter(pl.col("bucket") == bucket), CPU)
+            stored = table.scan(bucket=bucket) if table else None
+            fresh = new_rows(rows, stored, mode)
+            added[0] += fresh.height
+            advance()
+            if fresh.height:
+                yield fresh
+
+
+def _commit_rejects(settings: Settings, staged: Sequence[Staged]) -> None:
+    path = quarantine_path(settings)
+    parts = [(s, part) for s in staged for part in s.reject_parts]
+    if not parts and not exists(path):
+        return
+    replace(path, QUARANTINE, (_quarantined(s, part) for s, part in parts), _theirs(staged))
+
+
+def _theirs(staged: Sequence[Staged]) -> str:
+    """The predicate of rows that an interrupted run may have left of these files."""
+    named = ", ".join(f"'{s.digest}'" for s in staged)
+    sources = ", ".join(f"'{name}'" for name in sorted({s.plan.source.name for s in staged}))
+    return f"source IN ({sources}) AND file_digest IN ({named})"
+
+
+def _quarantined(staged: Staged, part: Path) -> pl.DataFrame:
+    return pl.read_parquet(part).with_columns(
+        source=pl.lit(staged.plan.source.name),
+        file=pl.lit(staged.file.shown),
+        file_digest=pl.lit(staged.digest),
+    )
+
+
+def _count_users(table: Table) -> int:
+    return sum(
+        collect(table.scan(bucket=bucket).select(pl.col("user_id").n_unique()), CPU).item()
+        for bucket in table.partitions("bucket")
+    )

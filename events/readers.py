@@ -1,0 +1,90 @@
+"""Files of a source, in order, as streams of batches, whatever their format."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from events.batches import Batch
+from events.csv_reader import csv_layout, read_csv
+from events.ndjson_reader import read_ndjson
+from events.parquet_reader import parquet_names, read_parquet
+from events.sniff import Format, file_format, format_by_name
+from runtime.errors import InputError
+from runtime.settings import FileFormat, Settings
+
+_READERS: dict[Format, Callable[[Path, FileFormat], Iterator[Batch]]] = {
+    "csv": read_csv,
+    "ndjson": read_ndjson,
+    "parquet": read_parquet,
+}
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """`shown` is the path relative to the folder of holdfast.toml, where it lies under it."""
+
+    path: Path
+    shown: str
+
+
+def find_files(settings: Settings, layout: FileFormat, called: str) -> list[InputFile]:
+    """The files of a source in the order of their names; a folder stands for the files in it.
+
+    Raises InputError naming the path that matches nothing.
+    """
+    named = (layout.path,) if isinstance(layout.path, str) else layout.path
+    found: dict[str, InputFile] = {}
+    for pattern in named:
+        for path in _matching(settings.resolve(pattern), layout, f"{called}: {pattern}"):
+            text = _relative(path, settings)
+            found[text] = InputFile(path, text)
+    return [found[text] for text in sorted(found)]
+
+
+def _matching(path: Path, layout: FileFormat, called: str) -> list[Path]:
+    if path.is_dir():
+        files = [p for p in sorted(path.iterdir()) if p.is_file() and _belongs(p, layout)]
+        if not files:
+            raise InputError(f"{called}: the folder holds no file to read; name another path")
+        return files
+    if path.exists():
+        return [path]
+    if not glob.has_magic(str(path)):
+        raise InputError(f"{called}: no such file; correct 'path'")
+    named = glob.glob(str(path), recursive=True)  # noqa: PTH207 (the pattern may be absolute)
+    files = [Path(name) for name in sorted(named) if Path(name).is_file()]
+    if not files:
+        raise InputError(f"{called}: no file matches; correct 'path'")
+    return files
+
+
+def _belongs(path: Path, layout: FileFormat) -> bool:
+    by_name = format_by_name(path)
+    hidden = path.name.startswith((".", "_"))
+    return not hidden and by_name is not None and by_name == (layout.format or by_name)
+
+
+def _relative(path: Path, settings: Settings) -> str:
+    folder = settings.resolve(".").resolve()
+    absolute = path.resolve()
+    return str(absolute.relative_to(folder)) if absolute.is_relative_to(folder) else str(absolute)
+
+
+def read(path: Path, layout: FileFormat) -> Iterator[Batch]:
+    """The rows of one file. Raises InputError, SchemaError."""
+    return _READERS[file_format(path, layout.format)](path, layout)
+
+
+def fixed_columns(path: Path, layout: FileFormat) -> list[str] | None:
+    """The columns that every row of the file has; None for NDJSON, where each line has its own.
+    Raises InputError, SchemaError."""
+    match file_format(path, layout.format):
+        case "csv":
+            return list(csv_layout(path, layout).names)
+        case "parquet":
+            return parquet_names(path)
+        case _:
+            return None

@@ -1,0 +1,177 @@
+"""Instants from text: one format a source, found from the data unless it is named.
+
+Local times are read in the source's zone by the rule of Python's `fold=0`: a time that occurs
+twice (clocks set back) is its first occurrence; one that never occurs (clocks set forward) is
+read with the offset that held before the change, so it lies as far after the change as its
+clock is past it.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+
+import polars as pl
+
+from runtime.errors import InputError
+
+TIME = pl.Datetime("us", "UTC")
+_MOST_MICROSECONDS = 9.2e18  # what 64 bits hold
+EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1, "epoch_ns": 0.001}
+_EPOCH_DIGITS = {
+    "epoch_s": (9, 10),
+    "epoch_ms": (12, 13),
+    "epoch_us": (15, 16),
+    "epoch_ns": (18, 19),
+}
+_DATES = (
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d.%m.%y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%Y%m%d",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%b %d, %Y",
+    "%b %d %Y",
+    "%d %B %Y",
+    "%B %d, %Y",
+    "%a, %d %b %Y",
+)
+_CLOCKS = ("%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%I:%M:%S%p", "%I:%M%p")
+_JOINTS = ("T", " ", ", ")
+_OFFSETS = ("", "%#z", " %#z", " UTC", " GMT")
+_NAMED_UTC = (" UTC", " GMT")
+_WHOLE = (
+    "%Y%m%d%H%M%S",
+    "%Y%m%dT%H%M%S",
+    "%Y%m%dT%H%M%S%#z",
+    "%d/%b/%Y:%H:%M:%S %#z",
+    "%a %b %d %H:%M:%S %Y",
+)
+FORMATS = (
+    *_DATES,
+    *(d + j + c + o for d, j, c, o in product(_DATES, _JOINTS, _CLOCKS, _OFFSETS)),
+    *_WHOLE,
+)
+_FIRST_LOOK = 50
+_LEAST_SHARE = 0.5
+
+
+def is_offset(time_format: str) -> bool:
+    """Whether the format says itself which instant it means, whatever the zone."""
+    return time_format in EPOCHS or any(
+        mark in time_format for mark in ("%z", "%#z", "%:z", "%Z", "%s", *_NAMED_UTC)
+    )
+
+
+def is_date_only(time_format: str) -> bool:
+    return time_format not in EPOCHS and not any(
+        mark in time_format for mark in ("%H", "%I", "%T", "%R", "%s", "%c", "%+", "%X")
+    )
+
+
+def parse_times(text: pl.Expr, time_format: str, zone: str) -> pl.Expr:
+    """UTC microseconds; null where the text is not in the format."""
+    text = text.str.strip_chars()
+    if time_format in EPOCHS:
+        return _from_epoch(text, EPOCHS[time_format])
+    if time_format == "%Y%m%d":
+        text = pl.when(text.str.len_bytes() == len("20240131")).then(text)
+    if is_offset(time_format) and not time_format.endswith(_NAMED_UTC):
+        found = text.str.to_datetime(time_format, time_unit="us", strict=False, exact=True)
+        return found.dt.convert_time_zone("UTC")
+    naive = text.str.to_datetime(time_format, time_unit="us", strict=False, exact=True)
+    return naive.dt.replace_time_zone("UTC") if is_offset(time_format) else in_zone(naive, zone)
+
+
+def _from_epoch(text: pl.Expr, microseconds: float) -> pl.Expr:
+    whole = text.cast(pl.Int64(), strict=False)
+    exact = whole // 1000 if microseconds < 1 else whole * int(microseconds)
+    inexact = text.cast(pl.Float64(), strict=False) * microseconds
+    fits = inexact.is_finite() & (inexact.abs() < _MOST_MICROSECONDS)
+    rounded = pl.when(fits).then(inexact).round().cast(pl.Int64(), strict=False)
+    return pl.when(fits).then(pl.coalesce(exact, rounded)).cast(TIME)
+
+
+def in_zone(naive: pl.Expr, zone: str) -> pl.Expr:
+    """Local times of a zone as UTC instants, by the rule of this module."""
+    if zone == "UTC":
+        return naive.dt.replace_time_zone("UTC").cast(TIME)
+    shifted = (
+        (naive - pl.duration(hours=hours)).dt.replace_time_zone(
+            zone, ambiguous="earliest", non_existent="null"
+        )
+        + pl.duration(hours=hours)
+        for hours in (0, 3, 25)  # 25: a zone that has skipped a whole day
+    )
+    return pl.coalesce(*shifted).dt.convert_time_zone("UTC").cast(TIME)
+
+
+def detect(values: pl.Series, called: str) -> str | None:
+    """The format of most of the values (distinct, not null text); None where days and months
+    cannot be told apart by them. Raises InputError where no format fits half of them."""
+    values = values.str.strip_chars()
+    if epoch := _epoch_of(values):
+        return epoch
+    scores = _scores(values)
+    if not scores:
+        example = values.first()
+        raise InputError(
+            f"{called}: no known time format fits, for example {example!r}; set 'time_format'"
+        )
+    best = max(scores.values())
+    ways = [name for name, score in scores.items() if score == best]
+    day_first = {way.find("%d") < way.find("%m") for way in ways if "%m" in way}
+    # Formats that agree on the order of day and month read the same instants.
+    return ways[0] if len(day_first) < len((True, False)) else None
+
+
+def ambiguous(values: pl.Series, called: str) -> InputError:
+    ways = [name for name, score in _scores(values.str.strip_chars()).items() if score]
+    shown = " or ".join(f"'{way}'" for way in ways[:2])
+    return InputError(
+        f"{called}: {values.first()!r} may be read in two ways; set time_format = {shown}"
+    )
+
+
+def _epoch_of(values: pl.Series) -> str | None:
+    digits = values.str.extract(r"^(\d+)(?:\.\d*)?$").str.len_bytes()
+    for name, (least, most) in _EPOCH_DIGITS.items():
+        share = digits.is_between(least, most).fill_null(value=False).mean()
+        if isinstance(share, float) and share > _LEAST_SHARE:
+            return name
+    return None
+
+
+def _scores(values: pl.Series) -> dict[str, int]:
+    """How many of the values each format reads, for those that read half of them or more."""
+    look = values.gather_every(max(1, len(values) // _FIRST_LOOK)).head(_FIRST_LOOK)
+    marks = [_marks(value) for value in look]
+    likely = [n for n in FORMATS if any(_may_read(n, m) for m in marks) and _readable(look, n)]
+    counts = {name: _readable(values, name) for name in likely}
+    return {n: c for n, c in counts.items() if c >= max(1.0, _LEAST_SHARE * len(values))}
+
+
+def _marks(value: str) -> frozenset[str]:
+    return frozenset(c for c in value if c in "-/.:, ")
+
+
+def _may_read(time_format: str, marks: frozenset[str]) -> bool:
+    """A quick look that spares most formats the parsing: do the marks between digits fit?"""
+    bare = re.sub(r"%[.#:]?[A-Za-z]", "", time_format)
+    optional = ("." if "%.f" in time_format else "") + ("-:" if "%#z" in time_format else "")
+    return _marks(bare) <= marks <= _marks(bare) | set(optional)
+
+
+def _readable(values: pl.Series, time_format: str) -> int:
+    plausible = pl.col("t").dt.year().is_between(1900, 2200)
+    frame = values.alias("t").to_frame().select(parse_times(pl.col("t"), time_format, "UTC"))
+    return int(frame.select(plausible.sum()).item() or 0)

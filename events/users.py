@@ -1,0 +1,154 @@
+"""The users table: what is known of a user beside the log. Replaced whole when its files change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from events.columns import as_id, as_text, as_time, nulled, require
+from events.contract import TIME
+from events.ledger import Ledger, write_ledger
+from events.readers import InputFile, find_files, read
+from events.staging import bucket_of
+from events.timestamps import ambiguous, detect
+from runtime.errors import InputError
+from runtime.files import digest_file, digest_of
+from runtime.settings import Settings, Users
+from runtime.tables import Table, TableKind, exists, open_table, rewrite
+
+USERS = TableKind("users", 1, {"user_id": pl.String(), "bucket": pl.Int32()}, ("bucket",))
+"""user_id and bucket; beside them attributes (Float64 where every value is a number, else
+String) and dates (TIME), whose names and types the table's own schema tells."""
+
+
+@dataclass(frozen=True)
+class UsersFrame:
+    frame: pl.DataFrame
+    digest: str
+
+
+def users_path(settings: Settings) -> Path:
+    return settings.store / "users"
+
+
+def scan_users(settings: Settings, bucket: int | None = None) -> pl.LazyFrame | None:
+    """user_id, attributes, dates; of one bucket where it is named; None without a users table."""
+    if settings.users is None or not exists(users_path(settings)):
+        return None
+    table: Table = open_table(users_path(settings), USERS)
+    files = [path for path, _ in table.files]
+    mine = [p for p, values in table.files if bucket is None or values["bucket"] == str(bucket)]
+    if not mine:
+        return pl.scan_parquet(files[:1], hive_partitioning=False).head(0)
+    return pl.scan_parquet(mine, hive_partitioning=False)
+
+
+def read_users(settings: Settings, ledger: Ledger) -> UsersFrame | None:
+    """The users as the table will hold them; None where it holds them already.
+
+    Raises InputError for a file that is not there or empty, an empty or repeated id, a date
+    that cannot be read; SchemaError for a column that is not there.
+    """
+    if settings.users is None:
+        return None
+    users = settings.users
+    files = find_files(settings, users, "users")
+    depends = [users.model_dump(mode="json", exclude={"path"}), settings.events.buckets]
+    digest = digest_of([depends, [digest_file(file.path) for file in files]], 64)
+    if ledger.users == digest and exists(users_path(settings)):
+        return None
+    text = pl.concat([_read_file(file, users) for file in files])
+    frame = text.select(
+        "user_id",
+        *(_number_or_text(text[name]) for name in users.attributes),
+        *(pl.Series(name, _dates(text[name], name, users)) for name in users.dates),
+    )
+    _check_ids(frame["user_id"])
+    return UsersFrame(frame.with_columns(bucket_of(settings.events.buckets)), digest)
+
+
+def commit_users(settings: Settings, users: UsersFrame, ledger: Ledger) -> None:
+    """Puts the users in the place of those before, in one commit."""
+    kind = TableKind(USERS.name, USERS.version, dict(users.frame.schema), USERS.partition_by)
+    rewrite(users_path(settings), kind, _by_bucket(users.frame))
+    ledger.users = users.digest
+    write_ledger(settings.store, ledger)
+
+
+def _by_bucket(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    for _, part in sorted(frame.partition_by("bucket", as_dict=True).items()):
+        yield part.sort("user_id")
+
+
+def _read_file(file: InputFile, users: Users) -> pl.DataFrame:
+    called = f"users, {file.shown}"
+    wanted = [*users.attributes, *users.dates]
+    frames, skipped = [], []
+    for batch in read(file.path, users):
+        skipped += batch.rejects.rows(named=True)
+        if not batch.rows.height:
+            continue
+        require(called, [users.columns.user_id], batch.rows.columns, "users.columns")
+        require(called, wanted, batch.rows.columns, "users")
+        frames.append(_as_texts(batch.rows, users, called))
+    if not frames:
+        raise InputError(f"{file.shown}: holds no row; correct users.path or fetch it again")
+    if skipped:
+        first = min(skipped, key=lambda reject: int(reject["line"]))
+        raise InputError(f"{file.shown}, line {first['line']}: {first['reason']}; correct the file")
+    return pl.concat(frames)
+
+
+def _as_texts(rows: pl.DataFrame, users: Users, called: str) -> pl.DataFrame:
+    rows = nulled(rows, users.null_values)
+    schema, column = rows.schema, users.columns.user_id
+    texts = [as_text(name, schema[name]).alias(name) for name in users.attributes]
+    for name in users.dates:
+        if schema[name].is_temporal():
+            native = as_time(name, schema[name], "auto", users.timezone)
+            texts.append(native.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f+0000").alias(name))
+        else:
+            texts.append(as_text(name, schema[name]).alias(name))
+    return rows.select(as_id(column, schema[column], called).alias("user_id"), *texts)
+
+
+def _number_or_text(values: pl.Series) -> pl.Series:
+    numbers = values.str.strip_chars().cast(pl.Float64(), strict=False)
+    finite = numbers.is_finite() | values.is_null()
+    return numbers if values.count() and finite.fill_null(value=False).all() else values
+
+
+def _dates(values: pl.Series, name: str, users: Users) -> pl.Series:
+    known = values.drop_nulls()
+    if known.is_empty():
+        return pl.Series(name, [None] * len(values), TIME)
+    called = f"users, column '{name}'"
+    decided = users.time_format
+    if decided == "auto":
+        decided = detect(known.unique(maintain_order=True), called) or ""
+        if not decided:
+            raise ambiguous(known, called)
+    read_as = as_time(name, pl.String(), decided, users.timezone)
+    times = values.alias(name).to_frame().select(read_as)[name]
+    unread = values.filter(times.is_null() & values.is_not_null())
+    if len(unread):
+        raise InputError(
+            f"{called}: unreadable time {unread[0]!r}; expected {decided}; correct the file or "
+            "list it in users.null_values"
+        )
+    return times
+
+
+def _check_ids(ids: pl.Series) -> None:
+    empty = ids.is_null() | (ids.str.strip_chars() == "")
+    if empty.any():
+        raise InputError(f"users: {empty.sum():,} rows have no user id; remove them from the file")
+    doubled = ids.filter(ids.is_duplicated())
+    if len(doubled):
+        raise InputError(
+            f"users: user id '{doubled[0]}' occurs more than once "
+            f"({doubled.n_unique():,} such ids); keep one row a user"
+        )
