@@ -1,0 +1,71 @@
+"""Static attributes of the users table: which are numbers, which are categories, and which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from runtime.collect import collect
+from runtime.device import Device
+
+MOST_CATEGORIES = 20
+CPU = Device("cpu", "a look at the users")
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A column of the users table: a number, or one of the learned categories."""
+
+    name: str
+    kind: Literal["number", "category"]
+    categories: tuple[str, ...] = ()
+
+
+def in_frame(name: str) -> str:
+    """What a users column is called beside computed ones, which may bear the same name."""
+    return f"user: {name}"
+
+
+def held(name: str) -> pl.Expr:
+    return pl.col(name).alias(in_frame(name))
+
+
+def as_number(name: str) -> pl.Expr:
+    """The attribute as a finite Float64, null where it is none."""
+    number = pl.col(name).cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite()).then(number)
+
+
+def as_text(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.String)
+
+
+def learn_attributes(
+    users: pl.LazyFrame | None, names: tuple[str, ...], known: pl.LazyFrame
+) -> tuple[Attribute, ...]:
+    """`known`: the `user_id` of everyone with an event before the cutoff; nobody else is read.
+
+    A column is a number where every value it has is one; of a category's values the most
+    frequent are kept, ties by name. A column without values is left out.
+    """
+    if users is None or not names:
+        return ()
+    seen = users.join(known, on="user_id", how="semi")
+    learned = (_learn(seen, name) for name in names)
+    return tuple(attribute for attribute in learned if attribute is not None)
+
+
+def _learn(users: pl.LazyFrame, name: str) -> Attribute | None:
+    held = users.filter(pl.col(name).is_not_null())
+    total, numbers = collect(
+        held.select(total=pl.len(), numbers=as_number(name).is_not_null().sum()), CPU
+    ).row(0)
+    if total == 0:
+        return None
+    if numbers == total and held.collect_schema()[name] != pl.Boolean:
+        return Attribute(name, "number")
+    counted = collect(held.group_by(as_text(name).alias("value")).agg(n=pl.len()), CPU)
+    ranked = counted.sort(["n", "value"], descending=[True, False])["value"].to_list()
+    return Attribute(name, "category", tuple(ranked[:MOST_CATEGORIES]))
