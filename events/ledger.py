@@ -39,7 +39,10 @@ def ledger_path(store: Path) -> Path:
 
 
 def read_ledger(store: Path) -> Ledger:
+    """Under the store's lock: drafts of killed runs are removed. Raises StoreError."""
     path = ledger_path(store)
+    for draft in store.glob(f".{path.name}.*.draft"):
+        draft.unlink()
     if not path.exists():
         return Ledger()
     try:
