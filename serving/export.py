@@ -103,7 +103,7 @@ def _manifest(file: Path, scores: Scores, summary: Summary) -> dict[str, Any]:
         "decimals": DECIMALS,
         "as_of": show(scores.as_of),
         "model": {
-            "name": summary.model_name,
+            "kind": summary.model_kind,
             "version": summary.model_version,
             "run_id": summary.model_run_id,
         },

@@ -29,8 +29,8 @@ class Summary:
     low_below: float
     formula_like: int
     id_checksum: int
-    model_name: str
-    model_version: str | None
+    model_kind: str
+    model_version: int
     model_run_id: str
     snapshot_digest: str
 
@@ -38,7 +38,7 @@ class Summary:
 def summarise(scores: pl.LazyFrame) -> Summary:
     """One pass over the scores as of one instant; they have one model and at least one row."""
     user_id = pl.col("user_id")
-    lineage = ("model_name", "model_version", "model_run_id", "snapshot_digest")
+    lineage = ("model_kind", "model_version", "model_run_id", "snapshot_digest")
     seen = collect(
         scores.select(
             rows=pl.len(),

@@ -25,8 +25,8 @@ SCORES = TableKind(
         "reason_1": pl.String(),  # null where no feature moves the score
         "reason_2": pl.String(),
         "reason_3": pl.String(),
-        "model_name": pl.String(),
-        "model_version": pl.String(),  # in the registry; null for a run that is not registered
+        "model_kind": pl.String(),
+        "model_version": pl.Int64(),  # in the registry
         "model_run_id": pl.String(),
         "snapshot_digest": pl.String(),  # of the definitions and versions the features came from
         "as_of_key": pl.String(),

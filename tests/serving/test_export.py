@@ -127,7 +127,7 @@ def test_manifest_says_what_is_in_the_file(shop: Settings) -> None:
     assert (said["rows"], said["bytes"]) == (len(ODD_IDS), len(data))
     assert said["columns"] == list(rows_of(result)[0]) == list(COLUMNS)
     assert said["as_of"] == "2024-03-01"
-    assert said["model"] == {"name": "shop", "version": "1", "run_id": "run"}
+    assert said["model"] == {"kind": "xgboost", "version": 1, "run_id": "run"}
     assert said["scores"] == {"table_version": 0, "snapshot_digest": "digest"}
     assert said["formula_like_user_ids"] == 4
 

@@ -1,0 +1,47 @@
+"""A feature's value in words, beside the value that is typical."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from features.dictionary import SHOWN, describe, phrase
+from features.spec import FeatureSpec
+
+Floats = npt.NDArray[np.float64]
+
+
+def rounded(values: Floats, money: npt.NDArray[np.bool_]) -> Floats:
+    """As finely as values are said and no finer, so that few are left to be put into words.
+
+    Shape (n,), both; NaN where not finite. Money keeps its cents, other numbers from 100 up
+    are whole.
+    """
+    finite = np.isfinite(values)
+    size = np.abs(np.where(finite, values, 0.0))
+    steps = np.select([size < 1, money | (size < 10), size < 100], [1e4, 1e2, 1e1], 1.0)  # noqa: PLR2004
+    return np.where(finite, np.round(np.where(finite, values, 0.0) * steps) / steps, np.nan)
+
+
+def is_money(name: str, spec: FeatureSpec) -> bool:
+    return describe(name, spec).unit == "money"
+
+
+def sentence(name: str, value: float, typical: float, spec: FeatureSpec) -> str:
+    """'last active 41 days ago (typical: 3 days)'; NaN stands for missing in both."""
+    text = phrase(name, value, spec)
+    unit = describe(name, spec).unit
+    if unit != "flag" and not math.isnan(value) and not math.isnan(typical):
+        shown, usual = SHOWN[unit](value), SHOWN[unit](typical)
+        usual = "none" if usual == "no" else usual
+        text += " (typical)" if shown == SHOWN[unit](typical) else f" (typical: {usual})"
+    return _one_line(text)
+
+
+def _one_line(text: str) -> str:
+    """Without a start that a spreadsheet would take for a formula."""
+    text = " ".join(text.split())
+    return re.sub(r"^-", "minus ", text.lstrip("=+@ "))
