@@ -13,7 +13,12 @@ from features.time import Cutoff
 from training.split import Slice, Split, plan_split, user_fold, user_share
 
 DAY = timedelta(days=1)
-PINNED = [0.479054, 0.214752, 0.879426, 0.200806]  # xxhash64 of 'share-0:' and the id, over 2 to the 64
+PINNED = [
+    0.479054,
+    0.214752,
+    0.879426,
+    0.200806,
+]  # xxhash64 of 'share-0:' and the id, over 2 to the 64
 
 
 def _all_users(role: Slice) -> bool:

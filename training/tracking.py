@@ -1,0 +1,255 @@
+"""The one module that speaks MLflow: runs, the registry, and models by name.
+
+Runs lie in `<tracking>/mlflow.db`, their files under `<tracking>/artifacts`. Everything goes
+through clients bound to that database, so MLflow's process-wide state is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from runtime.errors import from_foreign
+from runtime.files import make_folder
+from runtime.settings import Settings
+from training.lineage import PROCESS, is_alive, requirements, this_process
+from training.model import Model
+from training.runs import CHALLENGER, CHAMPION, RunInfo, pick
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+MODEL_TAG, AS_OF_TAG = "holdfast.model", "holdfast.as_of"
+DATA = "model"  # the folder of ours inside the folder of MLflow's model
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+MOST_RUNS = 10_000
+
+
+@dataclass
+class OpenRun:
+    """The run that is being written. `model_id` is known once the model is logged."""
+
+    client: MlflowClient
+    run_id: str
+    experiment_id: str
+    name: str
+    model_id: str | None = field(default=None)
+
+    def log(self, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+        """All parameters and metrics in one transaction."""
+        from mlflow.entities import Metric, Param
+
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            self.run_id,
+            params=[Param(name, str(value)) for name, value in params.items()],
+            metrics=[Metric(name, float(value), now, 0) for name, value in metrics.items()],
+        )
+
+    def log_data(self, name: str, digest: str, source: str) -> None:
+        """What the run was fitted on, as MLflow's data set."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        data = Dataset(name, digest, "delta", source)
+        self.client.log_inputs(self.run_id, [DatasetInput(data)])
+
+    def log_files(self, folder: Path) -> None:
+        self.client.log_artifacts(self.run_id, str(folder))
+
+    def log_model(self, model: Model, example: pl.DataFrame) -> None:
+        """Logs the model with its signature, an input example and no pickle."""
+        from mlflow import pyfunc
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import Model as Logged
+
+        logged = self.client.create_logged_model(
+            self.experiment_id, name=model.kind, source_run_id=self.run_id
+        )
+        rows = example.select(model.features)
+        with tempfile.TemporaryDirectory() as folder:
+            pyfunc.save_model(
+                str(Path(folder, "mlflow")),
+                loader_module="training.pyfunc",
+                data_path=str(model.save(Path(folder, DATA))),
+                mlflow_model=Logged(
+                    run_id=self.run_id, model_id=logged.model_id, model_uuid=logged.model_id
+                ),
+                signature=_signature(rows),
+                input_example=rows.to_pandas(),
+                pip_requirements=requirements(),
+            )
+            self.client.log_model_artifacts(logged.model_id, str(Path(folder, "mlflow")))
+        self.client.finalize_logged_model(logged.model_id, "READY")
+        self.client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, 0)])
+        self.model_id = logged.model_id
+
+
+def _signature(rows: pl.DataFrame) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    # pandas turns whole numbers with a gap into floats, and MLflow would refuse those.
+    inputs = [
+        ColSpec("double" if dtype.is_float() else AnyType(), name)  # type: ignore[no-untyped-call]
+        for name, dtype in rows.schema.items()
+    ]
+    outputs = [
+        ColSpec("double", "churn_probability"),
+        ColSpec("double", "expected_value", required=False),
+    ]
+    return ModelSignature(Schema([*inputs]), Schema([*outputs]))
+
+
+@contextmanager
+def tracked(settings: Settings, name: str, tags: Mapping[str, str]) -> Iterator[OpenRun]:
+    """A run that ends as FINISHED, as FAILED with its error, or, interrupted, as KILLED.
+
+    Runs of processes that have died are closed first.
+    """
+    client = _client(settings)
+    experiment_id = _experiment(client, settings)
+    _close_dead_runs(client, experiment_id)
+    run = client.create_run(experiment_id, run_name=name, tags={**tags, PROCESS: this_process()})
+    run_id = run.info.run_id
+    try:
+        yield OpenRun(client, run_id, experiment_id, settings.project.name)
+    except BaseException as error:
+        with suppress(Exception):  # a full disk fails here too, and what failed first matters
+            client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:1000])
+            killed = isinstance(error, KeyboardInterrupt)
+            client.set_terminated(run_id, "KILLED" if killed else "FAILED")
+        if known := _disk_error(error, settings):
+            raise known from error
+        raise
+    client.set_terminated(run_id, "FINISHED")
+
+
+def register(run: OpenRun) -> int:
+    """Registers the model of a finished run; the first becomes champion, later ones challenger."""
+    from mlflow.exceptions import MlflowException
+
+    client = run.client
+    try:
+        known = client.get_registered_model(run.name)
+    except MlflowException:
+        known = client.create_registered_model(run.name)
+    version = client.create_model_version(
+        run.name, f"models:/{run.model_id}", run_id=run.run_id, model_id=run.model_id
+    ).version
+    alias = CHALLENGER if CHAMPION in known.aliases else CHAMPION
+    client.set_registered_model_alias(run.name, alias, str(version))
+    return int(version)
+
+
+def list_runs(settings: Settings) -> tuple[RunInfo, ...]:
+    """All runs of the project, newest first; none where nothing was trained yet."""
+    if not (settings.tracking / "mlflow.db").exists():
+        return ()
+    client, name = _client(settings), settings.project.name
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return ()
+    versions = {v.run_id: v for v in client.search_model_versions(f"name = '{name}'")}
+    aliases = _aliases(client, name)
+    runs = client.search_runs(
+        [experiment.experiment_id], max_results=MOST_RUNS, order_by=["attributes.start_time DESC"]
+    )
+    return tuple(_info(run, versions.get(run.info.run_id), aliases) for run in runs)
+
+
+def _info(run: Run, version: ModelVersion | None, aliases: Mapping[str, int]) -> RunInfo:
+    tags = run.data.tags
+    number = int(version.version) if version else None
+    return RunInfo(
+        run_id=run.info.run_id,
+        model=tags.get(MODEL_TAG, ""),
+        as_of=tags.get(AS_OF_TAG, ""),
+        status=run.info.status,
+        started=run.info.start_time / 1000,
+        metrics=dict(run.data.metrics),
+        params=dict(run.data.params),
+        tags={k: v for k, v in tags.items() if not k.startswith("mlflow.")},
+        version=number,
+        model_id=version.model_id if version else None,
+        aliases=tuple(sorted(a for a, v in aliases.items() if v == number)),
+    )
+
+
+def load_model(settings: Settings, name_or_run: str | None = None) -> tuple[Model, str]:
+    """The model and its run id; see `runs.pick` for the names. Raises ModelError."""
+    run = pick(list_runs(settings), name_or_run)
+    # By our own layout, not the absolute address MLflow noted, so that a folder can be moved.
+    files = settings.tracking / "artifacts" / "models" / str(run.model_id) / "artifacts"
+    return Model.load(files / "data" / DATA), run.run_id
+
+
+def promote(settings: Settings, name_or_run: str) -> RunInfo:
+    """Makes the model of a run the champion. Raises ModelError."""
+    run = pick(list_runs(settings), name_or_run)
+    client = _client(settings)
+    client.set_registered_model_alias(settings.project.name, CHAMPION, str(run.version))
+    if CHALLENGER in run.aliases:
+        client.delete_registered_model_alias(settings.project.name, CHALLENGER)
+    return pick(list_runs(settings), CHAMPION)
+
+
+def _client(settings: Settings) -> MlflowClient:
+    """A client of the project's database, which is made where there is none."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    folder = make_folder(settings.tracking).resolve()
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    try:
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except Exception as error:
+        raise _disk_error(error, settings) or error from error
+
+
+def _disk_error(error: BaseException, settings: Settings) -> BaseException | None:
+    return from_foreign(error, str(settings.tracking))
+
+
+def _experiment(client: MlflowClient, settings: Settings) -> str:
+    found = client.get_experiment_by_name(settings.project.name)
+    if found is None:
+        folder = make_folder(settings.tracking / "artifacts").resolve()
+        return str(client.create_experiment(settings.project.name, folder.as_uri()))
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def _close_dead_runs(client: MlflowClient, experiment_id: str) -> None:
+    """A process killed outright cannot close its run; the next one does."""
+    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+        if not is_alive(run.data.tags.get(PROCESS, "")):
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _aliases(client: MlflowClient, name: str) -> dict[str, int]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        model = client.get_registered_model(name)
+    except MlflowException:
+        return {}
+    return {alias: int(version) for alias, version in model.aliases.items()}
