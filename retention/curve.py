@@ -10,12 +10,12 @@ from typing import Any
 import polars as pl
 
 from events.calendar import Period, first_day, known_period, period_at
+from events.passes import summed
 from events.store import EventStore
 from features.time import Cutoff
 from retention.anchors import Anchor, check_anchor
 from retention.cells import Cell, Mode, cells_of
 from retention.cohorts import ELAPSED_DAYS, SIZE, Clock, Question, cohort_plan
-from retention.passes import summed
 from retention.shares import with_share
 from runtime.clock import show
 from runtime.device import Device

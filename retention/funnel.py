@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
+from events.passes import summed
 from events.store import EventStore
-from retention.passes import summed
 from retention.shares import with_share
 from retention.steps import STILL_OPEN, FunnelQuestion, funnel_plan
 from runtime.clock import MICROSECOND, show

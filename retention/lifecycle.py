@@ -17,8 +17,8 @@ from events.calendar import (
     period_at,
     period_of,
 )
+from events.passes import summed
 from events.store import EventStore
-from retention.passes import summed
 from runtime.clock import show
 from runtime.device import Device
 from runtime.settings import Settings

@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 
 from events.calendar import first_day, period_at
+from events.passes import summed
 from events.store import EventStore
 from retention.lifecycle import active_periods, all_periods
-from retention.passes import summed
 from runtime.clock import show
 from runtime.device import Device
 from runtime.settings import Settings
