@@ -10,6 +10,7 @@ import polars as pl
 
 from events.activity import is_active
 from events.calendar import Period, period_of
+from features.definitions import Definitions
 from retention.anchors import Anchor, anchored
 from retention.cells import Cell, Mode, cell_of
 from runtime.settings import Settings
@@ -35,6 +36,7 @@ class Question:
     anchor: Anchor
     since: datetime | None
     until: datetime | None
+    users: pl.LazyFrame | None
 
     @property
     def zone(self) -> str:
@@ -47,9 +49,10 @@ def cohort_plan(events: pl.LazyFrame, asked: Question) -> pl.LazyFrame:
     Cell -1 counts the cohort's users, the others those active in the cell; in a rolling table
     the cell is the last period in which the user was active.
     """
-    anchors = anchored(events, asked.anchor, asked.since, asked.until).with_columns(
-        cohort=period_of(pl.col("anchor"), asked.cohort, asked.zone)
-    )
+    definitions = Definitions.of(asked.settings)
+    anchors = anchored(
+        events, asked.anchor, asked.since, asked.until, definitions, asked.users
+    ).with_columns(cohort=period_of(pl.col("anchor"), asked.cohort, asked.zone))
     offset = _offset(asked)
     active = (
         events.filter(is_active(asked.settings.activity))

@@ -13,7 +13,7 @@ from events.calendar import Period, first_day, known_period, period_at
 from events.passes import summed
 from events.store import EventStore
 from features.time import Cutoff
-from retention.anchors import Anchor, check_anchor
+from retention.anchors import Anchor, check_anchor, users_for
 from retention.cells import Cell, Mode, cells_of
 from retention.cohorts import ELAPSED_DAYS, SIZE, Clock, Question, cohort_plan
 from retention.shares import with_share
@@ -76,11 +76,14 @@ def retention(
 
     nday: active in period n after the anchor. rolling: in period n or any later one. bracket:
     in any period from a to b. Active is what `[activity]` says. `clock`: calendar periods, or
-    elapsed ones of 24 hours from the anchor's instant. Exact. Raises UsageError.
+    elapsed ones of 24 hours from the anchor's instant. `anchor`: "first" event ever,
+    "first_in_range" (at or after `since`), or a Cutoff for everyone eligible at it: on the
+    elapsed clock one minus the bracket from gap to gap + horizon - 1 is then the base rate of
+    passive churn. Exact. Raises UsageError.
     """
     if clock not in ("calendar", "elapsed"):
         raise UsageError(f"clock '{clock}' is not known; choose 'calendar' or 'elapsed'")
-    check_anchor(anchor, since)
+    check_anchor(anchor, since, until, store)
     known = known_period(period)
     question = Question(
         settings=settings,
@@ -92,6 +95,7 @@ def retention(
         anchor=anchor,
         since=since,
         until=until,
+        users=users_for(anchor, settings),
     )
     counts = summed(
         lambda events: cohort_plan(events, question),
