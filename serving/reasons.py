@@ -56,7 +56,7 @@ def explain(
     parts = np.round(contributions, PRECISION)
     topic_of = _numbered(topic_names)
     sums = np.round(parts @ _membership(topic_of), PRECISION)
-    priority = _priority(sums, at_risk=parts.sum(axis=1) > 0)
+    priority = _priority(sums, at_risk=np.round(parts.sum(axis=1), PRECISION) > 0)
     told = []
     for _ in REASONS[: sums.shape[1]]:
         topic = priority.argmax(axis=1)

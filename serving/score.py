@@ -135,10 +135,8 @@ def _bucket(job: _Job, bucket: int) -> pl.DataFrame:
 
 
 def _scored(model: Model, features: pl.DataFrame) -> pl.DataFrame:
-    return pl.concat(
-        [features.select("user_id"), model.predict(features), reasons(model, features)],
-        how="horizontal",
-    )
+    users = features.select("user_id")
+    return users.hstack(model.predict(features)).hstack(reasons(model, features))
 
 
 __all__ = ["SCORES", "ScoreResult", "score"]
