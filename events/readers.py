@@ -61,10 +61,22 @@ def _matching(path: Path, layout: FileFormat, called: str) -> list[Path]:
     return files
 
 
+def find_in_folder(path: Path) -> list[Path]:
+    """The path itself, or the files of a folder that by their names can be read."""
+    if not path.is_dir():
+        return [path]
+    files = [p for p in sorted(path.iterdir()) if p.is_file() and _named_as_data(p)]
+    if not files:
+        raise InputError(f"{path}: the folder holds no file to read; name another path")
+    return files
+
+
+def _named_as_data(path: Path) -> bool:
+    return not path.name.startswith((".", "_")) and format_by_name(path) is not None
+
+
 def _belongs(path: Path, layout: FileFormat) -> bool:
-    by_name = format_by_name(path)
-    hidden = path.name.startswith((".", "_"))
-    return not hidden and by_name is not None and by_name == (layout.format or by_name)
+    return _named_as_data(path) and layout.format in (None, format_by_name(path))
 
 
 def _relative(path: Path, settings: Settings) -> str:

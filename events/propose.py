@@ -1,0 +1,216 @@
+"""A commented holdfast.toml from a look at the files: a first draft that works at once."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from events.propose_churn import Churn, date_columns, propose_churn
+from events.propose_look import NATIVE, Column, Look, look_at
+from events.propose_plan import Plan, SourcePlan, plan_files, relative
+from events.propose_roles import roles_of
+from events.readers import find_in_folder
+from runtime.settings import parse_settings
+
+_BUCKET_BYTES = 256 << 20
+_FEWEST_BUCKETS = 16
+_FEW_KINDS = 50
+
+
+def propose(files: list[Path], target: Path) -> str:
+    """The text of a holdfast.toml to lie at `target`, with paths relative to its folder.
+
+    Raises InputError where a file cannot be read or none is a log of events.
+    """
+    paths = [path for named in files for path in find_in_folder(named)]
+    looks = [look_at(path) for path in dict.fromkeys(paths)]
+    plan = plan_files([(look, roles_of(look)) for look in looks], target.parent)
+    churn = propose_churn(plan)
+    parts = [
+        _head(target, plan),
+        *(_source(source, plan) for source in plan.sources),
+        _users(plan, churn, target.parent),
+        _events(plan),
+        _activity(churn),
+        _eligible(churn),
+        _churn(churn),
+        _value(plan, churn),
+    ]
+    text = "\n".join(part for part in parts if part)
+    parse_settings(tomllib.loads(text), target.parent, str(target))
+    return text
+
+
+def quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _list(values: Sequence[str]) -> str:
+    return "[" + ", ".join(quoted(value) for value in values) + "]"
+
+
+def _head(target: Path, plan: Plan) -> str:
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", target.resolve().parent.name).strip("_.-")
+    lines = [
+        "# Proposed by 'holdfast init' from a look at the files. Read it before you go on: what",
+        "# a column means, and what churn means, is yours to say.",
+        *(f"# Left out: {look.path.name}: {why}." for look, why in plan.left_out),
+        "",
+        "[project]",
+        f"name = {quoted(name or 'holdfast')}",
+        'timezone = "UTC" # of calendar days in charts and reports',
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _source(source: SourcePlan, plan: Plan) -> str:
+    look, roles = source.first, source.roles
+    time = source.column(roles.ts)
+    assert time is not None
+    lines = ["[[source]]", f"name = {quoted(source.name)}", *_layout(look, source.paths)]
+    lines += _null_words(_role_columns(source))
+    lines += _time_lines(time)
+    amount = source.column(roles.amount)
+    if amount is not None and amount.decimal == ",":
+        lines.append('decimal = "," # of the amounts')
+    lines += ["", "[source.columns]", *_column_lines(source)]
+    if roles.event is None and len(plan.sources) > 1:
+        lines += ["", "[source.constants]", f"event = {quoted(source.name)} # after the file"]
+    return "\n".join([*lines, ""])
+
+
+def _role_columns(source: SourcePlan) -> list[Column]:
+    roles = source.roles
+    names = (roles.ts, roles.user_id, roles.event, roles.amount, roles.event_id)
+    return [look.column(name) for look in source.looks for name in names if name]
+
+
+def _layout(look: Look, paths: Sequence[str]) -> list[str]:
+    path = quoted(paths[0]) if len(paths) == 1 else _list(paths)
+    more = " # files that match later are added by the next ingest" if "*" in path else ""
+    lines = [f"path = {path}{more}", f"format = {quoted(look.form)}"]
+    if look.delimiter is not None:
+        lines.append(f"delimiter = {quoted(look.delimiter)}")
+    if not look.header:
+        names = [column.name for column in look.columns]
+        lines += ["header = false # give the columns better names", f"names = {_list(names)}"]
+    return lines
+
+
+def _null_words(columns: Sequence[Column]) -> list[str]:
+    words = sorted({word for column in columns for word in column.null_words})
+    return [f"null_values = {_list(['', *words])} # stand for 'none'"] if words else []
+
+
+def _time_lines(time: Column) -> list[str]:
+    lines = []
+    if time.time_format != NATIVE:
+        note = " # DAY AND MONTH MAY BE THE OTHER WAY ROUND: look" if time.time_ambiguous else ""
+        lines.append(f"time_format = {quoted(time.time_format or 'auto')}{note}")
+    return [*lines, 'timezone = "UTC" # of times without an offset']
+
+
+def _column_lines(source: SourcePlan) -> list[str]:
+    roles = source.roles
+    guess = "" if roles.user_by_name else " # a guess: no name tells"
+    lines = [f"user_id = {quoted(roles.user_id or '')}{guess}", f"ts = {quoted(roles.ts or '')}"]
+    if roles.event:
+        lines.append(f"event = {quoted(roles.event)}")
+    if roles.amount:
+        guess = "" if source.first.header else " # a guess: no name tells"
+        lines.append(f"amount = {quoted(roles.amount)}{guess}")
+    if roles.channel:
+        lines.append(f"channel = {quoted(roles.channel)}")
+    if roles.event_id:
+        lines.append(f"event_id = {quoted(roles.event_id)}")
+    if roles.row_numbers:
+        left = ", ".join(roles.row_numbers)
+        lines.append(f"properties = {_list(roles.extra)} # without row numbers: {left}")
+    elif roles.extra:
+        shown = _list(roles.extra)
+        lines.append(f"# properties = {shown} # kept when left out: every other column")
+    return lines
+
+
+def _users(plan: Plan, churn: Churn, folder: Path) -> str:
+    if plan.users is None:
+        return ""
+    look, user_id = plan.users
+    dates = date_columns(look)
+    attributes = [
+        column.name
+        for column in look.columns
+        if column.name not in (user_id, *dates) and (column.number or column.kinds <= _FEW_KINDS)
+    ]
+    lines = ["# One row a user.", "[users]", *_layout(look, [relative(look.path, folder)])]
+    lines += _null_words([look.column(name) for name in (user_id, *dates)])
+    unsure = [name for name in dates if look.column(name).time_ambiguous]
+    if unsure:
+        shown = look.column(unsure[0]).time_format or "auto"
+        lines.append(f"time_format = {quoted(shown)} # DAY AND MONTH MAY BE THE OTHER WAY ROUND")
+    lines += [
+        'timezone = "UTC"',
+        "# Attributes become features: keep only what was known when the user joined and has not",
+        "# changed since; what was filled in later tells the future.",
+        f"attributes = {_list(attributes)}",
+        f"dates = {_list(dates)} # they can define churn and are never features",
+        "",
+        "[users.columns]",
+        f"user_id = {quoted(user_id)}",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _events(plan: Plan) -> str:
+    size = sum(look.path.stat().st_size for source in plan.sources for look in source.looks)
+    buckets = _FEWEST_BUCKETS
+    while buckets * _BUCKET_BYTES < size:
+        buckets *= 2
+    mode, why = _deduplicate(plan)
+    lines = ["[events]", f"# {why}", f"deduplicate = {quoted(mode)}"]
+    lines.append(f"buckets = {buckets} # fixed once the store is there; more for more users")
+    return "\n".join([*lines, ""])
+
+
+def _deduplicate(plan: Plan) -> tuple[str, str]:
+    if any(source.roles.event_id for source in plan.sources):
+        return "event_id", "A row whose user and event id were seen before is dropped."
+    times = [source.column(source.roles.ts) for source in plan.sources]
+    if all(time is not None and time.finer_than_a_day for time in times):
+        return "row", "A row that is equal in every column to another is dropped."
+    return "none", "Dates alone: two equal rows may be two events, so none is dropped."
+
+
+def _activity(churn: Churn) -> str:
+    if not churn.events:
+        return ""
+    return "\n".join(
+        ["[activity]", f"exclude = {_list(churn.events)} # leaving is no activity", ""]
+    )
+
+
+def _eligible(churn: Churn) -> str:
+    if churn.within_days is None:
+        return "# [eligible]\n# within_days = 30 # scores only who was active so lately\n"
+    why = "scored is who was active within two horizons"
+    return f"[eligible]\nwithin_days = {churn.within_days} # {why}\n"
+
+
+def _churn(churn: Churn) -> str:
+    lines = ["[churn]", f"# {churn.why[0].upper()}{churn.why[1:]}.", f"kind = {quoted(churn.kind)}"]
+    if churn.events:
+        lines.append(f"events = {_list(churn.events)}")
+    if churn.date_column:
+        lines.append(f"date_column = {quoted(churn.date_column)}")
+    meant = "looked ahead" if churn.kind == "active" else "of silence are churn"
+    return "\n".join([*lines, f"horizon_days = {churn.horizon_days} # days {meant}", ""])
+
+
+def _value(plan: Plan, churn: Churn) -> str:
+    if not any(source.roles.amount for source in plan.sources):
+        return ""
+    return f"[value]\nhorizon_days = {churn.horizon_days} # the amounts of so many days ahead\n"

@@ -1,0 +1,125 @@
+"""What churn could mean in a log: an act where it has one, else silence of a sensible length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from events.propose_look import Look
+from events.propose_plan import Plan
+from events.propose_roles import words_of
+
+ENDINGS = ("cancel", "churn", "unsubscri", "terminat", "uninstall", "deactivat", "quit", "left")
+END_DATES = (*ENDINGS, "end", "close", "leave", "expir")
+OF_ORDERS = ("order", "cart", "booking", "payment", "checkout", "click", "view", "reservation")
+LENGTHS = (1, 2, 3, 7, 14, 21, 30, 60, 90, 182, 365)
+_SHARE_OF_SPAN = 0.2  # five horizons fit into the log: several cutoffs mature
+_USUAL_GAP = 0.9  # quantile of the gaps between active days
+_RARE = 0.002
+_COMMON = 0.95
+
+
+@dataclass(frozen=True)
+class Churn:
+    """`why` in words, for the comment. `events` or `date_column` where it is an act."""
+
+    horizon_days: int
+    within_days: int | None
+    events: tuple[str, ...]
+    date_column: str | None
+    why: str
+
+    @property
+    def kind(self) -> str:
+        return "active" if self.events or self.date_column else "passive"
+
+
+def propose_churn(plan: Plan) -> Churn:
+    log = _log(plan)
+    span = _span_days(log)
+    most = max(1, math.floor(span * _SHARE_OF_SPAN))
+    gap, repeat_share = _gaps(log)
+    horizon = _length(gap, most)
+    within = 2 * horizon
+    if column := _end_date(plan):
+        why = f"the users table's '{column}' says when a user left"
+        return Churn(_length(30, most), None, (), column, why)
+    if acts := _ending_events(log):
+        why = "these events say that a user leaves"
+        return Churn(_length(30, most), None, acts, None, why)
+    why = (
+        f"nine of ten gaps between a user's active days are of {gap:.0f} days or less, and the "
+        f"log spans {span:.0f} days"
+    )
+    if repeat_share < 0.5:  # noqa: PLR2004 (most users come once: everyone is worth a score)
+        return Churn(horizon, None, (), None, why)
+    return Churn(horizon, within, (), None, why)
+
+
+def _log(plan: Plan) -> pl.DataFrame:
+    """user, ts and event of what was looked at."""
+    frames = []
+    for source in plan.sources:
+        roles = source.roles
+        for look in source.looks:
+            assert roles.user_id is not None
+            assert roles.ts is not None
+            event = look.column(roles.event).text if roles.event else None
+            frames.append(
+                pl.DataFrame(
+                    {
+                        "user": look.column(roles.user_id).text,
+                        "ts": look.column(roles.ts).times,
+                        "event": event if event is not None else [None] * look.rows,
+                    },
+                    schema_overrides={"event": pl.String()},
+                )
+            )
+    return pl.concat(frames).drop_nulls(["user", "ts"])
+
+
+def _span_days(log: pl.DataFrame) -> float:
+    span = log.select((pl.col("ts").max() - pl.col("ts").min()).dt.total_seconds()).item()
+    return float(span or 0) / 86_400
+
+
+def _gaps(log: pl.DataFrame) -> tuple[float, float]:
+    """The usual longest gap between a user's active days, and the share of users with any."""
+    days = log.select("user", day=pl.col("ts").dt.date()).unique().sort("user", "day")
+    gaps = days.with_columns(gap=pl.col("day").diff().over("user").dt.total_days())
+    usual = gaps["gap"].drop_nulls().quantile(_USUAL_GAP)
+    again = gaps.filter(pl.col("gap").is_not_null())["user"].n_unique()
+    return float(usual or 30.0), again / max(1, days["user"].n_unique())
+
+
+def _length(wanted: float, most: int) -> int:
+    """The first usual length that is not below `wanted`, cut to what the log allows."""
+    fitting = [length for length in LENGTHS if length <= most] or [1]
+    return next((length for length in fitting if length >= wanted), fitting[-1])
+
+
+def _speaks_of(name: str, stems: Sequence[str]) -> bool:
+    return any(word.startswith(stem) for word in words_of(name) for stem in stems)
+
+
+def _ending_events(log: pl.DataFrame) -> tuple[str, ...]:
+    users = max(1, log["user"].n_unique())
+    names = log["event"].drop_nulls().unique().sort()
+    acts = [n for n in names if _speaks_of(n, ENDINGS) and not _speaks_of(n, OF_ORDERS)]
+    share = log.filter(pl.col("event").is_in(acts))["user"].n_unique() / users if acts else 0.0
+    return tuple(acts) if _RARE <= share <= _COMMON else ()
+
+
+def _end_date(plan: Plan) -> str | None:
+    if plan.users is None:
+        return None
+    dates = [c for c in plan.users[0].columns if c.times is not None and c.known]
+    named = [c.name for c in dates if _speaks_of(c.name, END_DATES)]
+    return named[0] if named else None
+
+
+def date_columns(look: Look) -> list[str]:
+    return [column.name for column in look.columns if column.times is not None]

@@ -1,0 +1,172 @@
+"""What the looked-at files make together: sources, a users table, files left out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from events.propose_look import Column, Look
+from events.propose_roles import KEYS, Roles, words_of
+from runtime.errors import InputError
+
+_OVERLAP = 0.5
+
+
+@dataclass
+class SourcePlan:
+    """Files of one layout that make one source."""
+
+    name: str
+    looks: list[Look]
+    roles: Roles
+    paths: list[str] = field(default_factory=list)
+
+    @property
+    def first(self) -> Look:
+        return self.looks[0]
+
+    def column(self, name: str | None) -> Column | None:
+        return self.first.column(name) if name else None
+
+    def values(self, name: str) -> pl.Series:
+        return pl.concat([look.column(name).text for look in self.looks])
+
+    @property
+    def times(self) -> pl.Series:
+        assert self.roles.ts is not None
+        found = [look.column(self.roles.ts).times for look in self.looks]
+        return pl.concat([times for times in found if times is not None])
+
+
+@dataclass(frozen=True)
+class Plan:
+    sources: tuple[SourcePlan, ...]
+    users: tuple[Look, str] | None  # and its column of user ids
+    left_out: tuple[tuple[Look, str], ...]  # and why
+
+
+def plan_files(looked: Sequence[tuple[Look, Roles]], folder: Path) -> Plan:
+    """Raises InputError where no file is a log of events."""
+    users = _users_table(looked)
+    rest = [(look, roles) for look, roles in looked if users is None or look is not users[0]]
+    by_name = any(roles.is_log and roles.user_by_name for _, roles in rest)
+    logs, left_out = [], []
+    for look, roles in rest:
+        why = _why_no_log(look, roles, by_name)
+        if why:
+            left_out.append((look, why))
+        else:
+            logs.append((look, roles))
+    if not logs:
+        look, why = left_out[0]
+        raise InputError(f"{look.path}: {why}; name a file with one row an event")
+    return Plan(_grouped(logs, folder), users, tuple(left_out))
+
+
+def _why_no_log(look: Look, roles: Roles, others_by_name: bool) -> str | None:
+    found = ", ".join(f"'{c.name}'" for c in look.columns)
+    if roles.ts is None:
+        return f"no column of it looks like the time of an event (found {found})"
+    if roles.user_id is None or (others_by_name and look.header and not roles.user_by_name):
+        return f"no column of it looks like a user id (found {found})"
+    return None
+
+
+def _users_table(looked: Sequence[tuple[Look, Roles]]) -> tuple[Look, str] | None:
+    """A file with one row a user, whose ids are those of another file's events."""
+    best: tuple[Look, str] | None = None
+    for look, _ in looked:
+        for other, roles in looked:
+            if other is look or not roles.is_log or _one_row_a_user(other, roles):
+                continue
+            assert roles.user_id is not None
+            ids = other.column(roles.user_id).text.drop_nulls().unique()
+            for column in look.columns:
+                if best is None and _are_ids_of(column, ids, roles.user_id):
+                    best = (look, column.name)
+    return best
+
+
+def _one_row_a_user(look: Look, roles: Roles) -> bool:
+    return roles.user_id is None or look.column(roles.user_id).kinds == look.rows
+
+
+def _are_ids_of(column: Column, ids: pl.Series, called: str) -> bool:
+    """Whether the column has each id once, and most of `ids` are among them."""
+    unique = column.known == len(column.text) == column.kinds
+    if not unique or (column.number and not column.whole) or column.times is not None:
+        return False
+    known_name = column.name == called or words_of(column.name)[-1:] in ([k] for k in KEYS)
+    shared = ids.is_in(column.text.implode()).mean()
+    return known_name and isinstance(shared, float) and shared >= _OVERLAP
+
+
+def _grouped(logs: Sequence[tuple[Look, Roles]], folder: Path) -> tuple[SourcePlan, ...]:
+    groups: dict[object, list[tuple[Look, Roles]]] = {}
+    for look, roles in logs:
+        groups.setdefault(look.layout, []).append((look, roles))
+    named = _names([[look.path for look, _ in group] for group in groups.values()])
+    return tuple(
+        SourcePlan(name, [look for look, _ in group], _common(group), _paths(group, folder))
+        for name, group in zip(named, groups.values(), strict=True)
+    )
+
+
+def _common(group: Sequence[tuple[Look, Roles]]) -> Roles:
+    """The roles of the file with the most rows; those of small files are less sure."""
+    return max(group, key=lambda entry: entry[0].rows)[1]
+
+
+def _paths(group: Sequence[tuple[Look, Roles]], folder: Path) -> list[str]:
+    paths = sorted(look.path for look, _ in group)
+    pattern = _pattern(paths)
+    if pattern is not None:
+        return [relative(pattern, folder)]
+    return [relative(path, folder) for path in paths]
+
+
+def _pattern(paths: Sequence[Path]) -> Path | None:
+    """A glob that matches these files and no other; None for one file or where there is none."""
+    parent, suffix = paths[0].parent, "".join(paths[0].suffixes[-2:])
+    prefix = _shared_start([path.name for path in paths])
+    prefix = re.sub(r"[\d\[\]*?]+$", "", prefix)
+    if len(paths) == 1 or re.search(r"[*?\[\]]", str(parent) + prefix):
+        return None
+    for pattern in (f"*{suffix}", f"{prefix}*{suffix}"):
+        if sorted(parent.glob(pattern)) == list(paths):
+            return parent / pattern
+    return None
+
+
+def relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def _names(groups: Sequence[Sequence[Path]]) -> list[str]:
+    """A name for each group of files, from what their names have in common and others have not."""
+    stems = [_shared_start([_stem(path) for path in group]) for group in groups]
+    shared = _shared_start(stems) if len(stems) > 1 else ""
+    shared = shared[: shared.rfind("_") + 1] if "_" in shared else ""
+    names: list[str] = []
+    for stem in stems:
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem.removeprefix(shared)).strip("_.-0123456789")
+        name = name or "events"
+        while name in names:
+            name += "_2"
+        names.append(name)
+    return names
+
+
+def _shared_start(texts: Sequence[str]) -> str:
+    first, last = min(texts), max(texts)
+    same = (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    return first[: next(same, min(len(first), len(last)))]
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0]
