@@ -49,10 +49,17 @@ def cohort_plan(events: pl.LazyFrame, asked: Question) -> pl.LazyFrame:
     Cell -1 counts the cohort's users, the others those active in the cell; in a rolling table
     the cell is the last period in which the user was active.
     """
-    definitions = Definitions.of(asked.settings)
     anchors = anchored(
-        events, asked.anchor, asked.since, asked.until, definitions, asked.users
-    ).with_columns(cohort=period_of(pl.col("anchor"), asked.cohort, asked.zone))
+        events,
+        asked.anchor,
+        asked.since,
+        asked.until,
+        Definitions.of(asked.settings),
+        asked.users,
+    ).with_columns(
+        cohort=period_of(pl.col("anchor"), asked.cohort, asked.zone),
+        own=period_of(pl.col("anchor"), asked.period, asked.zone),
+    )
     offset = _offset(asked)
     active = (
         events.filter(is_active(asked.settings.activity))
@@ -65,7 +72,7 @@ def cohort_plan(events: pl.LazyFrame, asked: Question) -> pl.LazyFrame:
         seen = seen.with_columns(pl.col("cell").clip(upper_bound=len(asked.cells) - 1))
     else:
         seen = active.select("user_id", "cohort", "anchor", cell=cell_of(offset, asked.cells))
-        seen = seen.filter(pl.col("cell").is_not_null()).unique()
+        seen = seen.filter(pl.col("cell").is_not_null()).unique(["user_id", "cell"])
     sizes = anchors.with_columns(cell=pl.lit(SIZE, pl.Int32))
     rows = pl.concat([sizes.select(_COLUMNS), seen.select(_COLUMNS)])
     return rows.group_by("cohort", "cell").agg(
@@ -75,8 +82,8 @@ def cohort_plan(events: pl.LazyFrame, asked: Question) -> pl.LazyFrame:
 
 def _offset(asked: Question) -> pl.Expr:
     if asked.clock == "calendar":
-        own = period_of(pl.col("anchor"), asked.period, asked.zone)
-        return (period_of(pl.col("ts"), asked.period, asked.zone) - own).cast(pl.Int32)
+        here = period_of(pl.col("ts"), asked.period, asked.zone)
+        return (here - pl.col("own")).cast(pl.Int32)
     length = ELAPSED_DAYS[asked.period] * _MICROSECONDS_A_DAY
     since = pl.col("ts").cast(pl.Int64) - pl.col("anchor").cast(pl.Int64)
     return (since // length).cast(pl.Int32)
