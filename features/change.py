@@ -11,6 +11,7 @@ from features.spec import FeatureSpec
 from features.time import Cutoff, Window
 
 WEEK = Window(7)
+ROUNDING = 1e-9
 
 
 def change(spec: FeatureSpec, cutoff: Cutoff) -> Family:
@@ -33,15 +34,17 @@ def change(spec: FeatureSpec, cutoff: Cutoff) -> Family:
 
 def _rates(measure: str, noun: str, recent: Window, longer: Window) -> Column:
     prior_days = longer.days - recent.days
-    now = pl.col(f"{measure}_{recent}") * prior_days
-    prior = (pl.col(f"{measure}_{longer}") - pl.col(f"{measure}_{recent}")) * recent.days
+    now, both = pl.col(f"{measure}_{recent}"), pl.col(f"{measure}_{longer}")
+    prior = both - now
+    # A remainder that small is what rounding leaves where purchases and refunds cancel out.
+    prior = pl.when(prior.abs() > ROUNDING * pl.max_horizontal(now.abs(), both.abs())).then(prior)
     spans = f"the last {recent.days} days against the {prior_days} before"
     return column(
         f"{measure}_change_{recent}_{longer}",
         "ratio",
         f"{noun} a day, {spans}",
         f"{noun} at {{}} its earlier rate ({spans})",
-        ratio(now, prior),
+        ratio(now * prior_days, prior * recent.days),
         longer,
         missing=f"no {noun} to compare with ({spans})",
     )

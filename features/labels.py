@@ -162,8 +162,7 @@ def matured_cutoffs(store: EventStore, settings: Settings) -> list[Cutoff]:
 
 def _none_matured(store: EventStore, settings: Settings) -> str:
     length = store.covered_until - store.first - timedelta(days=settings.churn.gap_days)
-    history = settings.training.min_history_days
-    horizon = (length.days - history) if history else _longest(length.days)
+    horizon = _longest(length, settings.training.min_history_days)
     told = (
         f"no label has matured: a horizon of {longest_horizon_days(settings)} days does not fit "
         f"the log from {show(store.first)} to {show(store.covered_until)} with enough history "
@@ -174,7 +173,13 @@ def _none_matured(store: EventStore, settings: Settings) -> str:
     return f"{told}; the longest that would mature is {horizon} days (churn.horizon_days)"
 
 
-def _longest(days: int) -> int:
-    """The largest h with h + h // 2 <= days: two thirds, and sometimes a day more."""
-    near = max(2 * days // 3, 0)
-    return near + 1 if days > 0 and near + 1 + (near + 1) // 2 <= days else near
+def _longest(length: timedelta, history_days: int | None) -> int:
+    """The longest horizon in days that leaves its history, and some, of a log before it.
+
+    By default h + h // 2 days must fit: h is two thirds of the log, and sometimes a day more.
+    """
+    if history_days is not None:
+        return length.days - history_days
+    near = 2 * length.days // 3
+    fits = (h for h in (near + 1, near) if h + h // 2 <= length.days and h * DAY < length)
+    return next(fits, 0)

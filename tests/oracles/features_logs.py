@@ -1,0 +1,97 @@
+"""Small logs for the feature tests, their stores, and how two tables are compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import polars_hash as plh
+
+from events.contract import EVENTS, TIME
+from features.attributes import Attribute
+from features.definitions import Definitions
+from runtime import tables
+from runtime.settings import Settings, parse_settings
+
+T = datetime(2024, 3, 31, 12, 30, tzinfo=UTC)  # Berlin changes its clocks on this day
+USERS = ("a", "B", "007", "ü")
+EVENTS_SEEN = ("buy", "Buy", "view", "odd name/€", "other", "cancel")
+CHANNELS = (None, "web", "App store", "other")
+ATTRIBUTES = (Attribute("age", "number"), Attribute("plan", "category", ("gold", "free")))
+EDGES = tuple(
+    timedelta(days=days, microseconds=micros)
+    for days in (0, 1, 7, 30, 31, 90, 365)
+    for micros in (-1, 0, 1)
+)
+
+
+def events_frame(log: Sequence[Mapping[str, Any]], buckets: int = 1) -> pl.DataFrame:
+    """The rows as the event store holds them."""
+    schema = {n: t for n, t in EVENTS.schema.items() if n in ("user_id", "ts", "event")}
+    schema |= {"amount": pl.Float64(), "channel": pl.String()}
+    frame = pl.DataFrame(
+        {name: [row[name] for row in log] for name in schema}, schema=schema, strict=False
+    )
+    bucket = plh.col("user_id").nchash.xxhash64() % buckets
+    return frame.select(
+        *schema,
+        event_id=pl.lit(None, dtype=pl.String),
+        source=pl.lit("test"),
+        properties=pl.lit(None, dtype=pl.String),
+        bucket=bucket.cast(pl.Int32),
+    )
+
+
+def users_frame(users: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
+    schema = {"user_id": pl.String, "age": pl.Float64, "plan": pl.String, "left": TIME}
+    return pl.DataFrame([{"user_id": u} | dict(row) for u, row in users.items()], schema=schema)
+
+
+def settings_of(found: Definitions, folder: Path = Path(), **sections: Any) -> Settings:
+    raw: dict[str, Any] = {
+        "source": [{"name": "s", "path": "x", "columns": {"user_id": "u", "ts": "t"}}],
+        "users": {"path": "u", "columns": {"user_id": "u"}, "attributes": ["age", "plan"]}
+        | {"dates": ["left"]},
+        **found.to_dict(),
+        **sections,
+    }
+    return parse_settings(raw, folder)
+
+
+def write_store(settings: Settings, log: Sequence[Mapping[str, Any]], buckets: int = 1) -> None:
+    tables.append(settings.store / "events", EVENTS, [events_frame(log, buckets)])
+
+
+def same(found: Any, expected: Any) -> bool:
+    """Whole numbers exactly, others to 1e-9 of their size."""
+    if found is None or expected is None or isinstance(found, str | datetime):
+        return found == expected
+    if isinstance(found, int) and isinstance(expected, int):
+        return found == expected
+    return math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def differences(
+    found: Mapping[str, Mapping[str, Any]], expected: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """What differs between two tables by user and column."""
+    if set(found) != set(expected):
+        return [f"users {sorted(found)} instead of {sorted(expected)}"]
+    told = []
+    for user, row in found.items():
+        if set(row) != set(expected[user]):
+            told.append(f"{user}: columns {sorted(set(row) ^ set(expected[user]))}")
+        told += [
+            f"{user}.{name}: {value} instead of {expected[user].get(name)}"
+            for name, value in row.items()
+            if not same(value, expected[user].get(name))
+        ]
+    return told
+
+
+def by_user(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    return {row.pop("user_id"): row for row in frame.to_dicts()}
