@@ -1,10 +1,10 @@
-"""Recency, tenure, how often and with which gaps: what the active rows alone say."""
+"""Recency, tenure and how often: what the active rows alone say."""
 
 from __future__ import annotations
 
 import polars as pl
 
-from features.family import Column, Family, column, count, days_before, in_window, linked, ratio
+from features.family import Column, Family, column, count, days_before, in_window, linked
 from features.spec import FeatureSpec
 from features.time import Cutoff, Window
 
@@ -86,66 +86,3 @@ def _windowed(window: Window) -> list[Column]:
             window,
         ),
     ]
-
-
-def gaps(spec: FeatureSpec, cutoff: Cutoff) -> Family:
-    """Calendar days from one active day to the next, and how the present silence compares.
-
-    Deviations are the sample's (n - 1), computed from whole numbers so that they are exact.
-    """
-    gap = pl.when(pl.col("day_gap") > 0).then(pl.col("day_gap").cast(pl.Int64)).otherwise(0)
-    sums = {
-        "gaps": count(pl.col("day_gap") > 0),
-        "gap_sum": gap.sum(),
-        "gap_squares": (gap * gap).sum(),
-        "gap_max": gap.max(),
-    }
-    n, total = pl.col("gaps"), pl.col("gap_sum")
-    recency = days_before(cutoff, "last_active")
-    squares = (n * pl.col("gap_squares") - total * total).cast(pl.Float64)
-    deviation = pl.when(n > 1).then((squares / (n * (n - 1))).sqrt())
-    longest = pl.when(n > 0).then(pl.col("gap_max"))
-    once = "active on one day only"
-    columns = (
-        column(
-            "gap_mean_days",
-            "days",
-            "usual time from one active day to the next",
-            "usually active every {}",
-            ratio(total, n),
-            missing=once,
-        ),
-        column(
-            "gap_deviation_days",
-            "days",
-            "standard deviation of the time from one active day to the next",
-            "time between active days varies by {}",
-            deviation,
-            missing="too few active days for a rhythm",
-        ),
-        column(
-            "gap_max_days",
-            "days",
-            "longest time from one active day to the next",
-            "at most {} between active days so far",
-            longest,
-            missing=once,
-        ),
-        column(
-            "gap_now_over_mean",
-            "ratio",
-            "present silence by the usual time between active days",
-            "silent for {} the usual gap",
-            ratio(recency * n, total),
-            missing=once,
-        ),
-        column(
-            "gap_now_over_max",
-            "ratio",
-            "present silence by the longest time between active days",
-            "silent for {} the longest gap so far",
-            ratio(recency, longest),
-            missing=once,
-        ),
-    )
-    return Family(sums, columns)

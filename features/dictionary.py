@@ -10,7 +10,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from features.family import Feature, Unit
-from features.plan import FAMILIES
+from features.plan import families_at
 from features.spec import FeatureSpec
 from features.time import Cutoff
 
@@ -21,7 +21,7 @@ ANY = Cutoff(datetime(2000, 1, 1, tzinfo=UTC))  # words do not depend on the cut
 @lru_cache(maxsize=32)
 def dictionary(spec: FeatureSpec) -> Mapping[str, Feature]:
     """Every column of the plan by its name, in the plan's order."""
-    columns = [column for family in FAMILIES for column in family(spec, ANY).columns]
+    columns = [column for family in families_at(spec, ANY) for column in family.columns]
     return MappingProxyType({c.feature.name: c.feature for c in columns})
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import polars as pl
 
-from features.activity import activity, gaps
+from features.activity import activity
 from features.attributes import held
 from features.change import change
 from features.eligible import eligibility_sums, eligible_at, with_dates
 from features.family import Family
+from features.gaps import gaps
 from features.kinds import channels, kind_rows, kinds
 from features.money import money
 from features.prepare import prepare
@@ -50,7 +52,7 @@ def prepared_plan(
     rows: pl.LazyFrame, cutoff: Cutoff, spec: FeatureSpec, users: pl.LazyFrame | None
 ) -> pl.LazyFrame:
     """The same from rows that `prepare` has made, which may serve many cutoffs."""
-    families = [family(spec, cutoff) for family in FAMILIES]
+    families = families_at(spec, cutoff)
     known = rows.filter(pl.col("ts") < cutoff.at)
     people = _people(known, families, spec)
     if spec.has_events:
@@ -63,7 +65,13 @@ def prepared_plan(
     )
 
 
-def _people(rows: pl.LazyFrame, families: list[Family], spec: FeatureSpec) -> pl.LazyFrame:
+@lru_cache(maxsize=64)
+def families_at(spec: FeatureSpec, cutoff: Cutoff) -> tuple[Family, ...]:
+    """Every family's expressions at a cutoff; made once for all buckets."""
+    return tuple(family(spec, cutoff) for family in FAMILIES)
+
+
+def _people(rows: pl.LazyFrame, families: tuple[Family, ...], spec: FeatureSpec) -> pl.LazyFrame:
     sums = {name: expr for family in families for name, expr in family.sums.items()}
     sums |= eligibility_sums(spec.definitions)
     first = pl.col("user_id").first()
@@ -71,7 +79,7 @@ def _people(rows: pl.LazyFrame, families: list[Family], spec: FeatureSpec) -> pl
 
 
 def _by_kind(
-    rows: pl.LazyFrame, families: list[Family], spec: FeatureSpec, cutoff: Cutoff
+    rows: pl.LazyFrame, families: tuple[Family, ...], spec: FeatureSpec, cutoff: Cutoff
 ) -> pl.LazyFrame:
     sums = {name: expr for family in families for name, expr in family.kind_sums.items()}
     return kind_rows(rows, spec, cutoff).group_by("number").agg(**sums)
