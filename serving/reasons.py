@@ -18,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from features.dictionary import describe
+from features.family import Feature
 from features.spec import FeatureSpec
 from serving.topics import topics
-from serving.wording import Floats, is_money, rounded, sentence
+from serving.wording import Floats, rounded, sentence
 from training.model import Model
 
 REASONS = ("reason_1", "reason_2", "reason_3")
@@ -57,15 +59,19 @@ def explain(
     topic_of = _numbered(topic_names)
     sums = np.round(parts @ _membership(topic_of), PRECISION)
     priority = _priority(sums, at_risk=np.round(parts.sum(axis=1), PRECISION) > 0)
-    told = []
+    asked = []
     for _ in REASONS[: sums.shape[1]]:
         topic = priority.argmax(axis=1)
         strength = _picked(sums, topic)
         speaker = _speaker(parts, topic_of, topic, strength)
-        told.append(_phrases(speaker, _picked(values, speaker), strength, features, typical, spec))
+        asked.append((speaker, _picked(values, speaker), np.sign(strength)))
         np.put_along_axis(priority, topic[:, None], -1.0, axis=1)
-    nothing = pl.Series([None] * len(parts), dtype=pl.String)
-    told += [nothing] * (len(REASONS) - len(told))
+    speaker, value, direction = (np.concatenate(column) for column in zip(*asked, strict=True))
+    texts = _phrases(
+        speaker, value, direction, [describe(n, spec) for n in features], typical, spec
+    )
+    told = [texts[i * len(parts) : (i + 1) * len(parts)] for i in range(len(asked))]
+    told += [pl.Series([None] * len(parts), dtype=pl.String)] * (len(REASONS) - len(asked))
     return pl.DataFrame(dict(zip(REASONS, told, strict=True)))
 
 
@@ -101,19 +107,15 @@ def _speaker(parts: Floats, topic_of: Ints, topic: Ints, strength: Floats) -> In
 def _phrases(
     speaker: Ints,
     value: Floats,
-    strength: Floats,
-    features: Sequence[str],
+    direction: Floats,
+    features: Sequence[Feature],
     typical: Floats,
     spec: FeatureSpec,
 ) -> pl.Series:
     """Each triple of feature, rounded value and direction is put into words once."""
-    money = np.array([is_money(name, spec) for name in features])
+    money = np.array([feature.unit == "money" for feature in features])
     usual = rounded(typical, money)
-    key = {
-        "feature": speaker,
-        "value": rounded(value, money[speaker]),
-        "direction": np.sign(strength),
-    }
+    key = {"feature": speaker, "value": rounded(value, money[speaker]), "direction": direction}
     asked = pl.DataFrame(key)
     told = asked.unique()
     texts = [

@@ -8,7 +8,8 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from features.dictionary import SHOWN, describe, phrase
+from features.dictionary import SHOWN, phrase
+from features.family import Feature
 from features.spec import FeatureSpec
 
 Floats = npt.NDArray[np.float64]
@@ -26,14 +27,9 @@ def rounded(values: Floats, money: npt.NDArray[np.bool_]) -> Floats:
     return np.where(finite, np.round(np.where(finite, values, 0.0) * steps) / steps, np.nan)
 
 
-def is_money(name: str, spec: FeatureSpec) -> bool:
-    return describe(name, spec).unit == "money"
-
-
-def sentence(name: str, value: float, typical: float, spec: FeatureSpec) -> str:
+def sentence(feature: Feature, value: float, typical: float, spec: FeatureSpec) -> str:
     """'last active 41 days ago (typical: 3 days)'; NaN stands for missing in both."""
-    text = phrase(name, value, spec)
-    unit = describe(name, spec).unit
+    text, unit = phrase(feature.name, value, spec), feature.unit
     if unit != "flag" and not math.isnan(value) and not math.isnan(typical):
         shown, usual = SHOWN[unit](value), SHOWN[unit](typical)
         usual = "none" if usual == "no" else usual
