@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
 from events.contract import TIME
-from events.store import EventStore
+from events.store import EventStore, open_store
 from events.users import USERS, scan_users, users_path
 from features.definitions import Definitions
 from features.dictionary import dictionary
 from features.labels import labels_of, require_matured
 from features.plan import VERSION, prepared_plan
 from features.prepare import prepare
-from features.spec import FeatureSpec, require_history
+from features.spec import FeatureSpec, learn_spec, require_history
 from features.time import Cutoff
 from runtime.buckets import frames, map_buckets
 from runtime.clock import show
@@ -86,6 +87,21 @@ def build_snapshots(
     if rows == 0:
         raise LabelError(_nobody(work))
     return Snapshots(path, digest, rows, tuple(dictionary(spec)), work.cutoffs, kind)
+
+
+def snapshot(
+    settings: Settings, cutoffs: Sequence[datetime], as_of: datetime | None, device: Device
+) -> Snapshots:
+    """Features and labels at each cutoff; without any, the features alone at the as-of.
+
+    Columns are learned from before the earliest of them. Raises LabelError, StoreError.
+    """
+    store = open_store(settings, as_of)
+    wanted = [Cutoff(instant) for instant in cutoffs or [store.as_of]]
+    for cutoff in wanted if cutoffs else ():
+        require_matured(cutoff, store, settings)
+    spec = learn_spec(store, min(wanted), settings)
+    return build_snapshots(settings, store, wanted, spec, device, labelled=bool(cutoffs))
 
 
 def read(snapshots: Snapshots, cutoffs: Sequence[Cutoff] | None = None) -> pl.DataFrame:

@@ -23,7 +23,7 @@ from events.contract import EVENTS
 from events.store import open_store
 from features import snapshots
 from features.definitions import Definitions
-from features.snapshots import Snapshots, build_snapshots, read, read_bucket
+from features.snapshots import Snapshots, build_snapshots, read, read_bucket, snapshot
 from features.spec import FeatureSpec, learn_spec
 from features.time import Cutoff
 from runtime import tables
@@ -198,6 +198,17 @@ def test_buckets_are_read_alone(tmp_path: Path) -> None:
     parts = pl.concat([read_bucket(found, bucket) for bucket in open_store(settings).buckets])
     assert_frame_equal(parts.sort("cutoff", "user_id"), read(found))
     assert parts["churn"].null_count() == parts.height
+
+
+def test_the_command_labels_named_cutoffs_and_not_the_as_of(tmp_path: Path) -> None:
+    settings = settings_of(PASSIVE, tmp_path)
+    write_store(settings, random_log())
+    named = read(snapshot(settings, [T], None, CPU))
+    assert named["churn"].null_count() == 0
+    assert named["cutoff"].unique().to_list() == [T]
+    with pytest.raises(LabelError, match="its labels need events until"):
+        snapshot(settings, [T], T + DAY, CPU)
+    assert read(snapshot(settings, [], T, CPU))["cutoff"].unique().to_list() == [T]
 
 
 def test_nobody_eligible_is_said(tmp_path: Path) -> None:
