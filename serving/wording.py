@@ -12,6 +12,7 @@ from features.dictionary import SHOWN, phrase
 from features.family import Feature
 from features.spec import FeatureSpec
 
+NONE = {"no": "none"}  # how a count of 0 is said when no noun follows it
 Floats = npt.NDArray[np.float64]
 
 
@@ -32,8 +33,7 @@ def sentence(feature: Feature, value: float, typical: float, spec: FeatureSpec) 
     text, unit = phrase(feature.name, value, spec), feature.unit
     if unit != "flag" and not math.isnan(value) and not math.isnan(typical):
         shown, usual = SHOWN[unit](value), SHOWN[unit](typical)
-        usual = "none" if usual == "no" else usual
-        text += " (typical)" if shown == SHOWN[unit](typical) else f" (typical: {usual})"
+        text += " (typical)" if shown == usual else f" (typical: {NONE.get(usual, usual)})"
     return _one_line(text)
 
 
