@@ -117,11 +117,16 @@ def _time_lines(time: Column) -> list[str]:
 def _column_lines(source: SourcePlan) -> list[str]:
     roles = source.roles
     guess = "" if roles.user_by_name else " # a guess: no name tells"
+    missing = _missing_share(source)
+    if missing:
+        guess += f" # {missing:.0%} of the rows have none: they will lie in quarantine"
     lines = [f"user_id = {quoted(roles.user_id or '')}{guess}", f"ts = {quoted(roles.ts or '')}"]
     if roles.event:
         lines.append(f"event = {quoted(roles.event)}")
     if roles.amount:
         guess = "" if source.first.header else " # a guess: no name tells"
+        if re.search("unit|price", roles.amount, re.IGNORECASE) and _counts(roles.extra):
+            guess += f" # of one piece? '{_counts(roles.extra)[0]}' may say of how many"
         lines.append(f"amount = {quoted(roles.amount)}{guess}")
     if roles.channel:
         lines.append(f"channel = {quoted(roles.channel)}")
@@ -134,6 +139,15 @@ def _column_lines(source: SourcePlan) -> list[str]:
         shown = _list(roles.extra)
         lines.append(f"# properties = {shown} # kept when left out: every other column")
     return lines
+
+
+def _counts(names: Sequence[str]) -> list[str]:
+    return [name for name in names if re.search("quantity|qty|menge|count", name, re.IGNORECASE)]
+
+
+def _missing_share(source: SourcePlan) -> float:
+    values = source.values(source.roles.user_id or "")
+    return values.null_count() / len(values)
 
 
 def _users(plan: Plan, churn: Churn, folder: Path) -> str:

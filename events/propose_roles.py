@@ -40,7 +40,7 @@ EVENTS = (
 AMOUNTS = (
     *("revenue", "amount", "dollar", "usd", "eur", "gmv", "paid", "payment", "spend", "spent"),
     *("total", "sales", "price", "betrag", "umsatz", "preis", "value", "importe", "charge", "cost"),
-    *("fee", "sum", "turnover", "money"),
+    *("fee", "sum", "turnover", "money", "amt"),
 )
 CHANNELS = ("channel", "platform", "kanal", "medium", "canal", "device", "app", "os", "where")
 EVENT_IDS = (
@@ -48,6 +48,10 @@ EVENT_IDS = (
     *("purchase", "click", "visit", "call", "tx", "txn", "log", "hit", "payment", "ticket"),
 )
 MOST_KINDS = 500
+_COMPOUND = re.compile(
+    "^(kunden|customer|user|client|member|account|subscriber|visitor|player|order|event)"
+    "(id|no|nr|num|nummer|number|key|code)$"
+)
 _FEW_KINDS = 50
 
 
@@ -73,7 +77,8 @@ class Roles:
 def words_of(name: str) -> list[str]:
     """ "userId", "User ID" and "user_id" are the words user, id."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    return [word.lower() for word in re.split(r"[^A-Za-z0-9]+", apart) if word]
+    words = [word.lower() for word in re.split(r"[^A-Za-z0-9]+", apart) if word]
+    return [part for word in words for part in _COMPOUND.sub(r"\1 \2", word).split()]
 
 
 def roles_of(look: Look) -> Roles:
