@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runtime.errors import OutputError
+from runtime.errors import OutputError, from_foreign
 
 CHUNK_BYTES = 1 << 20
 
@@ -19,7 +19,8 @@ CHUNK_BYTES = 1 << 20
 def write_atomic(path: Path, write: Callable[[Path], None]) -> Path:
     """Calls `write` on a sibling of `path`, flushes it to disk and renames it into place.
 
-    A process killed at any moment leaves either the old file, the new one, or none.
+    A process killed at any moment leaves either the old file, the new one, or none. Raises
+    OutputError where the disk is full or the folder cannot be written.
     """
     make_folder(path.parent)
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
@@ -28,8 +29,13 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> Path:
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(path)
+    except Exception as error:
+        if known := from_foreign(error, str(path)):
+            raise known from error
+        raise
     finally:
-        draft.unlink(missing_ok=True)
+        if draft.exists():  # on a read-only disk to remove even what is not there is an error
+            draft.unlink()
     return path
 
 
@@ -69,11 +75,14 @@ def digest_of(value: Any, length: int = 16) -> str:
 
 
 def make_folder(path: Path) -> Path:
-    """Raises OutputError where something that is not a folder stands in the way."""
+    """Raises OutputError where something that is not a folder stands in the way, where the disk
+    is full or the folder above cannot be written."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise OutputError(f"{path}: is not a folder; choose another one") from None
+    except OSError as error:
+        raise from_foreign(error, str(path)) or error from error
     return path
 
 

@@ -8,8 +8,6 @@ the clock or the machine, so the same scores give the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +18,7 @@ import polars as pl
 from runtime.clock import show
 from runtime.collect import collect
 from runtime.device import Device
-from runtime.errors import HoldfastError, OutputError, from_foreign
+from runtime.errors import OutputError
 from runtime.files import digest_file, remove_drafts, write_atomic, write_json
 from runtime.progress import progress, say
 from runtime.settings import Settings
@@ -55,7 +53,7 @@ def export(
     scores = open_scores(settings, as_of)
     folder = settings.exports if out is None else out
     file = folder / f"{settings.project.name}-{scores.key}{form.suffix}"
-    with _in_users_words(folder), progress(f"export {format}", 3, "steps") as advance:
+    with progress(f"export {format}", 3, "steps") as advance:
         summary = summarise(scores.scan())
         advance()
         _write(file, form, ranked(scores.scan(), summary, show(scores.as_of)))
@@ -71,18 +69,6 @@ def export(
 
 def manifest_path(file: Path) -> Path:
     return file.with_name(f"{file.name}.manifest.json")
-
-
-@contextmanager
-def _in_users_words(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except HoldfastError:
-        raise
-    except Exception as error:
-        if known := from_foreign(error, str(folder)):
-            raise known from error
-        raise
 
 
 def _write(file: Path, form: Format, plan: pl.LazyFrame) -> None:

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from serving_model import CPU, LATER, RUN, TRAINED, registered, scored
-from serving_tools import run_until
+from serving_tools import mounted, run_until
 from small_project import small_log, write_small_project
 
 from events.ingest import ingest
@@ -21,7 +21,7 @@ from events.store import open_store
 from features.eligible import eligible_plan
 from features.plan import feature_plan
 from features.time import Cutoff
-from runtime.errors import HoldfastError, LabelError, ModelError, StoreError
+from runtime.errors import HoldfastError, LabelError, ModelError, OutputError, StoreError
 from runtime.lock import writing_to
 from runtime.settings import Settings, load_settings
 from serving.export import export
@@ -273,3 +273,23 @@ def test_keys_sort_as_time_does() -> None:
     keys = [as_of_key(start + step) for step in steps]
     assert keys == sorted(keys)
     assert keys[:2] == ["2024-01-01", "2024-01-01T000000.000001Z"]
+
+
+def test_a_full_disk_is_said_in_one_line(project: Settings, models: Models) -> None:
+    staging = project.store / ".staging"
+    staging.mkdir(exist_ok=True)
+    with mounted(staging, size="8k"), pytest.raises(OutputError, match="full"):
+        scored(project, models["logistic"])
+    assert not scores_path(project).exists()
+    assert scored(project, models["logistic"]).rows
+
+
+def test_a_read_only_scores_table_is_left_as_it_was(project: Settings, models: Models) -> None:
+    scored(project, models["logistic"])
+    before = table(project)
+    with (
+        mounted(scores_path(project)),
+        pytest.raises(OutputError, match="read-only or not permitted"),
+    ):
+        scored(project, models["xgboost"])
+    assert_frame_equal(table(project), before, check_exact=True)
