@@ -81,7 +81,7 @@ def train(
     kind = model or settings.training.model
     spec = spec_of(kind, settings.training.seed)
     store = open_store(settings, as_of)
-    split = _split(settings, store)
+    split = split_of(settings, store)
     say(f"train {kind} as of {show(store.as_of)} on {device.kind} ({device.reason})")
     features = learn_spec(store, split.fit.cutoffs[0], settings)
     snapshots = build_snapshots(settings, store, split.cutoffs, features, device, labelled=True)
@@ -108,7 +108,7 @@ def train(
     )
 
 
-def _split(settings: Settings, store: EventStore) -> Split:
+def split_of(settings: Settings, store: EventStore) -> Split:
     """All matured cutoffs are offered; the split chooses the few it needs, stages first."""
     most = settings.training.cutoffs
     everything = settings.training.model_copy(update={"cutoffs": 1000})

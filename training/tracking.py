@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,8 @@ class OpenRun:
     run_id: str
     experiment_id: str
     name: str
-    model_id: str | None = field(default=None)
+    model_id: str | None = None
+    files: str | None = None  # where MLflow keeps the logged model, as a URI
 
     def log(self, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         """All parameters and metrics in one transaction."""
@@ -97,7 +98,7 @@ class OpenRun:
             self.client.log_model_artifacts(logged.model_id, str(Path(folder, "mlflow")))
         self.client.finalize_logged_model(logged.model_id, "READY")
         self.client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, 0)])
-        self.model_id = logged.model_id
+        self.model_id, self.files = logged.model_id, logged.artifact_location
 
 
 def _signature(rows: pl.DataFrame) -> Any:
@@ -150,8 +151,9 @@ def register(run: OpenRun) -> int:
         known = client.get_registered_model(run.name)
     except MlflowException:
         known = client.create_registered_model(run.name)
+    # Not "models:/<id>": MLflow would look that up in the process-wide database.
     version = client.create_model_version(
-        run.name, f"models:/{run.model_id}", run_id=run.run_id, model_id=run.model_id
+        run.name, str(run.files), run_id=run.run_id, model_id=run.model_id
     ).version
     alias = CHALLENGER if CHAMPION in known.aliases else CHAMPION
     client.set_registered_model_alias(run.name, alias, str(version))

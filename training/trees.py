@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,8 @@ from training.rows import Matrix, Rows
 
 if TYPE_CHECKING:
     import xgboost
+
+WORTH_SHARING = 250_000  # numbers in a matrix
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,11 @@ class Trees:
 
     @classmethod
     def load(cls, path: Path) -> Trees:
-        import xgboost
-
-        return cls(xgboost.Booster(model_file=path))
+        return cls(_xgboost().Booster(model_file=path))
 
     def _predict(self, x: Matrix, **how: bool) -> Any:
-        import xgboost
-
-        return self.booster.predict(xgboost.DMatrix(x, nthread=threads()), **how)
+        self.booster.set_param({"nthread": threads(x)})
+        return self.booster.predict(_xgboost().DMatrix(x, nthread=threads(x)), **how)
 
 
 def fit_churn(spec: XGBoostSpec, rows: Rows, device: Device) -> tuple[Trees, XGBoostSpec]:
@@ -96,25 +96,21 @@ def _boost(
     rounds: int | None,
     device: Device,
 ) -> tuple[xgboost.Booster, int]:
-    import xgboost
-
-    params = {**_params(spec, device), **objective}
-    data = xgboost.DMatrix(rows.x, target, nthread=threads())
+    params = {**_params(spec, device), "nthread": threads(rows.x), **objective}
+    data = _xgboost().DMatrix(rows.x, target, nthread=threads(rows.x))
     rounds = rounds or _rounds(spec, params, data, rows)
-    return xgboost.train(params, data, num_boost_round=rounds), rounds
+    return _xgboost().train(params, data, num_boost_round=rounds), rounds
 
 
 def _rounds(spec: XGBoostSpec, params: dict[str, Any], data: xgboost.DMatrix, rows: Rows) -> int:
     """Rounds after which the mean loss on users left out is least."""
-    import xgboost
-
     folds = np.unique(rows.fold)
     if len(folds) == 1:
         return spec.patience
     if len(rows) > spec.all_folds_rows:
         folds = folds[:1]
     parts = [(np.flatnonzero(rows.fold != f), np.flatnonzero(rows.fold == f)) for f in folds]
-    history = xgboost.cv(
+    history = _xgboost().cv(
         params,
         data,
         num_boost_round=spec.most_rounds,
@@ -138,12 +134,23 @@ def _params(spec: XGBoostSpec, device: Device) -> dict[str, Any]:
         "colsample_bytree": spec.columns,
         "lambda": spec.l2,
         "max_bin": spec.bins,
-        "nthread": threads(),
         "seed": spec.seed,
         "verbosity": 0,
     }
 
 
-def threads() -> int:
-    """Cores this process may use."""
+def threads(x: Matrix) -> int:
+    """The cores this process may use; one where the work is too small to share."""
+    if x.size < WORTH_SHARING:
+        return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _xgboost() -> ModuleType:
+    # OpenMP's threads wait by spinning, so that on cores shared with another process training
+    # takes twenty times as long; it reads this once, when the library is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import xgboost
+
+    module: ModuleType = xgboost
+    return module

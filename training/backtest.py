@@ -1,0 +1,75 @@
+"""The recipe rolled over past instants: train as of each, judge by what came after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from events.store import open_store
+from features.snapshots import build_snapshots, read
+from features.time import Cutoff
+from runtime.clock import show
+from runtime.device import Device
+from runtime.settings import Settings
+from training.evaluate import Evaluation, evaluate
+from training.model import Model
+from training.recipe import split_of, train
+from training.rows import Rows, labelled
+from training.tracking import load_model
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model trained as of an instant, and how right it was about what came after.
+
+    `users`: who was eligible then, in the order of `evaluation`'s arrays.
+    """
+
+    model: Model
+    run_id: str
+    users: pl.Series
+    evaluation: Evaluation
+
+
+def backtest(
+    settings: Settings, instants: Sequence[datetime], models: Sequence[str], device: Device
+) -> list[dict[str, Any]]:
+    """One row an instant and model: as_of, model, run_id, users and the metrics by name.
+
+    Each training is a tracked run of its own. Raises LabelError where the labels of an instant
+    have not matured in the log.
+    """
+    rows = []
+    for at in instants:
+        for kind in models:
+            run_id = train(settings, at, kind, device).run_id
+            judged = judge(settings, run_id, at, device)
+            head = {"as_of": show(at), "model": kind, "run_id": run_id, "users": len(judged.users)}
+            rows.append(head | judged.evaluation.metrics)
+    return rows
+
+
+def judge(settings: Settings, run: str, at: datetime, device: Device) -> Judged:
+    """Compares a run's model with the labels at the cutoff `at`, which it must not have seen."""
+    model, run_id = load_model(settings, run)
+    store = open_store(settings)
+    taken = build_snapshots(settings, store, [Cutoff(at)], model.spec, device, labelled=True)
+    seed = settings.training.seed
+    frame = read(taken).filter(pl.col("churn").is_not_null())
+    test = labelled(frame, model.features, "judged", seed)
+    floor = _fit_rows(settings, model, device)
+    found = evaluate(model, floor, test, settings.training.bootstrap, seed)
+    return Judged(model, run_id, frame["user_id"], found)
+
+
+def _fit_rows(settings: Settings, model: Model, device: Device) -> Rows:
+    """What the model was fitted on: the floors learn from the same rows."""
+    store = open_store(settings, model.as_of)
+    split = split_of(settings, store)
+    taken = build_snapshots(settings, store, split.cutoffs, model.spec, device, labelled=True)
+    seed = settings.training.seed
+    return labelled(split.served_fit.rows(read(taken), seed), model.features, "fit", seed)
