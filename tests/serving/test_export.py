@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 from serving_tools import AS_OF, ODD_IDS, contents, mounted, put_scores, run_until, settings_in
 
@@ -55,6 +56,7 @@ def test_every_id_comes_through_exactly(shop: Settings) -> None:
     assert result.rows == len(ODD_IDS)
 
 
+@limits(deadline=None, max_examples=40)
 @given(table=TABLES)
 def test_any_scores_come_through_in_rank_order(table: list[tuple[str, float, float]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -133,6 +134,7 @@ CONTRIBUTIONS = hnp.arrays(
 )
 
 
+@limits(deadline=None)
 @given(CONTRIBUTIONS, st.integers(0, 2**32 - 1))
 def test_as_the_naive_way_says(steps: np.ndarray, seed: int) -> None:
     """Small whole steps, so that ties are frequent and sums are exact."""
@@ -228,6 +230,7 @@ def test_sentences_pinned(name: str, value: float, typical: float, text: str) ->
     assert sentence(KNOWN[name], value, typical, SPEC) == text
 
 
+@limits(deadline=None)
 @given(st.floats(-1e300, 1e300) | st.sampled_from([math.nan, math.inf, -math.inf]), st.booleans())
 def test_rounding_is_no_coarser_than_what_is_said(value: float, money: bool) -> None:
     near = float(rounded(np.array([value]), np.array([money]))[0])
