@@ -129,8 +129,8 @@ def importance(contributions: Floats, names: Mapping[str, str]) -> Any:
     figure.update_yaxes(
         tickvals=list(range(len(top))), ticktext=labels, automargin=True, tickfont_size=11
     )
-    figure.update_xaxes(title_text="mean push on the log-odds of churn", rangemode="tozero")
-    return _styled(figure, height=120 + 30 * max(len(top), 1))
+    figure.update_xaxes(title_text="mean push on the log-odds", rangemode="tozero")
+    return _styled(figure, height=120 + 36 * max(len(top), 1))
 
 
 def value_tenths(value: Floats, expected: Floats) -> Any:

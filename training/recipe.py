@@ -39,9 +39,11 @@ from training.model import Model
 from training.review import page
 from training.rows import labelled
 from training.split import Split, plan_split
+from training.threads import one_blas_thread
 
 EXPLAINED_ROWS = 2000
 EXAMPLE_ROWS = 5
+TITLES = {"xgboost": "XGBoost", "logistic": "Logistic regression"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def train(
     frame = read(snapshots)
     tags = _tags(task, store, split)
     with tracking.tracked(settings, f"{kind} {show(store.as_of)}", tags) as run:
-        trained = run_recipe(frame, split, spec, task, settings.training.bootstrap)
+        with one_blas_thread():
+            trained = run_recipe(frame, split, spec, task, settings.training.bootstrap)
         run.log(_params(settings, trained, split, snapshots, store), trained.evaluation.metrics)
         run.log_data("snapshots", snapshots.digest, str(snapshots.path.resolve()))
         with tempfile.TemporaryDirectory() as folder:
@@ -201,7 +204,7 @@ def review(trained: Trained, task: Task, split: Split, frame: pl.DataFrame) -> s
     some = test.sample(min(EXPLAINED_ROWS, len(test)), seed=task.seed)
     words = {n: dictionary(task.spec)[n].description for n in task.features}
     return page(
-        title=f"{task.kind.capitalize()} as of {show(task.as_of)}",
+        title=f"{TITLES[task.kind]} as of {show(task.as_of)}",
         lead=f"Measured on {len(trained.evaluation.churn):,} rows at {split.test}",
         rows=shown(trained.evaluation.metrics),
         figures=_figures(trained, some, words),

@@ -29,7 +29,7 @@ th, td { text-align: right; padding: 5px 8px; border-bottom: 1px solid var(--lin
 th { color: var(--soft); font-weight: 600; } td small { color: var(--soft); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tr:last-child td { border-bottom: 0; }
-ul { margin: 4px 0; padding-left: 20px; } .figure { width: 100%; }
+ul { margin: 4px 0; padding-left: 20px; } .figure { width: 100%; overflow: hidden; }
 dl { display: grid; grid-template-columns: auto 1fr; gap: 2px 14px; margin: 0;
   font-size: .9rem; } dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 """
@@ -49,7 +49,7 @@ function draw() {
   for (const {id, figure} of FIGURES)
     Plotly.react(id, figure.data, themed(figure.layout), {responsive: true, displayModeBar: false});
 }
-draw(); dark.addEventListener("change", draw);
+draw(); addEventListener("resize", draw); dark.addEventListener("change", draw);
 """
 
 

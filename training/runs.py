@@ -16,7 +16,8 @@ MOST_SHOWN = 5
 class RunInfo:
     """One run as a list shows it.
 
-    `started`: seconds since 1970; `version` and `model_id`: None where it is not registered.
+    `started`: seconds since 1970; `version`: None where it is not registered; `model_id`:
+    MLflow's, None where no model was logged.
     """
 
     run_id: str

@@ -27,9 +27,9 @@ from training.runs import CHALLENGER, CHAMPION, RunInfo, pick
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-    from mlflow.entities.model_registry import ModelVersion
 
 MODEL_TAG, AS_OF_TAG = "holdfast.model", "holdfast.as_of"
+MODEL_ID_TAG = "holdfast.model_id"
 DATA = "model"  # the folder of ours inside the folder of MLflow's model
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -98,6 +98,7 @@ class OpenRun:
             self.client.log_model_artifacts(logged.model_id, str(Path(folder, "mlflow")))
         self.client.finalize_logged_model(logged.model_id, "READY")
         self.client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, 0)])
+        self.client.set_tag(self.run_id, MODEL_ID_TAG, logged.model_id)
         self.model_id, self.files = logged.model_id, logged.artifact_location
 
 
@@ -168,7 +169,7 @@ def list_runs(settings: Settings) -> tuple[RunInfo, ...]:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return ()
-    versions = {v.run_id: v for v in client.search_model_versions(f"name = '{name}'")}
+    versions = {v.run_id: int(v.version) for v in client.search_model_versions(f"name = '{name}'")}
     aliases = _aliases(client, name)
     runs = client.search_runs(
         [experiment.experiment_id], max_results=MOST_RUNS, order_by=["attributes.start_time DESC"]
@@ -176,9 +177,8 @@ def list_runs(settings: Settings) -> tuple[RunInfo, ...]:
     return tuple(_info(run, versions.get(run.info.run_id), aliases) for run in runs)
 
 
-def _info(run: Run, version: ModelVersion | None, aliases: Mapping[str, int]) -> RunInfo:
+def _info(run: Run, version: int | None, aliases: Mapping[str, int]) -> RunInfo:
     tags = run.data.tags
-    number = int(version.version) if version else None
     return RunInfo(
         run_id=run.info.run_id,
         model=tags.get(MODEL_TAG, ""),
@@ -188,9 +188,9 @@ def _info(run: Run, version: ModelVersion | None, aliases: Mapping[str, int]) ->
         metrics=dict(run.data.metrics),
         params=dict(run.data.params),
         tags={k: v for k, v in tags.items() if not k.startswith("mlflow.")},
-        version=number,
-        model_id=version.model_id if version else None,
-        aliases=tuple(sorted(a for a, v in aliases.items() if v == number)),
+        version=version,
+        model_id=tags.get(MODEL_ID_TAG),
+        aliases=tuple(sorted(a for a, v in aliases.items() if v == version)),
     )
 
 

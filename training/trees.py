@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,11 +11,10 @@ import numpy as np
 from runtime.device import Device
 from training.metrics import Floats
 from training.rows import Matrix, Rows
+from training.threads import cores, xgboost
 
 if TYPE_CHECKING:
-    import xgboost
-
-WORTH_SHARING = 250_000  # numbers in a matrix
+    from xgboost import Booster, DMatrix
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class XGBoostSpec:
 
 @dataclass(frozen=True)
 class Trees:
-    booster: xgboost.Booster
+    booster: Booster
 
     SUFFIX: ClassVar[str] = ".ubj"
 
@@ -59,11 +56,11 @@ class Trees:
 
     @classmethod
     def load(cls, path: Path) -> Trees:
-        return cls(_xgboost().Booster(model_file=path))
+        return cls(xgboost().Booster(model_file=path))
 
     def _predict(self, x: Matrix, **how: bool) -> Any:
-        self.booster.set_param({"nthread": threads(x)})
-        return self.booster.predict(_xgboost().DMatrix(x, nthread=threads(x)), **how)
+        self.booster.set_param({"nthread": cores(x)})
+        return self.booster.predict(xgboost().DMatrix(x, nthread=cores(x)), **how)
 
 
 def fit_churn(spec: XGBoostSpec, rows: Rows, device: Device) -> tuple[Trees, XGBoostSpec]:
@@ -95,14 +92,14 @@ def _boost(
     target: Floats,
     rounds: int | None,
     device: Device,
-) -> tuple[xgboost.Booster, int]:
-    params = {**_params(spec, device), "nthread": threads(rows.x), **objective}
-    data = _xgboost().DMatrix(rows.x, target, nthread=threads(rows.x))
+) -> tuple[Booster, int]:
+    params = {**_params(spec, device), "nthread": cores(rows.x), **objective}
+    data = xgboost().DMatrix(rows.x, target, nthread=cores(rows.x))
     rounds = rounds or _rounds(spec, params, data, rows)
-    return _xgboost().train(params, data, num_boost_round=rounds), rounds
+    return xgboost().train(params, data, num_boost_round=rounds), rounds
 
 
-def _rounds(spec: XGBoostSpec, params: dict[str, Any], data: xgboost.DMatrix, rows: Rows) -> int:
+def _rounds(spec: XGBoostSpec, params: dict[str, Any], data: DMatrix, rows: Rows) -> int:
     """Rounds after which the mean loss on users left out is least."""
     folds = np.unique(rows.fold)
     if len(folds) == 1:
@@ -110,7 +107,7 @@ def _rounds(spec: XGBoostSpec, params: dict[str, Any], data: xgboost.DMatrix, ro
     if len(rows) > spec.all_folds_rows:
         folds = folds[:1]
     parts = [(np.flatnonzero(rows.fold != f), np.flatnonzero(rows.fold == f)) for f in folds]
-    history = _xgboost().cv(
+    history = xgboost().cv(
         params,
         data,
         num_boost_round=spec.most_rounds,
@@ -137,20 +134,3 @@ def _params(spec: XGBoostSpec, device: Device) -> dict[str, Any]:
         "seed": spec.seed,
         "verbosity": 0,
     }
-
-
-def threads(x: Matrix) -> int:
-    """The cores this process may use; one where the work is too small to share."""
-    if x.size < WORTH_SHARING:
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _xgboost() -> ModuleType:
-    # OpenMP's threads wait by spinning, so that on cores shared with another process training
-    # takes twenty times as long; it reads this once, when the library is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import xgboost
-
-    module: ModuleType = xgboost
-    return module
