@@ -64,11 +64,8 @@ def _numbered(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _with_predecessor(rows: pl.LazyFrame) -> pl.LazyFrame:
-    follows = (
-        pl.col("active")
-        & pl.col("active").shift(1)
-        & (pl.col("number") == pl.col("number").shift(1))
-    )
+    # A user's active rows come last, so whatever follows an active row of his is active too.
+    follows = pl.col("active").shift(1) & (pl.col("number") == pl.col("number").shift(1))
     rows = rows.with_columns(before=pl.when(follows).then(pl.col("ts").shift(1)))
     return rows.with_columns(step_us=(pl.col("ts") - pl.col("before")).dt.total_microseconds())
 

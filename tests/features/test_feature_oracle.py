@@ -127,6 +127,12 @@ def test_a_pinned_log() -> None:
     assert a["channel_share_web"] == pytest.approx(5 / 6)
 
 
+def test_the_first_week_ends_seven_days_after_the_first_event() -> None:
+    log = [row(30 * DAY), row(23 * DAY + 1), row(23 * DAY), row(7 * DAY), row(1)]
+    values = computed(log, FULL, {})["a"]
+    assert (values["events_first_week"], values["last_week_over_first"]) == (2, 1.0)
+
+
 def test_a_log_with_amounts_and_kinds_has_sixty_features() -> None:
     dates_only = {"has_times": False, "has_channels": False, "pools_events": False}
     least = replace(FULL, **dates_only)

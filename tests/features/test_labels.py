@@ -121,7 +121,8 @@ def test_active_churn_is_an_act_in_the_span(at: timedelta, churn: int | None) ->
         ([-1], 1),  # covers until day 29
         ([-1, 29], 0),  # renewed as it runs out: in time, covers until day 59
         ([-1, 30], 1),  # a day too late
-        ([-29], None),  # runs out on day 1, in the gap
+        ([-30], None),  # runs out at t, in the gap
+        ([-29], None),  # runs out on day 1
         ([-23], 1),  # runs out on day 7, the span's first instant
         ([-23, 7], 1),  # renewed then, runs out on day 37
         ([-23, 7, 37], 0),
