@@ -13,6 +13,7 @@ all the reason is null.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ import polars as pl
 from features.dictionary import describe
 from features.family import Feature
 from features.spec import FeatureSpec
-from serving.topics import topics
+from serving.topics import A_DAY, RECENCY, Topics, topics
 from serving.wording import Floats, rounded, sentence
 from training.model import Model
 
@@ -37,27 +38,25 @@ Ints = npt.NDArray[np.int64]
 def reasons(model: Model, frame: pl.DataFrame) -> pl.DataFrame:
     """REASONS, one row for each of `frame`'s, which holds the model's features."""
     values = frame.select(pl.col(model.features).cast(pl.Float64)).to_numpy()
-    names = topics(model.features, model.spec)
     typical = np.array([model.medians.get(name, np.nan) for name in model.features])
-    return explain(model.contributions(frame), values, model.features, names, typical, model.spec)
+    return explain(model.contributions(frame), values, model.features, typical, model.spec)
 
 
 def explain(
     contributions: Floats,
     values: Floats,
     features: Sequence[str],
-    topic_names: Sequence[str],
     typical: Floats,
     spec: FeatureSpec,
 ) -> pl.DataFrame:
     """REASONS, one row a user.
 
     `contributions` (log-odds) and `values` (NaN where missing) have the shape (n, features);
-    `topic_names` and `typical` (the training users' medians, NaN where unknown) one a feature.
+    `typical` (the training users' medians, NaN where unknown) has one a feature.
     """
     parts = np.round(contributions, PRECISION)
-    topic_of = _numbered(topic_names)
-    sums = np.round(parts @ _membership(topic_of), PRECISION)
+    topic_of = _topics_of(values, features, topics(features, spec))
+    sums = _summed(parts, topic_of)
     priority = _priority(sums, at_risk=np.round(parts.sum(axis=1), PRECISION) > 0)
     asked = []
     for _ in REASONS[: sums.shape[1]]:
@@ -80,15 +79,23 @@ def _picked(table: Floats, column: Ints) -> Floats:
     return np.asarray(np.take_along_axis(table, column[:, None], axis=1)[:, 0])
 
 
-def _numbered(names: Sequence[str]) -> Ints:
-    """Topics counted up in the order in which the model's features name them."""
-    order = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return np.array([order[name] for name in names], dtype=np.int64)
+def _topics_of(values: Floats, features: Sequence[str], of: Topics) -> Ints:
+    """The topic of each value, shape (n, features); counted up as the features name them."""
+    kinds = (of.known, of.zero, of.missing, of.latest)
+    order = {name: n for n, name in enumerate(dict.fromkeys(chain(*kinds)))}
+    known, zero, missing, latest = (np.array([order[name] for name in names]) for names in kinds)
+    found = np.where(np.isnan(values), missing, np.where(values == 0, zero, known))
+    if RECENCY in features:
+        recency = values[:, [list(features).index(RECENCY)]]
+        found = np.where(values < recency + A_DAY, np.where(latest != known, latest, found), found)
+    return found
 
 
-def _membership(topic_of: Ints) -> Floats:
-    """Shape (features, topics): 1 where the feature belongs to the topic."""
-    return np.asarray(topic_of[:, None] == np.unique(topic_of), dtype=np.float64)
+def _summed(parts: Floats, topic_of: Ints) -> Floats:
+    """Contributions by topic, shape (n, topics)."""
+    most = int(topic_of.max(initial=0)) + 1
+    sums = [np.where(topic_of == topic, parts, 0.0).sum(axis=1) for topic in range(most)]
+    return np.round(np.stack(sums, axis=1), PRECISION)
 
 
 def _priority(sums: Floats, *, at_risk: npt.NDArray[np.bool_]) -> Floats:

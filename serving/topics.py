@@ -1,37 +1,84 @@
-"""Which features say the same thing, so that three reasons say three different ones."""
+"""Which features say the same thing, so that three reasons say three different ones.
+
+What a feature says depends on its value: "no activities in the last 7 days", "no session in the
+last 7 days" and "last active 41 days ago" are one thing, while 9 activities, sessions of 20
+minutes and 2 days of silence are three.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from features.naming import slug
 from features.spec import FeatureSpec
 
+SILENCE, ACTIVITY = "silence", "activity"
+NO_PURCHASE, BUYING = "no purchase", "buying"
+LAST = "last "  # of a kind of event, unless another topic tells of that kind
+
 # The first pattern that fits a feature's name decides; a group in it is part of the topic.
 PATTERNS = (
-    (r"recency_days|gap_now_over_\w+", "silence"),
-    (r"purchase_recency_days", "last purchase"),
+    (r"recency_days|gap_now_over_\w+", SILENCE),
+    (r"purchase_recency_days", NO_PURCHASE),
     (r"gap_\w+", "pace"),
-    (r"(?:events|active_days|sessions)_(?:total|\d+d)|active_day_share", "activity"),
-    (r"(?:purchases|amount)_(?:total|\d+d)", "buying"),
+    (r"(?:events|active_days|sessions)_(?:total|\d+d)|active_day_share", ACTIVITY),
+    (r"(?:purchases|amount)_(?:total|\d+d)", BUYING),
     (r"amount_(?:mean|max|deviation)(?:_\d+d)?", "basket"),
     (r"tenure_days|purchase_tenure_days|events_first_week", "tenure"),
+    (r"amount_change_\w+", "spending trend"),
     (r"\w+_change_\w+|last_week_over_first", "trend"),
     (r"session_(?:minutes|depth)_\w+|events_per_active_day", "depth"),
     (r"kinds_\w+", "breadth"),
-    (r"event_(?:total|share|days_since|\d+d)_(.+)", "event"),
+    (r"event_days_since_(.+)", f"{LAST}event"),
+    (r"event_(?:total|share|\d+d)_(.+)", "event"),
     (r"channel_(?:share|\d+d)_(.+)", "channel"),
     (r"(?:weekend|night|morning|afternoon|evening)_share", "time of day and week"),
 )
+RECENCY, A_DAY = "recency_days", 1.0
+SINCE = r"purchase_recency_days|event_days_since_.+"
+WHEN_ZERO = {
+    ACTIVITY: SILENCE,
+    "breadth": SILENCE,
+    "trend": SILENCE,
+    BUYING: NO_PURCHASE,
+    "spending trend": NO_PURCHASE,
+}
+WHEN_MISSING = {
+    "depth": SILENCE,  # no session in the window
+    "pace": ACTIVITY,  # active on one day only
+    SILENCE: ACTIVITY,
+    "basket": NO_PURCHASE,
+    "tenure": NO_PURCHASE,
+}
 # On a log of one kind of event, being active and buying are one thing.
-ONE_KIND = {"last purchase": "silence", "buying": "activity"}
+ONE_KIND = {NO_PURCHASE: SILENCE, BUYING: ACTIVITY, "spending trend": "trend"}
 
 
-def topics(names: Sequence[str], spec: FeatureSpec) -> tuple[str, ...]:
-    """A topic for each feature name; a name that fits no pattern is a topic of its own."""
-    merged = _same_events(spec)
-    return tuple(merged.get(found, found) for name in names for found in [_topic(name, spec)])
+@dataclass(frozen=True)
+class Topics:
+    """One topic a feature: for values in general, for 0, for missing ones, and for days since
+    something that happened within A_DAY of the last activity."""
+
+    known: tuple[str, ...]
+    zero: tuple[str, ...]
+    missing: tuple[str, ...]
+    latest: tuple[str, ...]
+
+
+def topics(names: Sequence[str], spec: FeatureSpec) -> Topics:
+    """A name that fits no pattern is a topic of its own."""
+    same, merged = _same_events(spec), {} if spec.has_events else ONE_KIND
+    plain = [_topic(name, spec) for name in names]
+    plain = [same.get(topic, topic.removeprefix(LAST)) for topic in plain]
+
+    def mapped(by: Mapping[str, str]) -> tuple[str, ...]:
+        return tuple(merged.get(to, to) for topic in plain for to in [by.get(topic, topic)])
+
+    known = mapped({})
+    latest = [SILENCE if re.fullmatch(SINCE, n) else k for n, k in zip(names, known, strict=True)]
+    return Topics(known, mapped(WHEN_ZERO), mapped(WHEN_MISSING), tuple(latest))
 
 
 def _topic(name: str, spec: FeatureSpec) -> str:
@@ -45,14 +92,13 @@ def _topic(name: str, spec: FeatureSpec) -> str:
 
 
 def _same_events(spec: FeatureSpec) -> dict[str, str]:
-    """Topics of events that another topic already counts: the one that is activity, or value."""
-    if not spec.has_events:
-        return ONE_KIND
-    merged = {}
-    for events, topic in (
-        (spec.definitions.value.events, "buying"),
-        (spec.definitions.activity.events, "activity"),
+    """Topics of the kind of event that alone is activity, or value: told of already."""
+    found: dict[str, str] = {}
+    for events, topic, silence in (
+        (spec.definitions.value.events, BUYING, NO_PURCHASE),
+        (spec.definitions.activity.events, ACTIVITY, SILENCE),
     ):
         if events and len(events) == 1 and events[0] in spec.event_slugs:
-            merged[f"event {spec.event_slugs[events[0]]}"] = topic
-    return merged
+            name = spec.event_slugs[events[0]]
+            found |= {f"event {name}": topic, f"{LAST}event {name}": silence}
+    return found

@@ -51,7 +51,7 @@ def _told(contributions: list[list[float]], values: list[list[float]]) -> list[t
     """SIX's features: silence twice, activity twice, basket, tenure."""
     typical = np.array([3.0, 1.0, 2.0, 8.0, 20.0, math.nan])
     arrays = np.array(contributions), np.array(values)
-    return explain(*arrays, SIX, topics(SIX, SPEC), typical, SPEC).rows()
+    return explain(*arrays, SIX, typical, SPEC).rows()
 
 
 VALUES = [41.2, 5.0, 0.0, 1.0, 12.5, 400.0]
@@ -81,9 +81,35 @@ def test_pinned_for_a_user_who_stays() -> None:
 
 def test_related_features_are_added_up() -> None:
     """Neither activity feature is the strongest, together they are."""
-    told = _told([[0.5, 0.0, 0.3, 0.29, 0.0, 0.0]], [VALUES])
-    assert told[0][0] == "no activities in the last 7 days (typical: 2)"
-    assert told[0][2] is None  # nothing else moves the score
+    told = _told([[0.5, 0.0, 0.3, 0.29, 0.0, 0.0]], [[41.2, 5.0, 1.0, 2.0, 12.5, 400.0]])
+    assert told[0] == (
+        "1 activity in the last 7 days (typical: 2)",
+        "last active 41 days ago (typical: 3 days)",
+        None,  # nothing else moves the score
+    )
+
+
+def test_no_activity_and_a_long_silence_are_one_reason() -> None:
+    told = _told([[0.5, 0.0, 0.3, 0.29, 0.1, 0.0]], [[41.2, 5.0, 0.0, 0.0, math.nan, 400.0]])
+    assert told[0] == ("last active 41 days ago (typical: 3 days)", "never bought", None)
+
+
+def test_the_last_event_and_the_last_activity_may_be_one() -> None:
+    names = ("recency_days", "event_days_since_view", "purchase_recency_days")
+    parts, typical = np.array([[0.3, 0.2, 0.1]] * 2), np.full(3, 3.0)
+    values = np.array([[41.2, 41.5, 60.0], [2.0, 41.5, math.nan]])
+    assert explain(parts, values, names, typical, SPEC).rows() == [
+        (
+            "last active 41 days ago (typical: 3 days)",
+            "last bought 60 days ago (typical: 3 days)",
+            None,
+        ),
+        (
+            "last active 2 days ago (typical: 3 days)",
+            "last 'view' event 42 days ago (typical: 3 days)",
+            "never bought",
+        ),
+    ]
 
 
 def test_features_of_a_topic_may_cancel_out() -> None:
@@ -97,22 +123,34 @@ def test_a_score_that_nothing_moves_has_no_reasons() -> None:
 
 def test_nobody_has_no_reasons() -> None:
     empty = np.empty((0, 6))
-    frame = explain(empty, empty, SIX, topics(SIX, SPEC), np.zeros(6), SPEC)
+    frame = explain(empty, empty, SIX, np.zeros(6), SPEC)
     assert frame.schema == {f"reason_{i}": pl.String for i in (1, 2, 3)}
     assert frame.is_empty()
 
 
 def test_a_model_of_one_feature_has_one_reason() -> None:
     one = np.array([[0.4]]), np.array([[9.0]])
-    frame = explain(*one, SIX[:1], topics(SIX[:1], SPEC), np.array([3.0]), SPEC)
+    frame = explain(*one, SIX[:1], np.array([3.0]), SPEC)
     assert frame.rows() == [("last active 9 days ago (typical: 3 days)", None, None)]
+
+
+def _topic(feature: int, value: float, recency: float) -> str:
+    if math.isnan(value):
+        return TOPICS.missing[feature]
+    since = FEATURES[feature].startswith(("purchase_recency", "event_days_since"))
+    if since and value < recency + 1:
+        return "silence"
+    return TOPICS.zero[feature] if value == 0 else TOPICS.known[feature]
 
 
 def _naive(parts: np.ndarray, values: np.ndarray, typical: np.ndarray) -> tuple[str | None, ...]:
     """One user, one topic at a time."""
-    sums: dict[str, float] = {}
-    for part, topic in zip(parts, TOPICS, strict=True):
-        sums[topic] = sums.get(topic, 0.0) + round(float(part), 6)
+    order = (*TOPICS.known, *TOPICS.zero, *TOPICS.missing, *TOPICS.latest)
+    sums = dict.fromkeys(order, 0.0)
+    recency = float(values[FEATURES.index("recency_days")])
+    topics_of = [_topic(i, float(value), recency) for i, value in enumerate(values)]
+    for part, topic in zip(parts, topics_of, strict=True):
+        sums[topic] += round(float(part), 6)
     sums = {topic: round(total, 6) for topic, total in sums.items()}
     at_risk = sum(round(float(part), 6) for part in parts) > 0
 
@@ -122,7 +160,7 @@ def _naive(parts: np.ndarray, values: np.ndarray, typical: np.ndarray) -> tuple[
     found: list[str | None] = []
     for topic in sorted((t for t in sums if sums[t]), key=strength)[:3]:
         sign = math.copysign(1, sums[topic])
-        members = [i for i, t in enumerate(TOPICS) if t == topic]
+        members = [i for i, t in enumerate(topics_of) if t == topic]
         said = max(members, key=lambda i: sign * round(float(parts[i]), 6))
         text = sentence(KNOWN[FEATURES[said]], float(values[said]), float(typical[said]), SPEC)
         found.append(text if sign > 0 else STAYING + text)
@@ -144,7 +182,7 @@ def test_as_the_naive_way_says(steps: np.ndarray, seed: int) -> None:
     values = np.round(rng.exponential(20, parts.shape))
     values[rng.random(parts.shape) < 0.1] = np.nan
     typical = np.round(rng.exponential(20, len(FEATURES)))
-    frame = explain(parts, values, FEATURES, TOPICS, typical, SPEC)
+    frame = explain(parts, values, FEATURES, typical, SPEC)
     assert frame.rows() == [_naive(p, v, typical) for p, v in zip(parts, values, strict=True)]
 
 
@@ -152,12 +190,10 @@ def test_a_user_is_told_the_same_in_any_company() -> None:
     rng = np.random.default_rng(1)
     parts, values = rng.normal(size=(50, len(FEATURES))), rng.exponential(9, (50, len(FEATURES)))
     typical = np.ones(len(FEATURES))
-    together = explain(parts, values, FEATURES, TOPICS, typical, SPEC).rows()
+    together = explain(parts, values, FEATURES, typical, SPEC).rows()
     order = rng.permutation(50)
-    mixed = explain(parts[order], values[order], FEATURES, TOPICS, typical, SPEC).rows()
-    alone = [
-        explain(parts[[i]], values[[i]], FEATURES, TOPICS, typical, SPEC).row(0) for i in range(50)
-    ]
+    mixed = explain(parts[order], values[order], FEATURES, typical, SPEC).rows()
+    alone = [explain(parts[[i]], values[[i]], FEATURES, typical, SPEC).row(0) for i in range(50)]
     assert together == alone
     assert mixed == [together[i] for i in order]
 
@@ -165,42 +201,51 @@ def test_a_user_is_told_the_same_in_any_company() -> None:
 def test_noise_in_the_last_bits_decides_nothing() -> None:
     parts = np.full((1, len(FEATURES)), 0.01)
     values, typical = np.ones_like(parts), np.ones(len(FEATURES))
-    quiet = explain(parts, values, FEATURES, TOPICS, typical, SPEC).row(0)
+    quiet = explain(parts, values, FEATURES, typical, SPEC).row(0)
     for seed in range(5):
         noise = np.random.default_rng(seed).normal(0, 1e-9, parts.shape)
-        assert explain(parts + noise, values, FEATURES, TOPICS, typical, SPEC).row(0) == quiet
+        assert explain(parts + noise, values, FEATURES, typical, SPEC).row(0) == quiet
 
 
 def test_every_feature_belongs_to_a_topic_of_several() -> None:
-    alone = [name for name, topic in zip(FEATURES, TOPICS, strict=True) if name == topic]
+    alone = [name for name, topic in zip(FEATURES, TOPICS.known, strict=True) if name == topic]
     assert alone == []
-    assert len(set(TOPICS)) > 15
+    assert len(set(TOPICS.known)) > 15
 
 
 def test_topics_pinned() -> None:
-    of = dict(zip(FEATURES, TOPICS, strict=True))
+    of = dict(zip(FEATURES, TOPICS.known, strict=True))
     assert of["recency_days"] == of["gap_now_over_max"] == "silence"
     assert of["events_7d"] == of["active_days_total"] == of["sessions_30d"] == "activity"
     assert of["event_total_view"] == of["event_days_since_view"] == "event view"
     assert of["event_total_view"] != of["event_total_purchase"]
     assert of["user_plan_is_basic"] == of["user_plan_is_premium"] == "attribute plan"
     assert of["user_plan_price"] == "attribute plan price"
-    assert topics(["brand_new"], SPEC) == ("brand_new",)
+    assert topics(["brand_new"], SPEC).known == ("brand_new",)
+
+
+def test_a_topic_depends_on_whether_there_is_anything() -> None:
+    zero, missing = (dict(zip(FEATURES, t, strict=True)) for t in (TOPICS.zero, TOPICS.missing))
+    assert zero["events_7d"] == zero["sessions_30d"] == zero["kinds_7d"] == "silence"
+    assert missing["session_depth_7d"] == "silence"
+    assert missing["gap_mean_days"] == missing["gap_now_over_mean"] == "activity"
+    assert zero["purchases_7d"] == missing["amount_mean_7d"] == "no purchase"
 
 
 def test_on_a_log_of_one_kind_buying_is_activity() -> None:
     one = replace(SPEC, has_events=False, events=("purchase",))
     names = ["events_7d", "purchases_7d", "recency_days", "purchase_recency_days"]
-    assert topics(names, one) == ("activity", "activity", "silence", "silence")
+    assert topics(names, one).known == ("activity", "activity", "silence", "silence")
+    assert set(topics(names, one).zero) == {"silence"}
 
 
 def test_the_event_that_is_activity_or_value_is_not_told_twice() -> None:
-    names = ["event_total_view", "event_total_purchase", "events_7d", "amount_7d"]
+    names = ["event_total_view", "event_days_since_view", "event_total_purchase", "amount_7d"]
     meant = replace(
         SPEC.definitions, activity=Activity(events=("view",)), value=Value(events=("purchase",))
     )
     spec = replace(SPEC, definitions=meant)
-    assert topics(names, spec) == ("activity", "buying", "activity", "buying")
+    assert topics(names, spec).known == ("activity", "silence", "buying", "buying")
 
 
 @pytest.mark.parametrize("value", [math.nan, 0, 1, 0.004, 1.5, -5, 99.96, 1234567.891, 1e30])
