@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
 
-from events.batches import REJECTS, Batch
+from events.batches import Batch
 from events.columns import (
     EXACT_FLOAT,
     as_amount,
@@ -24,6 +25,8 @@ from events.lines import RAW_CHARS
 from runtime.clock import show
 from runtime.settings import Source
 
+MOST_SHOWN = 100  # characters of a value in a reason
+RAW = "raw "  # before the name of a column as it came, beside the contract's
 ROW_COLUMNS = tuple(name for name in EVENTS.schema if name != "bucket")
 
 
@@ -55,21 +58,33 @@ def normalise(batch: Batch, plan: SourcePlan) -> Normalised:
         empty = pl.DataFrame(schema={name: EVENTS.schema[name] for name in ROW_COLUMNS})
         return Normalised(empty, batch.rejects)
     rows = nulled(batch.rows, plan.source.null_values)
-    found = rows.select(*_contract(rows.schema, plan), _reason(rows.schema, plan).alias("reason"))
-    usable = found["reason"].is_null()
-    rejects = batch.rejects
-    if not usable.all():
-        rejects = pl.concat([rejects, _rejected(batch, found["reason"])])
-    return Normalised(found.filter(usable).select(ROW_COLUMNS), rejects)
+    numbered = rows.with_columns(batch.lines.alias(RAW))  # a column, whatever the rows lack
+    made = numbered.select(*_contract(rows.schema, plan), RAW).drop(RAW)
+    both = made.hstack(rows.rename(lambda name: RAW + name).get_columns())
+    faults = _faults(rows.schema, plan)
+    bad = both.select(
+        pl.any_horizontal(fault.bad.fill_null(value=False) for fault in faults).alias("bad")
+    )["bad"]
+    constant = pl.lit(plan.source.constants.amount, pl.Float64())
+    made = made.with_columns(pl.col("amount").fill_null(constant))
+    if not bad.any():
+        return Normalised(made, batch.rejects)
+    # Words are only made for the few rows that need them.
+    rejected = _rejected(batch, bad, both.filter(bad), faults)
+    return Normalised(made.filter(~bad), pl.concat([batch.rejects, rejected]))
 
 
-def _rejected(batch: Batch, reasons: pl.Series) -> pl.DataFrame:
-    bad = reasons.is_not_null()
-    rows = batch.rows.filter(bad)
-    raw = as_json_object(rows.columns, rows.schema).fill_null("{}").str.slice(0, RAW_CHARS)
-    return rows.select(
-        batch.lines.filter(bad).alias("line"), reasons.filter(bad).alias("reason"), raw.alias("raw")
-    ).select(pl.col(name).cast(dtype) for name, dtype in REJECTS.items())
+def _rejected(
+    batch: Batch, bad: pl.Series, both: pl.DataFrame, faults: Sequence[_Fault]
+) -> pl.DataFrame:
+    """`both`: what the faults look at, of the bad rows; `raw` shows them as they came."""
+    came = batch.rows.with_columns(batch.lines.alias(RAW)).filter(bad)
+    names = [name for name in came.columns if name != RAW]
+    raw = as_json_object(names, came.schema).fill_null("{}").str.slice(0, RAW_CHARS)
+    reason = pl.coalesce(fault.words for fault in faults)
+    words = both.select(reason.alias("reason"), "user_id")  # a column beside it: never one row
+    shown = came.select(pl.col(RAW).alias("line"), raw.alias("raw"))
+    return shown.with_columns(words["reason"]).select("line", "reason", "raw")
 
 
 def _contract(schema: pl.Schema, plan: SourcePlan) -> list[pl.Expr]:
@@ -82,7 +97,7 @@ def _contract(schema: pl.Schema, plan: SourcePlan) -> list[pl.Expr]:
         "user_id": user,
         "ts": _time(schema, plan),
         "event": event,
-        "amount": _amount(schema, plan).fill_null(pl.lit(constants.amount, pl.Float64())),
+        "amount": _amount(schema, plan),
         "channel": _filled(columns.channel, schema, constants.channel),
         "event_id": _filled(columns.event_id, schema, None),
         "source": pl.lit(plan.source.name),
@@ -146,16 +161,27 @@ def _amount(schema: pl.Schema, plan: SourcePlan) -> pl.Expr:
     return as_amount(column, schema[column], plan.source.decimal)
 
 
-def _reason(schema: pl.Schema, plan: SourcePlan) -> pl.Expr:
-    """Why a row cannot be used; null where it can. The first of several reasons."""
-    return pl.coalesce(
-        *_user_reasons(schema, plan), *_time_reasons(schema, plan), *_other_reasons(schema, plan)
-    )
+@dataclass(frozen=True)
+class _Fault:
+    """What makes a row unusable, and the words for it, with `value` in their braces. Both look
+    at the contract's columns and, under RAW, at the source's."""
+
+    bad: pl.Expr
+    pattern: str
+    value: pl.Expr | None = None
+
+    @property
+    def words(self) -> pl.Expr:
+        """Null where the row has not this fault."""
+        if self.value is None:
+            return pl.when(self.bad).then(pl.lit(self.pattern))
+        shown = self.value.str.slice(0, MOST_SHOWN)
+        return pl.when(self.bad).then(pl.format(self.pattern, shown))
 
 
-def _when(bad: pl.Expr, pattern: str, value: pl.Expr | None = None) -> pl.Expr:
-    text = pl.lit(pattern) if value is None else pl.format(pattern, value.str.slice(0, 100))
-    return pl.when(bad).then(text)
+def _faults(schema: pl.Schema, plan: SourcePlan) -> list[_Fault]:
+    """In the order in which they are told: of several the first."""
+    return [*_user_faults(schema, plan), *_time_faults(schema, plan), *_other_faults(schema, plan)]
 
 
 def _value(column: str, schema: pl.Schema) -> pl.Expr:
@@ -163,61 +189,48 @@ def _value(column: str, schema: pl.Schema) -> pl.Expr:
         return pl.lit(None, pl.String())
     dtype = schema[column]
     if dtype.is_float():  # NaN and infinity by name
-        return pl.col(column).cast(pl.String())
-    return as_text(column, dtype)
+        return pl.col(RAW + column).cast(pl.String())
+    return as_text(RAW + column, dtype)
 
 
-def _user_reasons(schema: pl.Schema, plan: SourcePlan) -> list[pl.Expr]:
-    column = plan.source.columns.user_id
-    user = _user(schema, plan)
-    reasons = []
+def _user_faults(schema: pl.Schema, plan: SourcePlan) -> list[_Fault]:
+    column, user = plan.source.columns.user_id, pl.col("user_id")
+    faults = []
     if column in schema:
-        inexact = lost_digits(column, schema[column])
+        inexact = lost_digits(RAW + column, schema[column])
         pattern = f"user id {{}} in '{_braced(column)}' is a float beyond {EXACT_FLOAT}, inexact"
-        reasons.append(_when(inexact, pattern, _value(column, schema)))
+        faults.append(_Fault(inexact, pattern, _value(column, schema)))
     blank = user.is_null() | (user.str.strip_chars() == "")
-    return [*reasons, _when(blank, f"the user id in '{column}' is empty")]
+    return [*faults, _Fault(blank, f"the user id in '{column}' is empty")]
 
 
-def _time_reasons(schema: pl.Schema, plan: SourcePlan) -> list[pl.Expr]:
-    column = plan.source.columns.ts
-    time, text = _time(schema, plan), _value(column, schema)
-    named = _braced(column)
+def _time_faults(schema: pl.Schema, plan: SourcePlan) -> list[_Fault]:
+    column, time = plan.source.columns.ts, pl.col("ts")
+    text, named = _value(column, schema), _braced(column)
+    unread = f"unreadable time '{{}}' in '{named}'; expected {_braced(plan.time_format)}"
+    early = f"time '{{}}' in '{named}' is before events.earliest, {show(plan.earliest)}"
+    late = f"time '{{}}' in '{named}' is not before events.latest, {show(plan.latest)}"
     return [
-        _when(text.is_null(), f"the time in '{column}' is empty"),
-        _when(
-            time.is_null(),
-            f"unreadable time '{{}}' in '{named}'; expected {_braced(plan.time_format)}",
-            text,
-        ),
-        _when(
-            time < plan.earliest,
-            f"time '{{}}' in '{named}' is before events.earliest, {show(plan.earliest)}",
-            text,
-        ),
-        _when(
-            time >= plan.latest,
-            f"time '{{}}' in '{named}' is not before events.latest, {show(plan.latest)}",
-            text,
-        ),
+        _Fault(text.is_null(), f"the time in '{column}' is empty"),
+        _Fault(time.is_null(), unread, text),
+        _Fault(time < plan.earliest, early, text),
+        _Fault(time >= plan.latest, late, text),
     ]
 
 
-def _other_reasons(schema: pl.Schema, plan: SourcePlan) -> list[pl.Expr]:
+def _other_faults(schema: pl.Schema, plan: SourcePlan) -> list[_Fault]:
     columns, constants = plan.source.columns, plan.source.constants
-    reasons = []
+    faults = []
     if columns.amount is not None and columns.amount in schema:
-        amount, text = _amount(schema, plan), _value(columns.amount, schema)
+        amount, text = pl.col("amount"), _value(columns.amount, schema)
         named = _braced(columns.amount)
         unread = amount.is_null() & text.is_not_null()
-        reasons.append(_when(unread, f"amount '{{}}' in '{named}' is not a number", text))
-        reasons.append(
-            _when(~amount.is_finite(), f"amount '{{}}' in '{named}' is not finite", text)
-        )
+        faults.append(_Fault(unread, f"amount '{{}}' in '{named}' is not a number", text))
+        infinite = f"amount '{{}}' in '{named}' is not finite"
+        faults.append(_Fault(~amount.is_finite(), infinite, text))
     if columns.event is not None and constants.event is None:
-        event = _filled(columns.event, schema, None)
-        reasons.append(_when(event.is_null(), f"the event in '{columns.event}' is empty"))
-    return reasons
+        faults.append(_Fault(pl.col("event").is_null(), f"the event in '{columns.event}' is empty"))
+    return faults
 
 
 def _braced(text: str) -> str:

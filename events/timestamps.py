@@ -154,7 +154,7 @@ def _epoch_of(values: pl.Series) -> str | None:
 def _scores(values: pl.Series) -> dict[str, int]:
     """How many of the values each format reads, for those that read half of them or more."""
     look = values.gather_every(max(1, len(values) // _FIRST_LOOK)).head(_FIRST_LOOK)
-    marks = [_marks(value) for value in look]
+    marks = {_marks(value) for value in look}
     likely = [n for n in FORMATS if any(_may_read(n, m) for m in marks) and _readable(look, n)]
     counts = {name: _readable(values, name) for name in likely}
     return {n: c for n, c in counts.items() if c >= max(1.0, _LEAST_SHARE * len(values))}

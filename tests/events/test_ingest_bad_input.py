@@ -149,11 +149,11 @@ def test_quarantined_with_source_line_and_reason(
 
 def test_bad_json_lines_are_quarantined(tmp_path: Path) -> None:
     good = '{"user": "u", "ts": "2024-03-01", "n": 1}\n'
-    bad = ["{oops\n", "[1]\n", '{"user": NaN}\n', '{"user": 1e999, "ts": "x"}\n']
+    bad = ["{oops\n", "[1]\n", "{}\n", '{"user": NaN}\n', '{"user": 1e999, "ts": "x"}\n']
     put(tmp_path, "log.ndjson", good + "".join(bad) + good.replace("01", "02"))
     settings = settings_in(tmp_path, path="*.ndjson", columns={"user_id": "user", "ts": "ts"})
-    assert (ingest(settings).rows_added, table(tmp_path, "quarantine").height) == (2, 4)
-    assert sorted(table(tmp_path, "quarantine")["line"]) == [2, 3, 4, 5]
+    assert (ingest(settings).rows_added, table(tmp_path, "quarantine").height) == (2, 5)
+    assert sorted(table(tmp_path, "quarantine")["line"]) == [2, 3, 4, 5, 6]
 
 
 def test_a_store_of_another_version_is_left_alone(tmp_path: Path) -> None:
@@ -205,3 +205,9 @@ def test_a_read_only_store_is_named(tmp_path: Path, mount: Callable[[str], None]
     put(tmp_path, "log.csv", HEAD + GOOD)
     with pytest.raises(OutputError, match=r"store.*cannot be written"):
         ingest(settings_in(tmp_path))
+
+
+def test_json_without_anything_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "log.ndjson", "{}\n{}\n")
+    with pytest.raises(HoldfastError, match=r"none of its 2 rows|no column 'user'"):
+        ingest(settings_in(tmp_path, path="*.ndjson"))
