@@ -77,7 +77,10 @@ def _parquet(path: Path) -> None:
 
 def _one_class(folder: Path) -> None:
     log = small_log().filter(pl.col("when") < pl.datetime(2024, 2, 1, time_zone="UTC"))
-    last = log.head(1).with_columns(pl.datetime(2024, 8, 1, time_zone="UTC").alias("when"))
+    last = log.head(1).with_columns(
+        pl.datetime(2024, 8, 1, time_zone="UTC").alias("when"),
+        pl.lit(10_000_000).cast(log.schema["id"]).alias("id"),
+    )
     pl.concat([log, last]).write_csv(
         folder / "data" / "part-0.csv", datetime_format="%Y-%m-%d %H:%M:%S"
     )
