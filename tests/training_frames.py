@@ -8,7 +8,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
+from features.definitions import Definitions
+from features.spec import FeatureSpec
 from features.time import Cutoff, Window
+from runtime.device import Device
+from runtime.settings import Activity, Churn, Eligible, Value
+from training.fitting import Task
 
 NEWEST = datetime(2024, 6, 1, tzinfo=UTC)
 FEATURES = ("recency_days", "events_30d", "amount_90d", "tenure_days", "sessions_7d")
@@ -57,8 +62,6 @@ def _at(
 
 
 def a_spec() -> FeatureSpec:
-    from features.spec import FeatureSpec
-
     return FeatureSpec(
         windows=(Window(30), Window(90)),
         events=("buy", "look"),
@@ -71,4 +74,9 @@ def a_spec() -> FeatureSpec:
         has_times=True,
         session_gap_minutes=30,
         timezone="UTC",
+        definitions=Definitions(Activity(), Eligible(), Churn(), Value()),
     )
+
+
+def a_task(kind: str = "logistic") -> Task:
+    return Task(kind, a_spec(), FEATURES, NEWEST, seed=0, device=Device("cpu", "a test"))

@@ -141,5 +141,5 @@ def _value_scale(value: Estimator | None, rows: Rows, later: Rows) -> tuple[floa
 
 
 def _medians(rows: Rows) -> dict[str, float]:
-    known = {n: c[~np.isnan(c)] for n, c in zip(rows.features, rows.x.T, strict=True)}
-    return {name: float(np.median(column)) for name, column in known.items() if len(column)}
+    found = zip(rows.features, map(linear.middle, rows.x.T), strict=True)
+    return {name: median for name, median in found if median is not None}

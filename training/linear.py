@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from runtime.files import write_json
+from training.calibration import FAR
 from training.metrics import Floats
 from training.rows import Matrix, Rows
 
@@ -50,7 +51,7 @@ class Scaler:
 
 def fit_scaler(x: Matrix) -> Scaler:
     known = ~np.isnan(x)
-    median = [float(np.median(c[k])) if k.any() else 0.0 for c, k in zip(x.T, known.T, strict=True)]
+    median = [middle(column) or 0.0 for column in x.T]
     flagged = np.flatnonzero((~known).any(0) & known.any(0))
     z = _signed_log(np.where(known, x, np.array(median)))
     z = np.hstack([z, (~known[:, flagged]).astype(np.float64)])
@@ -62,13 +63,19 @@ def fit_scaler(x: Matrix) -> Scaler:
     )
 
 
+def middle(column: Matrix) -> float | None:
+    """The median of what is known of a column, shape (n,)."""
+    known = column[~np.isnan(column)].astype(np.float64)
+    return float(np.median(known)) if len(known) else None
+
+
 def _signed_log(x: Floats) -> Floats:
     return np.asarray(np.sign(x) * np.log1p(np.abs(x)), dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class Linear:
-    """intercept + coef . scaled features, held within the range met in the fit."""
+    """intercept + coef . scaled features, held within `low` and `high`."""
 
     scaler: Scaler
     coef: tuple[float, ...]
@@ -108,7 +115,8 @@ def fit_churn(spec: LogisticSpec, rows: Rows) -> tuple[Linear, LogisticSpec]:
     z = scaler(rows.x)
     strength = spec.churn_strength or _choose(spec, z, rows.churn, rows, _logistic, _log_loss)
     coef, intercept = _logistic(z, rows.churn, strength)
-    return _linear(scaler, z, coef, intercept), replace(spec, churn_strength=strength)
+    model = Linear(scaler, tuple(coef.tolist()), intercept, -FAR, FAR)
+    return model, replace(spec, churn_strength=strength)
 
 
 def fit_value(spec: LogisticSpec, rows: Rows, relative: Floats) -> tuple[Linear, LogisticSpec]:
@@ -117,18 +125,16 @@ def fit_value(spec: LogisticSpec, rows: Rows, relative: Floats) -> tuple[Linear,
     z = scaler(rows.x)
     strength = spec.value_strength or _choose(spec, z, relative, rows, _tweedie, _tweedie_loss)
     coef, intercept = _tweedie(z, relative, strength)
-    return _linear(scaler, z, coef, intercept), replace(spec, value_strength=strength)
+    # Not beyond what the fit met: the exponential of a far margin is a fortune.
+    low, high = (float(end) for end in np.quantile(z @ coef + intercept, (0.0, 1.0)))
+    model = Linear(scaler, tuple(coef.tolist()), intercept, low, high)
+    return model, replace(spec, value_strength=strength)
 
 
 def flat(features: int) -> Linear:
     """A model that tells no one from another."""
     nothing = Scaler((0.0,) * features, (0.0,) * features, (1.0,) * features, ())
     return Linear(nothing, (0.0,) * features, 0.0, 0.0, 0.0)
-
-
-def _linear(scaler: Scaler, z: Floats, coef: Floats, intercept: float) -> Linear:
-    margin = z @ coef + intercept
-    return Linear(scaler, tuple(coef.tolist()), intercept, float(margin.min()), float(margin.max()))
 
 
 def _logistic(z: Floats, y: Floats, strength: float) -> tuple[Floats, float]:

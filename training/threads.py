@@ -35,7 +35,7 @@ def xgboost() -> ModuleType:
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """BLAS on one thread: its threads spin too, and how it shares a sum changes the last digit."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(limits=1, user_api="blas"):
         yield

@@ -1,0 +1,85 @@
+"""The bundle: saved without pickles, checked at the door, additive explanations."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
+
+from runtime.errors import ModelError
+from runtime.files import write_json
+from training.fitting import fit, spec_of
+from training.model import Model
+from training.split import plan_split
+
+FRAME = snapshot_frame(cutoffs(3), users=300)
+SPLIT = plan_split(cutoffs(3), cutoffs(2)[0].at - cutoffs(2)[1].at)
+
+
+@pytest.fixture(scope="module", params=["xgboost", "logistic"])
+def model(request: pytest.FixtureRequest) -> Model:
+    kind = request.param
+    return fit(FRAME, SPLIT.fit, SPLIT.calibrate, spec_of(kind, 0), a_task(kind)).model
+
+
+def test_saving_and_loading_changes_nothing_and_never_unpickles(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a pickle was read or written")
+
+    for name in ("load", "loads", "Unpickler", "dump", "dumps", "Pickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    again = Model.load(model.save(tmp_path / "m"))
+    assert_frame_equal(again.predict(FRAME), model.predict(FRAME), check_exact=True)
+    assert np.array_equal(again.contributions(FRAME), model.contributions(FRAME))
+    for name in ("kind", "spec", "features", "as_of", "medians", "value_scale", "calibrator"):
+        assert getattr(again, name) == getattr(model, name)
+    assert {p.suffix for p in (tmp_path / "m").iterdir()} <= {".json", ".ubj"}
+
+
+def test_contributions_sum_to_the_log_odds(model: Model) -> None:
+    x_margin = model.churn.margin(FRAME.select(FEATURES).cast(pl.Float32).to_numpy())
+    pushed = model.contributions(FRAME)
+    assert pushed.shape == (len(FRAME), len(FEATURES))
+    rest = x_margin - pushed.sum(1)
+    assert np.ptp(rest) < 1e-3  # what is left is the same for everyone
+
+
+def test_a_row_is_scored_alone_as_among_others(model: Model) -> None:
+    some = FRAME.sample(50, seed=1)
+    alone = pl.concat([model.predict(some[i : i + 1]) for i in range(len(some))])
+    assert_frame_equal(alone, model.predict(some), abs_tol=1e-9)
+    assert model.predict(FRAME.head(0)).shape == (0, 2)
+    assert model.contributions(FRAME.head(0)).shape == (0, len(FEATURES))
+
+
+def test_columns_may_come_in_any_order_and_with_others(model: Model) -> None:
+    turned = FRAME.select(reversed(FRAME.columns)).with_columns(extra=pl.lit("x"))
+    assert_frame_equal(model.predict(turned), model.predict(FRAME), check_exact=True)
+
+
+def test_missing_columns_are_named(model: Model) -> None:
+    with pytest.raises(ModelError, match=r"lack 2 columns .*: recency_days, tenure_days; make"):
+        model.predict(FRAME.drop("recency_days", "tenure_days"))
+    with pytest.raises(ModelError, match="'tenure_days' is String"):
+        model.predict(FRAME.cast({"tenure_days": pl.String}))
+
+
+def test_a_folder_without_a_model_or_of_another_version_is_refused(
+    model: Model, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="holds no readable model"):
+        Model.load(tmp_path)
+    folder = model.save(tmp_path / "m")
+    (folder / f"churn{model.churn.SUFFIX}").unlink()
+    with pytest.raises(ModelError, match="lacks the churn estimator"):
+        Model.load(folder)
+    write_json(folder / "model.json", {"holdfast": "model", "schema_version": 99})
+    with pytest.raises(ModelError, match="'schema_version': 99"):
+        Model.load(folder)
