@@ -80,6 +80,7 @@ def _one_class(folder: Path) -> None:
     last = log.head(1).with_columns(
         pl.datetime(2024, 8, 1, time_zone="UTC").alias("when"),
         pl.lit(10_000_000).cast(log.schema["id"]).alias("id"),
+        pl.lit("99999").alias("customer"),
     )
     pl.concat([log, last]).write_csv(
         folder / "data" / "part-0.csv", datetime_format="%Y-%m-%d %H:%M:%S"
