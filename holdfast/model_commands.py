@@ -33,6 +33,15 @@ MAIN_METRICS = (
     "recency_churn_roc_auc",
     "recency_value_normalized_gini",
 )
+SHORT_METRICS = {
+    "churn_roc_auc": "AUC",
+    "recency_churn_roc_auc": "recency's",
+    "churn_brier": "Brier",
+    "churn_ece": "ECE",
+    "value_normalized_gini": "value Gini",
+    "recency_value_normalized_gini": "recency's value Gini",
+    "value_bias": "value bias",
+}
 
 
 @app.command()
@@ -95,8 +104,12 @@ def backtest(
     if as_json:
         print_json({"rows": rows})
         return
-    keep = ("as_of", "model", "users", *MAIN_METRICS)
-    print_rows("Backtest", [{k: row[k] for k in keep if k in row} for row in rows])
+    print_rows("Backtest", [_in_short(row) for row in rows])
+
+
+def _in_short(row: dict[str, object]) -> dict[str, object]:
+    heads = {"as_of": "as of", "model": "model", "users": "users", **SHORT_METRICS}
+    return {title: row.get(name) for name, title in heads.items()}
 
 
 @app.command()

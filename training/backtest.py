@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from events.store import open_store
+from features.labels import label_end
 from features.snapshots import build_snapshots, read
 from features.time import Cutoff
 from runtime.clock import show
@@ -56,7 +57,7 @@ def backtest(
 def judge(settings: Settings, run: str, at: datetime, device: Device) -> Judged:
     """Compares a run's model with the labels at the cutoff `at`, which it must not have seen."""
     model, run_id = load_model(settings, run)
-    store = open_store(settings)
+    store = open_store(settings, label_end(Cutoff(at), settings))
     taken = build_snapshots(settings, store, [Cutoff(at)], model.spec, device, labelled=True)
     seed = settings.training.seed
     frame = read(taken).filter(pl.col("churn").is_not_null())
