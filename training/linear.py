@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from runtime.files import write_json
 from training.calibration import FAR
@@ -24,7 +25,7 @@ class LogisticSpec:
 
     churn_strength: float | None = None
     value_strength: float | None = None
-    strengths: tuple[float, ...] = (3e-2, 3e-3, 3e-4)
+    strengths: tuple[float, ...] = (3e-1, 3e-2, 3e-3, 3e-4)
     search_rows: int = 20_000  # with more rows the weakest penalty is taken without a search
 
 
@@ -32,7 +33,8 @@ class LogisticSpec:
 class Scaler:
     """Missing to the median, sign(x) log(1 + |x|), then mean 0 and spread 1, as on the fit rows.
 
-    `flagged`: columns that had missing values and get a second column that says so.
+    `flagged`: columns that had missing values, no two of the same rows; each gets a second
+    column that says so.
     """
 
     median: tuple[float, ...]
@@ -52,15 +54,23 @@ class Scaler:
 def fit_scaler(x: Matrix) -> Scaler:
     known = ~np.isnan(x)
     median = [middle(column) or 0.0 for column in x.T]
-    flagged = np.flatnonzero((~known).any(0) & known.any(0))
+    flagged = _different(~known)
     z = _signed_log(np.where(known, x, np.array(median)))
     z = np.hstack([z, (~known[:, flagged]).astype(np.float64)])
     spread = z.std(0)
     # A column without spread says nothing; dividing by infinity makes it nothing.
     spread = np.where(spread > 1e-9 * (1 + np.abs(z.mean(0))), spread, 1e300)
-    return Scaler(
-        tuple(median), tuple(z.mean(0).tolist()), tuple(spread.tolist()), tuple(flagged.tolist())
-    )
+    return Scaler(tuple(median), tuple(z.mean(0).tolist()), tuple(spread.tolist()), tuple(flagged))
+
+
+def _different(missing: npt.NDArray[np.bool_]) -> list[int]:
+    """The columns that are missing for some rows, one for each set of rows: most features of a
+    family are missing together, and a flag told twice says nothing more."""
+    first: dict[bytes, int] = {}
+    for index, column in enumerate(missing.T):
+        if column.any() and not column.all():
+            first.setdefault(np.packbits(column).tobytes(), index)
+    return list(first.values())
 
 
 def middle(column: Matrix) -> float | None:

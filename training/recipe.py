@@ -91,8 +91,7 @@ def train(
     frame = read(snapshots)
     tags = _tags(task, store, split)
     with tracking.tracked(settings, f"{kind} {show(store.as_of)}", tags) as run:
-        with one_blas_thread():
-            trained = run_recipe(frame, split, spec, task, settings.training.bootstrap)
+        trained = run_recipe(frame, split, spec, task, settings.training.bootstrap)
         run.log(_params(settings, trained, split, snapshots, store), trained.evaluation.metrics)
         run.log_data("snapshots", snapshots.digest, str(snapshots.path.resolve()))
         with tempfile.TemporaryDirectory() as folder:
@@ -122,6 +121,7 @@ def split_of(settings: Settings, store: EventStore) -> Split:
     return plan_split(matured, embargo, most)
 
 
+@one_blas_thread()
 def run_recipe(frame: pl.DataFrame, split: Split, spec: Spec, task: Task, draws: int) -> Trained:
     """The training itself, from a frame of labelled snapshots, without a store or tracking."""
     say(f"fit on {split.fit}; calibrate on {split.calibrate}; test on {split.test}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -18,18 +17,6 @@ def cores(x: npt.NDArray[np.float32]) -> int:
     if x.size < WORTH_SHARING:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def xgboost() -> ModuleType:
-    """XGBoost with threads that sleep while they wait.
-
-    By default they spin, so that on cores shared with another process training takes twenty
-    times as long. OpenMP reads this once, when the library is loaded.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import xgboost as module
-
-    return module
 
 
 @contextmanager

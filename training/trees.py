@@ -11,23 +11,32 @@ import numpy as np
 from runtime.device import Device
 from training.metrics import Floats
 from training.rows import Matrix, Rows
-from training.threads import cores, xgboost
+from training.threads import cores
 
 if TYPE_CHECKING:
     from xgboost import Booster, DMatrix
 
 
 @dataclass(frozen=True)
-class XGBoostSpec:
-    """`*_rounds`: number of trees; None: where the loss on users left out stops falling."""
+class Size:
+    """How large an ensemble is: depth and number of trees."""
 
-    churn_rounds: int | None = None
-    value_rounds: int | None = None
-    depth: int = 4
+    depth: int
+    rounds: int
+
+
+@dataclass(frozen=True)
+class XGBoostSpec:
+    """`churn` and `value`: sizes; None: the one of `depths` and the number of trees with the least
+    loss on users left out. Shallow trees win on small logs, deeper ones on large."""
+
+    churn: Size | None = None
+    value: Size | None = None
+    depths: tuple[int, ...] = (2, 4)
     eta: float = 0.05
     min_child_weight: float = 5.0
     subsample: float = 0.8
-    columns: float = 0.6
+    columns: float = 0.5
     l2: float = 2.0
     bins: int = 128
     most_rounds: int = 600
@@ -56,19 +65,23 @@ class Trees:
 
     @classmethod
     def load(cls, path: Path) -> Trees:
-        return cls(xgboost().Booster(model_file=path))
+        import xgboost
+
+        return cls(xgboost.Booster(model_file=path))
 
     def _predict(self, x: Matrix, **how: bool) -> Any:
+        import xgboost
+
         self.booster.set_param({"nthread": cores(x)})
-        return self.booster.predict(xgboost().DMatrix(x, nthread=cores(x)), **how)
+        return self.booster.predict(xgboost.DMatrix(x, nthread=cores(x)), **how)
 
 
 def fit_churn(spec: XGBoostSpec, rows: Rows, device: Device) -> tuple[Trees, XGBoostSpec]:
-    """The model and the spec with the number of rounds that was found."""
+    """The model and the spec with the size that was found."""
     rate = float(rows.churn.mean())
     params = {"objective": "binary:logistic", "eval_metric": "logloss", "base_score": rate}
-    booster, rounds = _boost(spec, params, rows, rows.churn, spec.churn_rounds, device)
-    return Trees(booster), replace(spec, churn_rounds=rounds)
+    booster, size = _boost(spec, params, rows, rows.churn, spec.churn, device)
+    return Trees(booster), replace(spec, churn=size)
 
 
 def fit_value(
@@ -81,8 +94,8 @@ def fit_value(
         "eval_metric": "tweedie-nloglik@1.5",
         "base_score": 1.0,
     }
-    booster, rounds = _boost(spec, params, rows, relative, spec.value_rounds, device)
-    return Trees(booster), replace(spec, value_rounds=rounds)
+    booster, size = _boost(spec, params, rows, relative, spec.value, device)
+    return Trees(booster), replace(spec, value=size)
 
 
 def _boost(
@@ -90,41 +103,48 @@ def _boost(
     objective: dict[str, Any],
     rows: Rows,
     target: Floats,
-    rounds: int | None,
+    size: Size | None,
     device: Device,
-) -> tuple[Booster, int]:
+) -> tuple[Booster, Size]:
+    import xgboost
+
     params = {**_params(spec, device), "nthread": cores(rows.x), **objective}
-    data = xgboost().DMatrix(rows.x, target, nthread=cores(rows.x))
-    rounds = rounds or _rounds(spec, params, data, rows)
-    return xgboost().train(params, data, num_boost_round=rounds), rounds
+    data = xgboost.DMatrix(rows.x, target, nthread=cores(rows.x))
+    size = size or _size(spec, params, data, rows)
+    params["max_depth"] = size.depth
+    return xgboost.train(params, data, num_boost_round=size.rounds), size
 
 
-def _rounds(spec: XGBoostSpec, params: dict[str, Any], data: DMatrix, rows: Rows) -> int:
-    """Rounds after which the mean loss on users left out is least."""
+def _size(spec: XGBoostSpec, params: dict[str, Any], data: DMatrix, rows: Rows) -> Size:
+    """The depth and the rounds after which the mean loss on users left out is least."""
+    import xgboost
+
     folds = np.unique(rows.fold)
     if len(folds) == 1:
-        return spec.patience
+        return Size(spec.depths[0], spec.patience)
     if len(rows) > spec.all_folds_rows:
         folds = folds[:1]
     parts = [(np.flatnonzero(rows.fold != f), np.flatnonzero(rows.fold == f)) for f in folds]
-    history = xgboost().cv(
-        params,
-        data,
-        num_boost_round=spec.most_rounds,
-        folds=parts,
-        early_stopping_rounds=spec.patience,
-        as_pandas=False,
-        seed=spec.seed,
-    )
-    losses = history[f"test-{params['eval_metric']}-mean"]
-    return int(np.argmin(losses)) + 1
+    found: list[tuple[float, Size]] = []
+    for depth in spec.depths:
+        history = xgboost.cv(
+            {**params, "max_depth": depth},
+            data,
+            num_boost_round=spec.most_rounds,
+            folds=parts,
+            early_stopping_rounds=spec.patience,
+            as_pandas=False,
+            seed=spec.seed,
+        )
+        losses = np.asarray(history[f"test-{params['eval_metric']}-mean"])
+        found.append((float(losses.min()), Size(depth, int(losses.argmin()) + 1)))
+    return min(found, key=lambda one: one[0])[1]
 
 
 def _params(spec: XGBoostSpec, device: Device) -> dict[str, Any]:
     return {
         "tree_method": "hist",
         "device": "cuda" if device.kind == "gpu" else "cpu",
-        "max_depth": spec.depth,
         "eta": spec.eta,
         "min_child_weight": spec.min_child_weight,
         "subsample": spec.subsample,

@@ -70,7 +70,7 @@ def test_two_runs_give_the_same_model(frame: pl.DataFrame, kind: str) -> None:
 def test_the_settled_spec_fits_without_a_search(frame: pl.DataFrame) -> None:
     found = _fit(frame, "xgboost")
     assert isinstance(found.settled, XGBoostSpec)
-    assert found.settled.churn_rounds
+    assert found.settled.churn
     again = fit(frame, SPLIT.fit, SPLIT.calibrate, found.settled, a_task("xgboost"))
     probe = frame.tail(100)
     assert_frame_equal(again.model.predict(probe), found.model.predict(probe), check_exact=True)
