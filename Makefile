@@ -1,10 +1,11 @@
 PYTHON ?= python3
 VENV := .venv
+GPU_VENV := .venv-gpu
 BIN := $(VENV)/bin
 CODE := runtime events features retention training serving holdfast
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format bench gpu-check clean
+.PHONY: help demo test test-slow lint format bench gpu-env gpu-check clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,13 @@ format: $(VENV)/.developing ## Rewrite the code in the house's style
 
 bench: $(VENV)/.developing ## Benchmarks: ratios side by side, with the floor beside them
 	$(BIN)/python -m benchmarks
+
+$(GPU_VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(GPU_VENV)
+	$(GPU_VENV)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[gpu]'
+	@touch $@
+
+gpu-env: $(GPU_VENV)/.installed ## The [gpu] extra in its own environment; then `make test` translates every plan to cuDF
 
 gpu-check: $(VENV)/.developing ## On a GPU host: every plan on cuDF against the CPU
 	$(BIN)/python -m benchmarks.gpu_check
