@@ -57,8 +57,20 @@ class OutputError(UserError): ...
 class BucketError(HoldfastError): ...
 
 
-_FULL = ("no space left on device", "os error 28", "disk quota exceeded")
-_READ_ONLY = ("read-only file system", "os error 30", "permission denied", "os error 13")
+_FULL = (
+    "no space left on device",
+    "os error 28",
+    "disk quota exceeded",
+    "database or disk is full",  # SQLite
+)
+_READ_ONLY = (
+    "read-only file system",
+    "os error 30",
+    "permission denied",
+    "os error 13",
+    "readonly database",  # SQLite
+    "unable to open database file",  # SQLite
+)
 
 
 def from_foreign(error: BaseException, doing: str) -> HoldfastError | None:

@@ -98,7 +98,7 @@ def train(
             _write_files(Path(folder), trained, task, split, frame)
             run.log_files(Path(folder))
         run.log_model(trained.model, frame.tail(EXAMPLE_ROWS))
-    version = tracking.register(run)
+    version = tracking.register(settings, run)
     return TrainResult(
         run_id=run.run_id,
         model=kind,

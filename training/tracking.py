@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from runtime.errors import from_foreign
+from runtime.errors import HoldfastError, from_foreign
 from runtime.files import make_folder
 from runtime.settings import Settings
 from training.lineage import PROCESS, is_alive, requirements, this_process
@@ -48,7 +48,6 @@ class OpenRun:
     client: MlflowClient
     run_id: str
     experiment_id: str
-    name: str
     model_id: str | None = None
     files: str | None = None  # where MLflow keeps the logged model, as a URI
 
@@ -125,39 +124,57 @@ def tracked(settings: Settings, name: str, tags: Mapping[str, str]) -> Iterator[
 
     Runs of processes that have died are closed first.
     """
+    with _told(settings):
+        run = _open_run(settings, name, tags)
+        try:
+            yield run
+        except BaseException as error:
+            with suppress(Exception):  # a full disk fails here too; what failed first matters
+                told = f"{type(error).__name__}: {error}"
+                run.client.set_tag(run.run_id, "error", told[:1000])
+                killed = isinstance(error, KeyboardInterrupt)
+                run.client.set_terminated(run.run_id, "KILLED" if killed else "FAILED")
+            raise
+        run.client.set_terminated(run.run_id, "FINISHED")
+
+
+@contextmanager
+def _told(settings: Settings) -> Iterator[None]:
+    """A full or read-only disk in the user's words, whichever library met it."""
+    try:
+        yield
+    except HoldfastError:
+        raise
+    except Exception as error:
+        if known := from_foreign(error, str(settings.tracking)):
+            raise known from error
+        raise
+
+
+def _open_run(settings: Settings, name: str, tags: Mapping[str, str]) -> OpenRun:
     client = _client(settings)
     experiment_id = _experiment(client, settings)
     _close_dead_runs(client, experiment_id)
     run = client.create_run(experiment_id, run_name=name, tags={**tags, PROCESS: this_process()})
-    run_id = run.info.run_id
-    try:
-        yield OpenRun(client, run_id, experiment_id, settings.project.name)
-    except BaseException as error:
-        with suppress(Exception):  # a full disk fails here too, and what failed first matters
-            client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:1000])
-            killed = isinstance(error, KeyboardInterrupt)
-            client.set_terminated(run_id, "KILLED" if killed else "FAILED")
-        if known := _disk_error(error, settings):
-            raise known from error
-        raise
-    client.set_terminated(run_id, "FINISHED")
+    return OpenRun(client, run.info.run_id, experiment_id)
 
 
-def register(run: OpenRun) -> int:
+def register(settings: Settings, run: OpenRun) -> int:
     """Registers the model of a finished run; the first becomes champion, later ones challenger."""
     from mlflow.exceptions import MlflowException
 
-    client = run.client
-    try:
-        known = client.get_registered_model(run.name)
-    except MlflowException:
-        known = client.create_registered_model(run.name)
-    # Not "models:/<id>": MLflow would look that up in the process-wide database.
-    version = client.create_model_version(
-        run.name, str(run.files), run_id=run.run_id, model_id=run.model_id
-    ).version
-    alias = CHALLENGER if CHAMPION in known.aliases else CHAMPION
-    client.set_registered_model_alias(run.name, alias, str(version))
+    client, name = run.client, settings.project.name
+    with _told(settings):
+        try:
+            known = client.get_registered_model(name)
+        except MlflowException:
+            known = client.create_registered_model(name)
+        # Not "models:/<id>": MLflow would look that up in the process-wide database.
+        version = client.create_model_version(
+            name, str(run.files), run_id=run.run_id, model_id=run.model_id
+        ).version
+        alias = CHALLENGER if CHAMPION in known.aliases else CHAMPION
+        client.set_registered_model_alias(name, alias, str(version))
     return int(version)
 
 
@@ -220,14 +237,8 @@ def _client(settings: Settings) -> MlflowClient:
 
     folder = make_folder(settings.tracking).resolve()
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    try:
+    with _told(settings):
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
-    except Exception as error:
-        raise _disk_error(error, settings) or error from error
-
-
-def _disk_error(error: BaseException, settings: Settings) -> BaseException | None:
-    return from_foreign(error, str(settings.tracking))
 
 
 def _experiment(client: MlflowClient, settings: Settings) -> str:

@@ -1,0 +1,87 @@
+"""The evaluation: floors, names, and a page that no feature name can break."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import roc_auc_score
+from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
+
+from training import plots
+from training.compare import shown
+from training.evaluate import Evaluation, evaluate
+from training.fitting import fit, spec_of
+from training.review import page
+from training.rows import labelled
+from training.split import plan_split
+
+FRAME = snapshot_frame(cutoffs(3), users=400)
+SPLIT = plan_split(cutoffs(3), cutoffs(2)[0].at - cutoffs(2)[1].at)
+
+
+def _evaluated(frame: pl.DataFrame, draws: int = 30) -> Evaluation:
+    fitted = fit(frame, SPLIT.fit, SPLIT.calibrate, spec_of("logistic", 0), a_task())
+    test = labelled(SPLIT.test.rows(frame, 0), FEATURES, "test", 0)
+    return evaluate(fitted.model, fitted.rows, test, draws, seed=0)
+
+
+def test_the_recency_floor_ranks_as_recency_does() -> None:
+    test = SPLIT.test.rows(FRAME, 0)
+    oracle = roc_auc_score(test["churn"], test["recency_days"])
+    found = _evaluated(FRAME).metrics
+    assert found["recency_churn_roc_auc"] == pytest.approx(oracle, abs=1e-6)
+    gap = found["churn_roc_auc"] - found["recency_churn_roc_auc"]
+    assert found["churn_roc_auc_over_recency"] == pytest.approx(gap)
+
+
+def test_the_base_rate_floor_is_the_fits_rate() -> None:
+    rate = float(SPLIT.fit.rows(FRAME, 0)["churn"].mean())  # type: ignore[arg-type]
+    churn = SPLIT.test.rows(FRAME, 0)["churn"].to_numpy()
+    found = _evaluated(FRAME).metrics
+    assert found["base_rate_churn_brier"] == pytest.approx(((churn - rate) ** 2).mean())
+
+
+def test_without_amounts_or_draws_only_what_is_defined_is_reported() -> None:
+    found = _evaluated(FRAME.with_columns(value=pl.lit(None, dtype=pl.Float64)), draws=0).metrics
+    assert not [name for name in found if "value" in name or name.endswith(("_low", "_high"))]
+    assert np.isfinite(list(found.values())).all()
+
+
+def test_one_class_to_test_on_leaves_no_ranking_metric() -> None:
+    at = SPLIT.test.cutoffs[0].at
+    one = FRAME.with_columns(
+        churn=pl.when(pl.col("cutoff") == at).then(0).otherwise(pl.col("churn")).cast(pl.Int8)
+    )
+    found = _evaluated(one).metrics
+    assert "churn_roc_auc" not in found
+    assert found["churn_base_rate"] == 0
+    assert "churn_brier" in found
+
+
+@pytest.mark.parametrize("levels", [1, 2, 1000])
+def test_figures_are_drawn_whatever_the_ties(levels: int) -> None:
+    random = np.random.default_rng(0)
+    predicted = random.integers(1, levels + 1, 200) / (levels + 1)
+    churn = (random.random(200) < predicted).astype(float)
+    for figure in (
+        plots.reliability(churn, predicted),
+        plots.gains(churn, predicted, None),
+        plots.value_tenths(churn, predicted),
+        plots.importance(random.normal(size=(200, 2)), {"a": "words", "b": ""}),
+    ):
+        assert "NaN" not in figure.to_json()
+
+
+def test_wilsons_interval_is_the_published_one() -> None:
+    low, high = plots.wilson(np.array([0.1]), np.array([10.0]))
+    assert (low[0], high[0]) == pytest.approx((0.0179, 0.4042), abs=1e-4)
+
+
+def test_no_name_can_break_the_page() -> None:
+    bad = "</script><b>&"
+    figure = plots.importance(np.ones((3, 1)), {"a": bad})
+    rows = shown({"churn_roc_auc": 0.7})
+    text = page(bad, bad, rows, {bad: (bad, figure)}, [bad], {bad: bad})
+    assert bad not in text
+    assert text.count("</script>") == 2
