@@ -1,0 +1,82 @@
+"""Run by an interpreter that has the [gpu] extra: translates every retention plan to cuDF's.
+
+Prints one JSON object: what could not be translated, by the name of the plan.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+
+import polars as pl
+from oracles.features_translate import untranslated
+from oracles.retention_world import settings_in
+
+from events.contract import EVENTS
+from events.daily import daily_plan
+from features.time import Cutoff
+from retention.cells import MODES, cells_of
+from retention.cohorts import Question, cohort_plan
+from retention.lifecycle import lifecycle_plan
+from retention.steps import FunnelQuestion, funnel_plan
+from retention.stickiness import changes_plan
+
+ZONE = "Europe/Berlin"
+START = datetime(2024, 1, 1, tzinfo=UTC)
+SETTINGS = settings_in(Path(), ZONE, activity={"events": ["a", "b"], "exclude": ["mail"]})
+
+Plan = Callable[[pl.LazyFrame], pl.LazyFrame]
+
+
+def cohort_plans() -> dict[str, Plan]:
+    plans: dict[str, Plan] = {}
+    for mode, clock, anchor in product(
+        MODES, ("calendar", "elapsed"), ("first", "first_in_range", Cutoff(START))
+    ):
+        for period in ("day", "week", "month"):
+            asked = Question(
+                settings=SETTINGS,
+                mode=mode,
+                period=period,
+                cohort=period,
+                clock=clock,
+                cells=cells_of(mode, period, None, None),
+                anchor=anchor,
+                since=START if anchor == "first_in_range" else None,
+                until=None,
+                users=None,
+            )
+            name = "cutoff" if isinstance(anchor, Cutoff) else anchor
+            plans[f"{mode}-{clock}-{period}-{name}"] = lambda e, a=asked: cohort_plan(e, a)
+    return plans
+
+
+PLANS: dict[str, Plan] = {
+    **cohort_plans(),
+    "funnel": lambda e: funnel_plan(
+        e, FunnelQuestion(("a", "b", "a"), 1_000_000, START, None, START)
+    ),
+    "lifecycle-week": lambda e: lifecycle_plan(e, SETTINGS, "week"),
+    "lifecycle-month": lambda e: lifecycle_plan(e, SETTINGS, "month"),
+    "stickiness": lambda e: changes_plan(e, SETTINGS),
+    "daily": lambda e: daily_plan(e, ZONE),
+}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "events.parquet")
+        pl.DataFrame(schema=dict(EVENTS.schema)).write_parquet(path)
+        events = pl.scan_parquet(path).filter(pl.col("ts") < START)
+        found = {name: untranslated(plan(events)) for name, plan in PLANS.items()}
+    failed = {name: errors for name, errors in found.items() if errors}
+    sys.stdout.write(json.dumps({"plans": len(found), "failed": failed}))
+
+
+if __name__ == "__main__":
+    main()
