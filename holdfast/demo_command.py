@@ -1,1 +1,41 @@
 """demo."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from holdfast.app import DeviceName, Json, OnDevice, app, device_of
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--out", help="Where the demo's files go.")] = Path(
+        "demo"
+    ),
+    tracking: Annotated[Path, typer.Option("--tracking", help="Where its runs go.")] = Path(
+        "mlruns"
+    ),
+    users: Annotated[int, typer.Option("--users", min=1000, help="Size of the world.")] = 25_000,
+    seed: Annotated[int, typer.Option("--seed", help="Which world.")] = 0,
+    device: OnDevice = DeviceName.auto,
+    as_json: Json = False,
+) -> None:
+    """The whole path on the embedded synthetic world, judged by its known truth."""
+    from events.synthetic import World
+    from holdfast.output import as_dict, print_fields, print_json, print_rows
+    from serving.demo import demo as walk
+
+    started = time.monotonic()
+    result = as_dict(walk(folder, tracking, World(users=users, seed=seed), device_of(device)))
+    result["seconds"] = time.monotonic() - started
+    if as_json:
+        print_json(result)
+        return
+    print_rows("Churn: who leaves in the 30 days after, by forecaster", result.pop("churn"))
+    print_rows("Value: what they pay in the 30 days after", result.pop("value"))
+    print_rows("The first rows of the CRM file", result.pop("first_rows"))
+    print_fields("Done", result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -115,38 +115,58 @@ def _in_short(row: dict[str, object]) -> dict[str, object]:
 @app.command()
 def runs(config: Config = CONFIG, as_json: Json = False) -> None:
     """The trained runs, newest first, with their main figures."""
-    from holdfast.output import print_json, print_rows
+    from holdfast.output import as_dict, print_json, print_rows
     from training.tracking import list_runs
 
-    rows = list_runs(settings_of(config))
-    print_json({"runs": rows}) if as_json else print_rows("Runs", rows)
+    found = list_runs(settings_of(config))
+    if as_json:
+        print_json({"runs": [as_dict(run) for run in found]})
+        return
+    print_rows("Runs", [_run_in_short(as_dict(run)) for run in found])
+
+
+def _run_in_short(run: dict[str, Any]) -> dict[str, object]:
+    heads = {name: run[name] for name in ("run_id", "model", "version", "aliases", "as_of")}
+    figures = {title: run["metrics"].get(name) for name, title in SHORT_METRICS.items()}
+    return {**heads, **figures, "status": run["status"].lower()}
 
 
 @app.command()
 def compare(
-    run: Annotated[list[str], typer.Argument(help="Runs, versions, aliases or model names.")],
+    run: Annotated[
+        list[str] | None,
+        typer.Argument(help="Run ids, versions, aliases or model names; default: all."),
+    ] = None,
     config: Config = CONFIG,
     as_json: Json = False,
 ) -> None:
     """Metrics of several runs side by side, with their intervals."""
     from holdfast.output import print_json, print_rows
+    from runtime.progress import say
     from training.compare import compare as side_by_side
 
-    rows = side_by_side(settings_of(config), run)
-    print_json({"metrics": rows}) if as_json else print_rows("Comparison", rows)
+    found = side_by_side(settings_of(config), run or [])
+    rows = found.table.to_dicts()
+    if as_json:
+        print_json({"metrics": rows, "notes": found.notes})
+        return
+    print_rows("Comparison", rows)
+    for note in found.notes:
+        say(f"note: {note}")
 
 
 @app.command()
 def promote(
-    run: Annotated[str, typer.Argument(help="A run, version, alias or model name.")],
+    run: Annotated[str, typer.Argument(help="A run id, version, alias or model name.")],
     config: Config = CONFIG,
     as_json: Json = False,
 ) -> None:
     """Make a run's model the champion."""
-    from holdfast.output import print_fields, print_json
+    from holdfast.output import as_dict, print_fields, print_json
     from training.tracking import promote as make_champion
 
-    result = make_champion(settings_of(config), run)
+    made = as_dict(make_champion(settings_of(config), run))
+    result = {name: made[name] for name in ("run_id", "model", "version", "aliases", "as_of")}
     print_json(result) if as_json else print_fields("Promoted", result)
 
 

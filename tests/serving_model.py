@@ -19,12 +19,12 @@ from training.fitting import Task, fit, spec_of
 from training.model import Model
 from training.runs import RunInfo
 from training.split import Slice
-from training.trees import XGBoostSpec
+from training.trees import Size, XGBoostSpec
 
 CPU = decide("cpu")
 TRAINED = datetime(2024, 7, 1, tzinfo=UTC)
 LATER = datetime(2024, 8, 1, tzinfo=UTC)
-ROUNDS = XGBoostSpec(churn_rounds=40, value_rounds=20)  # given, so that none are searched for
+ROUNDS = XGBoostSpec(churn=Size(4, 40), value=Size(4, 20))  # given, so that none are searched for
 RUN = RunInfo("run1234567", "logistic", "", "FINISHED", 0.0, {}, {}, {}, 1, "m", ("champion",))
 
 

@@ -141,7 +141,7 @@ def test_help_loads_nothing_heavy() -> None:
         (("train", "--bogus"), "--bogus"),
         (("train", "--device", "tpu"), "'tpu'"),
         (("train", "-c", "missing.toml"), "missing.toml: no such file"),
-        (("compare",), "run"),
+        (("promote",), "run"),
     ],
 )
 def test_a_wrong_call_is_one_line_and_exit_2(arguments: tuple[str, ...], words: str) -> None:
