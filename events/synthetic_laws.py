@@ -39,10 +39,10 @@ TEMPERAMENT, PURSE, RESPONSE, TREATED = np.unravel_index(np.arange(GROUPS), CLAS
 # 30-day hazards of leaving by engagement, and what trouble does to them: a failed payment is
 # the last straw for those who hardly come, and a nuisance to those who come daily; an open
 # ticket is the other way round, for only those who care are angry.
-_CANCEL = np.array([0.520, 0.340, 0.016, 0.012, 0.010, 0.008])
-_CANCEL_FAILED = np.array([0.30, 0.40, 13.0, 16.0, 18.0, 20.0])
+_CANCEL = np.array([0.440, 0.280, 0.006, 0.005, 0.004, 0.003])
+_CANCEL_FAILED = np.array([0.30, 0.40, 36.0, 42.0, 50.0, 60.0])
 _CANCEL_SHAKY = np.array([1.0, 1.0, 1.5, 2.0, 2.0, 1.5])
-_CANCEL_TICKET = np.array([0.45, 0.55, 14.0, 18.0, 22.0, 27.0])
+_CANCEL_TICKET = np.array([0.45, 0.55, 40.0, 48.0, 60.0, 75.0])
 _CANCEL_TEMPERAMENT = np.array([0.85, 1.0, 1.2])
 _CANCEL_PLAN = np.array([1.2, 1.0, 0.8])
 _CANCEL_RESPONSE = np.array([1.0, 0.95, 1.1, 0.95])
@@ -50,7 +50,7 @@ _SILENT = np.array([0.030, 0.016, 0.007, 0.003, 0.001, 0.001])
 _SILENT_FAILED = np.array([8.0, 8.0, 5.0, 3.0, 2.0, 2.0])
 
 _ENGAGE = np.array([0.0008, 0.0005, 0.0008, 0.0008, 0.0006, 0.0])
-_FADE = np.array([0.0, 0.0020, 0.0010, 0.0015, 0.0015, 0.0015])
+_FADE = np.array([0.0, 0.0020, 0.0012, 0.0015, 0.0015, 0.0015])
 _FADE_TEMPERAMENT = np.array([0.8, 1.0, 1.25])
 
 _RISE_SHOCK = np.array([[1.6, 1.2, 0.0], [0.7, 0.5, 0.0]])  # purse x plan, added to 1 at first
@@ -124,7 +124,7 @@ def laws_of(world: World) -> Laws:
         campaign=campaign,
         ceiling=ceiling,
         price=np.where(raised[:, None], PRICES * PRICE_RISE, PRICES),
-        payment_fails=np.array([0.040, 0.70, 0.10])[PAYMENT] * np.where(ENGAGEMENT <= 1, 1.3, 1.0),
+        payment_fails=np.array([0.028, 0.70, 0.08])[PAYMENT] * np.where(ENGAGEMENT <= 1, 1.3, 1.0),
         failed=_with(PAYMENT, np.full(STATES, _FAILED)),
         paid=_with(PAYMENT, np.where(PAYMENT == _FAILED, _SHAKY, PAYMENT)),
     )
@@ -144,9 +144,9 @@ def _moves() -> Floats:
     moves[:, :, Move.ENGAGE] = _ENGAGE[e] * np.where(failed, 0.5, 1.0)
     fade = _FADE[e] * np.where(ticket, 1.8, 1.0) * np.where(failed, 1.5, 1.0)
     moves[:, :, Move.FADE] = _FADE_TEMPERAMENT[TEMPERAMENT][:, None] * fade
-    moves[:, :, Move.TICKET] = np.where(ticket, 0.0, 0.0014 * np.where(failed, 2.5, 1.0))
-    moves[:, :, Move.SOLVED] = np.where(ticket, 0.028, 0.0)
-    moves[:, :, Move.MEND] = np.array([0.0, 0.030, 0.010])[PAYMENT]
+    moves[:, :, Move.TICKET] = np.where(ticket, 0.0, 0.0010 * np.where(failed, 2.5, 1.0))
+    moves[:, :, Move.SOLVED] = np.where(ticket, 0.020, 0.0)
+    moves[:, :, Move.MEND] = np.array([0.0, 0.022, 0.010])[PAYMENT]
     moves[:, :, Move.UPGRADE] = np.where(PLAN < PLAN_COUNT - 1, 0.0002 + 0.0001 * e, 0.0)
     moves[:, :, Move.DOWNGRADE] = np.where(PLAN > 0, 0.0007 - 0.0001 * e, 0.0)
     return moves

@@ -45,9 +45,9 @@ _RESPONSE_BY_TEMPERAMENT = (
     (0.40, 0.10, 0.35, 0.15),
 )
 _ENGAGEMENT_BY_TEMPERAMENT = (
-    (0.10, 0.18, 0.17, 0.21, 0.20, 0.14),
-    (0.15, 0.25, 0.20, 0.19, 0.14, 0.07),
-    (0.22, 0.31, 0.18, 0.15, 0.10, 0.04),
+    (0.09, 0.22, 0.16, 0.20, 0.19, 0.14),
+    (0.13, 0.29, 0.19, 0.18, 0.14, 0.07),
+    (0.18, 0.37, 0.18, 0.14, 0.09, 0.04),
 )
 _WEB_SHARE = (0.05, 0.35, 0.85)  # of a user's visits, by habit: phone, both, desk
 
@@ -137,8 +137,8 @@ def draw_cast(world: World, block: int) -> Cast:
     acquisition = _pick(rng, np.array([_ACQUISITION_SHARE]), np.zeros(BLOCK_USERS, np.int64))
     temperament = _pick(rng, np.array(_TEMPERAMENT_BY_ACQUISITION), acquisition)
     purse = (rng.random(BLOCK_USERS) < np.array(_LAVISH_BY_COUNTRY)[country]).astype(np.int64)
-    # Signups are denser at first, as after a launch: the density falls as t^-0.1.
-    signup = (world.days * rng.random(BLOCK_USERS) ** 1.1).astype(np.int64)
+    # The service grows: the density of signups rises as t^0.11.
+    signup = (world.days * rng.random(BLOCK_USERS) ** 0.9).astype(np.int64)
     return Cast(
         signup=np.minimum(signup, world.days - 1),
         temperament=temperament,
