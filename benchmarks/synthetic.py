@@ -1,6 +1,6 @@
 """Events a second of the synthetic world, in memory and to files, on one core.
 
-    python -m benchmarks.bench_synthetic [USERS]
+    python -m benchmarks.synthetic [USERS]
 
 Beside each stands its floor: for `generate` the time to draw as many random numbers as it has
 values, for `write_world` the time to copy its bytes.
