@@ -36,9 +36,9 @@ _PAID, _FAILED, _SHAKY = range(PAYMENTS)
 ENGAGEMENT, PAYMENT, SUPPORT, PLAN = np.unravel_index(np.arange(STATES), SHAPE)
 TEMPERAMENT, PURSE, RESPONSE, TREATED = np.unravel_index(np.arange(GROUPS), CLASSES)
 
-# 30-day hazards of leaving by engagement, and what trouble does to them: a failed payment is
-# the last straw for those who hardly come, and a nuisance to those who come daily; an open
-# ticket is the other way round, for only those who care are angry.
+# 30-day hazards of leaving by engagement, and what trouble does to them. Those who have drifted
+# away leave by and by; one whose payment fails does not trouble to cancel and lapses silently,
+# and one who writes to support cares again. Those who come often leave only over a trouble.
 _CANCEL = np.array([0.440, 0.280, 0.006, 0.005, 0.004, 0.003])
 _CANCEL_FAILED = np.array([0.30, 0.40, 36.0, 42.0, 50.0, 60.0])
 _CANCEL_SHAKY = np.array([1.0, 1.0, 1.5, 2.0, 2.0, 1.5])

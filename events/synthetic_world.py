@@ -61,7 +61,7 @@ class World:
     tracking in the files (never in what `generate` returns). Raises UsageError.
     """
 
-    users: int = 25_000
+    users: int = 20_000
     seed: int = 0
     days: int = 731
     start: date = date(2023, 1, 1)
