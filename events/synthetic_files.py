@@ -27,7 +27,7 @@ from events.synthetic_world import ACQUISITIONS, COUNTRIES, PLANS, World, draw_c
 from runtime.files import make_folder, write_atomic, write_text
 from runtime.progress import progress
 
-BLOCKS_A_FILE = 64
+BLOCKS_A_FILE = 32
 SERVICES = ("billing", "email", "support")
 
 CONFIG = """\
