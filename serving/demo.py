@@ -7,6 +7,7 @@ state and so is the best anyone can be.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from events.ingest import ingest
 from events.synthetic import World, oracle, write_world
 from runtime.device import Device
 from runtime.errors import UsageError
-from runtime.files import remove_folder
+from runtime.files import remove_folder, write_text
 from runtime.progress import say
 from runtime.settings import Settings, load_settings
 from serving.export import export
@@ -65,7 +66,7 @@ def demo(folder: Path, tracking: Path, world: World, device: Device) -> Demo:
     _clear(folder)
     say(f"1/5 a synthetic subscription service of {world.users:,} users into {folder}")
     written = write_world(world, folder)
-    settings = _tracked_in(load_settings(written.config), tracking)
+    settings = _tracked_in(written.config, tracking)
     say("2/5 ingest")
     ingested = ingest(settings)
     at = world.end_at - timedelta(days=settings.churn.horizon_days)
@@ -99,9 +100,13 @@ def _clear(folder: Path) -> None:
     remove_folder(folder)
 
 
-def _tracked_in(settings: Settings, tracking: Path) -> Settings:
-    project = settings.project.model_copy(update={"tracking": str(tracking.resolve())})
-    return settings.model_copy(update={"project": project})
+def _tracked_in(config: Path, tracking: Path) -> Settings:
+    """The settings with their runs elsewhere, said in the file, so that every command agrees."""
+    there = os.path.relpath(tracking.resolve(), config.parent.resolve())
+    named = 'name = "synthetic"\n'
+    text = config.read_text(encoding="utf-8")
+    write_text(config, text.replace(named, f'{named}tracking = "{there}"\n', 1))
+    return load_settings(config)
 
 
 def _without_intervals(settings: Settings) -> Settings:
