@@ -28,7 +28,7 @@ test: $(VENV)/.developing ## The test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: $(VENV)/.developing ## The long tests too: every kill moment, more examples
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.developing ## Style, types, floors and doorways
 	$(BIN)/ruff check .

@@ -1,0 +1,126 @@
+"""Nothing at or after the as-of touches vocabulary, features, scalers or the fitted model."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+from small_project import small_log, write_small_project
+
+from events.ingest import ingest
+from events.store import open_store
+from features.snapshots import build_snapshots, read
+from features.spec import learn_spec
+from runtime.device import decide
+from runtime.settings import load_settings
+from training.fitting import Task
+from training.linear import Linear, LogisticSpec
+from training.model import Model
+from training.recipe import run_recipe, split_of
+from training.trees import Size, XGBoostSpec
+
+T = datetime(2024, 8, 1, tzinfo=UTC)
+CPU = decide("cpu")
+SPECS = (
+    LogisticSpec(churn_strength=0.03, value_strength=0.03),
+    XGBoostSpec(churn=Size(3, 20), value=Size(3, 20)),
+)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """Everything a training as of T takes from a log."""
+
+    vocabulary: dict[str, Any]
+    features: pl.DataFrame
+    models: tuple[Model, ...]
+
+
+def learn(log: pl.DataFrame) -> Learnt:
+    with tempfile.TemporaryDirectory() as folder:
+        project = load_settings(write_small_project(Path(folder, "p"), log))
+        ingest(project)
+        store = open_store(project, T)
+        split = split_of(project, store)
+        vocabulary = learn_spec(store, split.fit.cutoffs[0], project)
+        taken = build_snapshots(project, store, split.cutoffs, vocabulary, CPU, labelled=True)
+        frame = read(taken)
+        models = []
+        for spec in SPECS:
+            kind = type(spec).__name__
+            task = Task(kind, vocabulary, taken.features, T, 0, CPU)
+            models.append(run_recipe(frame, split, spec, task, draws=0).model)
+    return Learnt(vocabulary.to_dict(), frame, tuple(models))
+
+
+@cache
+def undisturbed() -> Learnt:
+    return learn(small_log(200))
+
+
+MOMENTS = st.integers(0, 60 * 24 * 90).map(lambda minutes: T + timedelta(minutes=minutes))
+ADDED = st.lists(
+    st.tuples(
+        st.sampled_from(["00001", "00007", "00042", "newcomer", "99999"]),
+        MOMENTS,
+        st.sampled_from(["view", "purchase", "takeover", "search"]),
+        st.none() | st.floats(-1e6, 1e6),
+        st.sampled_from(["app", "web", "pigeon"]),
+    ),
+    max_size=30,
+)
+
+
+def another_future(kept_share: float, factor: float, added: list[tuple[Any, ...]]) -> pl.DataFrame:
+    """The log with some later events removed, the others' amounts changed, and some added."""
+    log = small_log(200)
+    before, after = log.filter(pl.col("when") < T), log.filter(pl.col("when") >= T)
+    kept = after.head(int(kept_share * after.height)).with_columns(pl.col("paid") * factor)
+    rows = pl.DataFrame(
+        [(10_000_000 + n, *row) for n, row in enumerate(added)],
+        schema={name: log.schema[name] for name in log.columns},
+        orient="row",
+    )
+    return pl.concat([before, kept, rows])
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@example(kept_share=0.0, factor=1.0, added=[])
+@example(kept_share=1.0, factor=-3.0, added=[("00001", T, "takeover", 1e6, "pigeon")])
+@given(kept_share=st.floats(0, 1), factor=st.floats(-10, 10), added=ADDED)
+def test_no_future_changes_what_is_learnt(
+    kept_share: float, factor: float, added: list[tuple[Any, ...]]
+) -> None:
+    known, found = undisturbed(), learn(another_future(kept_share, factor, added))
+    assert found.vocabulary == known.vocabulary
+    assert_frame_equal(found.features, known.features, check_exact=True)
+    for one, other in zip(found.models, known.models, strict=True):
+        assert one.calibrator == other.calibrator
+        assert one.medians == other.medians
+        assert one.value_scale == other.value_scale
+        if isinstance(one.churn, Linear):
+            assert one.churn == other.churn, "scaler and coefficients"
+        assert_frame_equal(one.predict(known.features), other.predict(known.features))
+
+
+def test_the_past_does_change_what_is_learnt() -> None:
+    """The control: the same comparison notices an event just before T."""
+    log = small_log(200)
+    early = T - timedelta(days=60)
+    extra = log.head(400).with_columns(
+        pl.lit(early).alias("when"), (pl.col("id") + 20_000_000).cast(log.schema["id"]).alias("id")
+    )
+    found = learn(pl.concat([log, extra]))
+    assert not found.features.equals(undisturbed().features)
+    different = found.models[0].predict(undisturbed().features)["churn_probability"].to_numpy()
+    same = undisturbed().models[0].predict(undisturbed().features)["churn_probability"].to_numpy()
+    assert np.abs(different - same).max() > 1e-6
