@@ -19,7 +19,7 @@ def demo(
     tracking: Annotated[Path, typer.Option("--tracking", help="Where its runs go.")] = Path(
         "mlruns"
     ),
-    users: Annotated[int, typer.Option("--users", min=1000, help="Size of the world.")] = 15_000,
+    users: Annotated[int, typer.Option("--users", min=1000, help="Size of the world.")] = 20_000,
     seed: Annotated[int, typer.Option("--seed", help="Which world.")] = 0,
     device: OnDevice = DeviceName.auto,
     as_json: Json = False,
