@@ -72,7 +72,9 @@ def open_table(path: Path, kind: TableKind) -> Table:
     try:
         delta = DeltaTable(str(path))
     except TableNotFoundError:
-        raise StoreError(f"{path}: there is no {kind.name} table here yet") from None
+        raise StoreError(
+            f"{path}: no {kind.name} table here yet; ingest, train and score, in this order"
+        ) from None
     except DeltaError as error:
         raise StoreError(f"{path}: the {kind.name} table cannot be read: {error}") from None
     _check_kind(delta, path, kind)
