@@ -103,6 +103,14 @@ class Users(FileFormat):
     attributes: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        # A table's columns differ in more than case.
+        named = [name.lower() for name in (*self.attributes, *self.dates)]
+        if len(set(named)) < len(named):
+            raise ValueError("two of 'attributes' and 'dates' are the same but for case; drop one")
+        return self
+
 
 class Events(_Section):
     """`deduplicate`: drop rows with an event id seen before, or equal in every column, or none."""

@@ -25,6 +25,10 @@ def _raw(**sections: Any) -> dict[str, Any]:
             ("'source.0.columns.evnt'", "did you mean 'event'", "amount"),
         ),
         (_raw(churn={"horizon_days": 0}), ("churn.horizon_days", "found 0")),
+        (
+            _raw(users={"path": "u", "columns": {"user_id": "u"}, "attributes": ["Age", "age"]}),
+            ("users", "same but for case"),
+        ),
         (_raw(churn={"kind": "active"}), ("needs 'events' or 'date_column'",)),
         (_raw(churn={"kind": "lapse", "events": ["pay"]}), ("'period_days'",)),
         (_raw(project={"timezone": "Berlin"}), ("project.timezone", "'Berlin'", "Europe/Berlin")),
