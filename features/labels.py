@@ -16,6 +16,7 @@ Whoever churns in the gap, actively or by lapse, was already lost when the span 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import count, takewhile
 
 import polars as pl
 
@@ -26,7 +27,7 @@ from features.eligible import covered, with_dates
 from features.prepare import ORDER
 from features.spec import require_history
 from features.time import Cutoff, Span
-from runtime.clock import DAY, show
+from runtime.clock import DAY, MICROSECOND, show
 from runtime.errors import LabelError
 from runtime.settings import Churn, Settings
 
@@ -139,7 +140,7 @@ def require_matured(cutoff: Cutoff, store: EventStore, settings: Settings) -> No
 
 
 def matured_cutoffs(store: EventStore, settings: Settings) -> list[Cutoff]:
-    """The training cutoffs, newest first, at most `training.cutoffs`.
+    """Every cutoff that could be trained on, newest first; the split chooses among them.
 
     `covered_until - gap - longest horizon - k * every_days`, as long as `min_history_days`
     (default half the longest horizon) of the log lie before. Raises LabelError naming the
@@ -149,12 +150,9 @@ def matured_cutoffs(store: EventStore, settings: Settings) -> list[Cutoff]:
     newest = store.covered_until - timedelta(days=settings.churn.gap_days + horizon)
     every = settings.training.every_days or min(settings.churn.horizon_days, MOST_DAYS_APART)
     history = settings.training.min_history_days or horizon // 2
-    candidates = (Cutoff(newest - k * every * DAY) for k in range(settings.training.cutoffs))
-    found = [
-        cutoff
-        for cutoff in candidates
-        if cutoff.at > store.first and cutoff.at - store.first >= history * DAY
-    ]
+    candidates = (Cutoff(newest - k * every * DAY) for k in count())
+    earliest = max(store.first + history * DAY, store.first + MICROSECOND)
+    found = list(takewhile(lambda cutoff: cutoff.at >= earliest, candidates))
     if not found:
         raise LabelError(_none_matured(store, settings))
     return found

@@ -11,7 +11,6 @@ from holdfast.app import app
 from runtime.errors import HoldfastError, from_foreign
 
 INTERRUPTED = 130
-FAILED = 1
 WRONG_CALL = 2
 
 COMMANDS = (analysis_commands, data_commands, demo_command, model_commands)

@@ -23,7 +23,6 @@ from features.dictionary import dictionary
 from features.labels import longest_horizon_days, matured_cutoffs
 from features.snapshots import Snapshots, build_snapshots, read
 from features.spec import learn_spec
-from features.time import Cutoff
 from runtime.clock import show
 from runtime.device import Device
 from runtime.errors import LabelError
@@ -112,13 +111,8 @@ def train(
 
 def split_of(settings: Settings, store: EventStore) -> Split:
     """All matured cutoffs are offered; the split chooses the few it needs, stages first."""
-    most = settings.training.cutoffs
-    everything = settings.training.model_copy(update={"cutoffs": 1000})
-    matured: list[Cutoff] = matured_cutoffs(
-        store, settings.model_copy(update={"training": everything})
-    )
     embargo = timedelta(days=settings.churn.gap_days + longest_horizon_days(settings))
-    return plan_split(matured, embargo, most)
+    return plan_split(matured_cutoffs(store, settings), embargo, settings.training.cutoffs)
 
 
 @one_blas_thread()
