@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-# Opens the experiment in MLflow's pages for trained models, not in those for prompts.
-KIND = {"mlflow.experimentKind": "custom_model_development"}
 MODEL_TAG, AS_OF_TAG = "holdfast.model", "holdfast.as_of"
 MODEL_ID_TAG = "holdfast.model_id"
 DATA = "model"  # the folder of ours inside the folder of MLflow's model
@@ -247,7 +245,7 @@ def _experiment(client: MlflowClient, settings: Settings) -> str:
     found = client.get_experiment_by_name(settings.project.name)
     if found is None:
         folder = make_folder(settings.tracking / "artifacts").resolve()
-        return str(client.create_experiment(settings.project.name, folder.as_uri(), KIND))
+        return str(client.create_experiment(settings.project.name, folder.as_uri()))
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
