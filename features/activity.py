@@ -4,49 +4,54 @@ from __future__ import annotations
 
 import polars as pl
 
-from features.family import Column, Family, column, count, days_before, in_window, linked
+from features.family import Column, Family, Measure, column, days_since, last_days, within
+from features.measure import ROW
 from features.spec import FeatureSpec
-from features.time import Cutoff, Window
+from features.time import Window
 
 ACTIVITIES = "{} [activity|activities]"
+HALF_LIVES = (7, 30, 90)
 
 
-def activity(spec: FeatureSpec, cutoff: Cutoff) -> Family:
+def activity(spec: FeatureSpec) -> Family:
     """Recency, tenure, counts of activities and of active calendar days, ever and by window."""
-    sums = {
-        "first_ts": pl.col("ts").min(),
-        "last_active": pl.when(pl.col("active")).then(pl.col("ts")).max(),
-        "events": count(pl.col("active")),
-        "same_day": count(pl.col("day_gap") == 0),
+    measures = {
+        "first_ts": Measure("events", ROW, "first"),
+        "last_active": Measure("active", ROW, "latest"),
+        "events": Measure("active", ROW),
+        "same_day": Measure("active", pl.col("day_gap") == 0, "linked"),
     }
-    columns = _ever(cutoff)
+    columns = _ever()
     for window in spec.windows:
-        same_day = linked(cutoff, window) & (pl.col("day_gap") == 0)
-        sums[f"events_{window}"] = count(pl.col("active") & in_window(cutoff, window))
-        sums[f"same_day_{window}"] = count(same_day)
         columns += _windowed(window)
-    return Family(sums, tuple(columns))
+    return Family(measures, tuple(columns))
 
 
-def _ever(cutoff: Cutoff) -> list[Column]:
-    recency = days_before(cutoff, "last_active")
-    tenure = days_before(cutoff, "first_ts")
-    days = pl.col("events") - pl.col("same_day")
-    share = pl.min_horizontal(days / pl.max_horizontal(tenure, 1.0), 1.0)
+def _active_days(window: Window | None) -> pl.Expr:
+    """Every activity but those that follow one of the same day."""
+    return within("events", window) - within("same_day", window)
+
+
+def _ever() -> list[Column]:
+    tenure = days_since("first_ts")
+    share = pl.min_horizontal(_active_days(None) / pl.max_horizontal(tenure, 1.0), 1.0)
+    events = within("events", None)
     return [
         column(
-            "recency_days", "days", "time since the last activity", "last active {} ago", recency
+            "recency_days",
+            "days",
+            "time since the last activity",
+            "last active {} ago",
+            days_since("last_active"),
         ),
         column("tenure_days", "days", "time since the first event", "first seen {} ago", tenure),
-        column(
-            "events_total", "count", "activities ever", f"{ACTIVITIES} in all", pl.col("events")
-        ),
+        column("events_total", "count", "activities ever", f"{ACTIVITIES} in all", events),
         column(
             "active_days_total",
             "count",
             "calendar days with an activity, ever",
             "active on {} [day|days] in all",
-            days,
+            _active_days(None),
         ),
         column(
             "active_day_share",
@@ -60,14 +65,14 @@ def _ever(cutoff: Cutoff) -> list[Column]:
             "number",
             "activities on a day that has any",
             f"{ACTIVITIES} on an active day",
-            pl.col("events") / days,
+            events / _active_days(None),
         ),
     ]
 
 
 def _windowed(window: Window) -> list[Column]:
-    last = f"in the last {window.days} days"
-    events = pl.col(f"events_{window}")
+    last, events = last_days(window), within("events", window)
+    known = pl.min_horizontal(pl.max_horizontal(days_since("first_ts"), 1.0), float(window.days))
     return [
         column(
             f"events_{window}",
@@ -82,7 +87,43 @@ def _windowed(window: Window) -> list[Column]:
             "count",
             f"calendar days with an activity {last}",
             f"active on {{}} [day|days] {last}",
-            events - pl.col(f"same_day_{window}"),
+            _active_days(window),
+            window,
+        ),
+        column(
+            f"events_rate_{window}",
+            "number",
+            f"activities a day {last}, or since the first event if that is later",
+            f"{ACTIVITIES} a day {last}",
+            events / known,
             window,
         ),
     ]
+
+
+def decay(spec: FeatureSpec) -> Family:
+    """Activities and amounts that count half as much after each half-life."""
+    measures = {
+        f"decayed_{days}": Measure("active", ROW.cast(pl.Float64), "decay", True, days)
+        for days in HALF_LIVES
+    }
+    columns = [_decayed("activity", "number", "activities", days) for days in HALF_LIVES]
+    if spec.has_amount:
+        measures |= {
+            f"decayed_amount_{days}": Measure("purchases", pl.col("amount"), "decay", True, days)
+            for days in HALF_LIVES
+        }
+        columns += [_decayed("amount", "money", "amounts", days) for days in HALF_LIVES]
+    return Family(measures, tuple(columns))
+
+
+def _decayed(measure: str, unit: str, noun: str, days: int) -> Column:
+    name = f"decayed_{days}" if measure == "activity" else f"decayed_amount_{days}"
+    said = "{} spent" if unit == "money" else ACTIVITIES
+    return column(
+        f"{measure}_decay_{days}d",
+        "money" if unit == "money" else "number",
+        f"{noun} ever, each halved every {days} days since",
+        f"{said}, halved every {days} days",
+        pl.col(name),
+    )

@@ -31,6 +31,11 @@ class Definitions:
     def of(settings: Settings) -> Definitions:
         return Definitions(settings.activity, settings.eligible, settings.churn, settings.value)
 
+    @property
+    def all_active(self) -> bool:
+        """Whether every event counts as activity."""
+        return self.activity.events is None and not self.activity.exclude
+
     def to_dict(self) -> dict[str, Any]:
         sections = ("activity", "eligible", "churn", "value")
         return {name: getattr(self, name).model_dump(mode="json") for name in sections}

@@ -5,24 +5,20 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import lru_cache
 from types import MappingProxyType
 
 from features.family import Feature, Unit
-from features.plan import families_at
+from features.plan import columns_of
 from features.spec import FeatureSpec
-from features.time import Cutoff
 
 LARGE, HUGE = 100, 1e12
-ANY = Cutoff(datetime(2000, 1, 1, tzinfo=UTC))  # words do not depend on the cutoff
 
 
 @lru_cache(maxsize=32)
 def dictionary(spec: FeatureSpec) -> Mapping[str, Feature]:
     """Every column of the plan by its name, in the plan's order."""
-    columns = [column for family in families_at(spec, ANY) for column in family.columns]
-    return MappingProxyType({c.feature.name: c.feature for c in columns})
+    return MappingProxyType({c.feature.name: c.feature for c in columns_of(spec)})
 
 
 def describe(name: str, spec: FeatureSpec) -> Feature:

@@ -19,42 +19,43 @@ import polars as pl
 
 from features.attributes import held, in_frame
 from features.definitions import Definitions, marked
-from features.time import Cutoff
+from features.measure import ROW, Measure
+from features.time import Cutoff, at_instant
 from runtime.settings import Churn
 
 
-def eligibility_sums(definitions: Definitions) -> Mapping[str, pl.Expr]:
-    """Aggregations over a user's marked rows that `eligible_at` reads."""
+def eligibility_measures(definitions: Definitions) -> Mapping[str, Measure]:
+    """What `eligible_at` reads of a user's rows."""
     ends = pl.col("ends")
-    if definitions.churn.kind == "passive":
-        return {}
-    last_end = {"last_end": pl.when(ends).then(pl.col("ts")).max()}
-    if definitions.churn.kind == "lapse":
-        return last_end
-    other = pl.col("active") & ~ends
-    return last_end | {"last_other": pl.when(other).then(pl.col("ts")).max()}
+    found = {"last_active": Measure("active", ROW, "latest")}
+    if definitions.churn.kind != "passive":
+        found["last_end"] = Measure("events", ends, "latest")
+    if definitions.churn.kind == "active":
+        found["last_other"] = Measure("active", ~ends, "latest")
+    return found
 
 
-def eligible_at(cutoff: Cutoff, definitions: Definitions) -> pl.Expr:
-    """Whether a user is scored; reads `last_active`, the sums and the users' date column."""
+def eligible_at(definitions: Definitions) -> pl.Expr:
+    """Whether a user is scored; reads `cutoff`, the measures and the users' date column."""
     since = definitions.eligible.within_days
     seen = pl.col("last_active").is_not_null()
     if since is not None:
-        seen &= pl.col("last_active") >= cutoff.at - timedelta(days=since)
-    return (seen & _churnable(cutoff, definitions.churn)).fill_null(value=False)
+        seen &= pl.col("last_active") >= pl.col("cutoff") - timedelta(days=since)
+    return (seen & _churnable(definitions.churn)).fill_null(value=False)
 
 
-def _churnable(cutoff: Cutoff, churn: Churn) -> pl.Expr:
+def _churnable(churn: Churn) -> pl.Expr:
+    cutoff = pl.col("cutoff")
     if churn.kind == "passive":
         return pl.lit(value=True)
     last_end = pl.col("last_end")
     if churn.kind == "lapse":
-        return (last_end + covered(churn) > cutoff.at).fill_null(value=False)
+        return (last_end + covered(churn) > cutoff).fill_null(value=False)
     back = (pl.col("last_other") > last_end).fill_null(value=False)
     stays = last_end.is_null() | back
     if churn.date_column is None:
         return stays
-    return stays & ~(pl.col(in_frame(churn.date_column)) < cutoff.at).fill_null(value=False)
+    return stays & ~(pl.col(in_frame(churn.date_column)) < cutoff).fill_null(value=False)
 
 
 def covered(churn: Churn) -> timedelta:
@@ -79,9 +80,12 @@ def eligible_plan(
 ) -> pl.LazyFrame:
     """The `user_id` of everyone who is scored at the cutoff, in no order."""
     rows = marked(events.filter(pl.col("ts") < cutoff.at), definitions)
-    people = rows.group_by("user_id").agg(
-        pl.when(pl.col("active")).then(pl.col("ts")).max().alias("last_active"),
-        **eligibility_sums(definitions),
-    )
+    sums = {
+        name: pl.when(measure.value & (pl.col("active") | (measure.stream == "events")))
+        .then(pl.col("ts"))
+        .max()
+        for name, measure in eligibility_measures(definitions).items()
+    }
+    people = rows.group_by("user_id").agg(**sums).with_columns(cutoff=at_instant(cutoff))
     known = with_dates(people, users, definitions)
-    return known.filter(eligible_at(cutoff, definitions)).select("user_id")
+    return known.filter(eligible_at(definitions)).select("user_id")

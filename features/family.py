@@ -1,19 +1,18 @@
-"""What a family of features is: sums over a user's rows, columns made of them, and words."""
+"""What a family of features is: measures of a user's rows, columns made of them, and words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import polars as pl
 
-from features.time import Cutoff, Window
+from features.measure import DAY_US, MINUTE_US, Measure, within
+from features.time import Window
 
 Unit = Literal["days", "minutes", "count", "money", "share", "ratio", "number", "flag"]
-
-DAY_US = 24 * 60 * 60 * 1_000_000
-MINUTE_US = 60 * 1_000_000
+UNITS: tuple[Unit, ...] = get_args(Unit)
 
 
 @dataclass(frozen=True)
@@ -34,18 +33,16 @@ class Feature:
 
 @dataclass(frozen=True)
 class Column:
+    """`value` reads measures (features.measure.within), `cutoff` and users' attributes."""
+
     feature: Feature
     value: pl.Expr
 
 
 @dataclass(frozen=True)
 class Family:
-    """`sums`: aggregations over a user's prepared rows, by name; `kind_sums`: over the rows of
-    features.kinds; `columns`: over all the sums."""
-
-    sums: Mapping[str, pl.Expr] = field(default_factory=dict)
+    measures: Mapping[str, Measure] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
-    kind_sums: Mapping[str, pl.Expr] = field(default_factory=dict)
 
 
 def column(
@@ -61,28 +58,49 @@ def column(
     return Column(Feature(name, description, unit, days, said, missing), value)
 
 
-def in_window(cutoff: Cutoff, window: Window) -> pl.Expr:
-    """Whether a row lies in `[t - w, t)`, given that it lies before t."""
-    return pl.col("ts") >= cutoff.at - window.length
-
-
-def linked(cutoff: Cutoff, window: Window | None) -> pl.Expr:
-    """Whether an active row and the active row before it both lie in the window."""
-    if window is None:
-        return pl.col("before").is_not_null()
-    return (pl.col("before") >= cutoff.at - window.length).fill_null(value=False)
-
-
-def count(rows: pl.Expr) -> pl.Expr:
-    return rows.sum().cast(pl.Int64)
-
-
-def days_before(cutoff: Cutoff, instant: str) -> pl.Expr:
+def days_since(instant: str) -> pl.Expr:
     """Days from an instant to the cutoff, Float64."""
-    passed = pl.lit(cutoff.at, dtype=pl.Datetime("us", "UTC")) - pl.col(instant)
-    return passed.dt.total_microseconds() / DAY_US
+    return (pl.col("cutoff") - pl.col(instant)).dt.total_microseconds() / DAY_US
 
 
 def ratio(above: pl.Expr, below: pl.Expr) -> pl.Expr:
     """Null where `below` is not positive."""
     return pl.when(below > 0).then(above / below)
+
+
+def entropy(counts: list[pl.Expr]) -> pl.Expr:
+    """Shannon's, in bits, of counts; null where they sum to nothing."""
+    total = pl.sum_horizontal(counts)
+    plogp = [pl.when(n > 0).then(n / total * (n / total).log()).otherwise(0.0) for n in counts]
+    bits = -pl.sum_horizontal(plogp) / LN2
+    return pl.when(total > 0).then(pl.max_horizontal(bits, 0.0))
+
+
+def herfindahl(counts: list[pl.Expr]) -> pl.Expr:
+    """Sum of squared shares of counts: 1 where all is one; null where they sum to nothing."""
+    total = pl.sum_horizontal(counts)
+    return pl.when(total > 0).then(pl.sum_horizontal([(n / total) ** 2 for n in counts]))
+
+
+def last_days(window: Window | None) -> str:
+    return f"in the last {window.days} days" if window else "in all"
+
+
+LN2 = 0.6931471805599453
+
+__all__ = [
+    "DAY_US",
+    "MINUTE_US",
+    "Column",
+    "Family",
+    "Feature",
+    "Measure",
+    "Unit",
+    "column",
+    "days_since",
+    "entropy",
+    "herfindahl",
+    "last_days",
+    "ratio",
+    "within",
+]

@@ -1,34 +1,50 @@
-"""The gaps between active days, and how the present silence compares with them."""
+"""The gaps between active days: their usual length, their rhythm, and the present silence."""
 
 from __future__ import annotations
 
 import polars as pl
 
-from features.family import Column, Family, column, count, days_before, ratio
+from features.family import Column, Family, Measure, column, days_since, ratio
 from features.spec import FeatureSpec
-from features.time import Cutoff
 
 ONCE = "active on one day only"
+FEW = "too few active days for a rhythm"
+STEPS = (1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90, 180, 365)
 N, TOTAL = pl.col("gaps"), pl.col("gap_sum")
-LONGEST = pl.when(N > 0).then(pl.col("gap_max"))
 
 
-def gaps(spec: FeatureSpec, cutoff: Cutoff) -> Family:
+def gaps(spec: FeatureSpec) -> Family:
     """Calendar days from one active day to the next; null for who was active on one day."""
-    gap = pl.when(pl.col("day_gap") > 0).then(pl.col("day_gap").cast(pl.Int64)).otherwise(0)
-    sums = {
-        "gaps": count(pl.col("day_gap") > 0),
-        "gap_sum": gap.sum(),
-        "gap_squares": (gap * gap).sum(),
-        "gap_max": gap.max(),
+    gap, before = pl.col("gap").cast(pl.Int64), pl.col("gap_before").cast(pl.Int64)
+    known = before.is_not_null()
+    values = {
+        "gaps": gap.is_not_null(),
+        "gap_sum": gap,
+        "gap_squares": gap * gap,
+        "pairs": known,
+        "pair_later": pl.when(known).then(gap),
+        "pair_earlier": before,
+        "pair_later_squares": pl.when(known).then(gap * gap),
+        "pair_earlier_squares": before * before,
+        "pair_products": before * gap,
+    } | {f"gaps_to_{step}": gap <= step for step in STEPS}
+    measures = {name: Measure("days", value) for name, value in values.items()}
+    measures |= {
+        "gap_max": Measure("days", gap, "max"),
+        "gap_last": Measure("days", gap, "last"),
+        "streak_max": Measure("days", pl.col("streak"), "max"),
+        "streak_last": Measure("days", pl.col("streak"), "last"),
     }
-    return Family(sums, (*_usual(), *_present(days_before(cutoff, "last_active"))))
+    return Family(measures, (*_usual(), *_rhythm(), *_present(), *_streaks()))
+
+
+def _variance() -> pl.Expr:
+    """Of the sample (n - 1), from whole numbers: the same in any order."""
+    squares = (N * pl.col("gap_squares") - TOTAL * TOTAL).cast(pl.Float64)
+    return pl.when(N > 1).then(squares / (N * (N - 1)))
 
 
 def _usual() -> list[Column]:
-    # From sums of whole numbers, so that the sample's deviation (n - 1) is the same in any order.
-    squares = (N * pl.col("gap_squares") - TOTAL * TOTAL).cast(pl.Float64)
-    deviation = pl.when(N > 1).then((squares / (N * (N - 1))).sqrt())
     return [
         column(
             "gap_mean_days",
@@ -43,21 +59,64 @@ def _usual() -> list[Column]:
             "days",
             "standard deviation of the time from one active day to the next",
             "time between active days varies by {}",
-            deviation,
-            missing="too few active days for a rhythm",
+            _variance().sqrt(),
+            missing=FEW,
         ),
         column(
             "gap_max_days",
             "days",
             "longest time from one active day to the next",
             "at most {} between active days so far",
-            LONGEST,
+            pl.col("gap_max"),
+            missing=ONCE,
+        ),
+        column(
+            "gap_last_days",
+            "days",
+            "time between the last two active days",
+            "{} between the last two active days",
+            pl.col("gap_last"),
             missing=ONCE,
         ),
     ]
 
 
-def _present(silence: pl.Expr) -> list[Column]:
+def _rhythm() -> list[Column]:
+    mean, deviation = TOTAL / N, _variance().sqrt()
+    n = pl.col("pairs")
+    both = n * pl.col("pair_products") - pl.col("pair_earlier") * pl.col("pair_later")
+    spread = [
+        (n * pl.col(f"pair_{which}_squares") - pl.col(f"pair_{which}").pow(2)).cast(pl.Float64)
+        for which in ("earlier", "later")
+    ]
+    product = spread[0] * spread[1]
+    return [
+        column(
+            "gap_burstiness",
+            "number",
+            "(deviation - mean) / (deviation + mean) of the gaps: -1 regular, 0 random, "
+            "towards 1 in bursts (Goh and Barabási 2008)",
+            "burstiness of activity {}",
+            ratio(deviation - mean, deviation + mean),
+            missing=FEW,
+        ),
+        column(
+            "gap_memory",
+            "number",
+            "correlation of each gap with the gap before (Goh and Barabási 2008)",
+            "gaps resemble the gap before by {}",
+            pl.when(product > 0).then(both / product.sqrt()),
+            missing=FEW,
+        ),
+    ]
+
+
+def _present() -> list[Column]:
+    silence = days_since("last_active")
+    shorter = pl.lit(0, dtype=pl.Int64)
+    for step in STEPS:
+        shorter = pl.when(silence >= step).then(pl.col(f"gaps_to_{step}")).otherwise(shorter)
+    steps = ", ".join(map(str, STEPS))
     return [
         column(
             "gap_now_over_mean",
@@ -72,7 +131,34 @@ def _present(silence: pl.Expr) -> list[Column]:
             "ratio",
             "present silence by the longest time between active days",
             "silent for {} the longest gap so far",
-            ratio(silence, LONGEST),
+            ratio(silence, pl.col("gap_max")),
             missing=ONCE,
+        ),
+        column(
+            "gap_now_quantile",
+            "share",
+            f"share of the gaps no longer than the present silence, in steps of {steps} days",
+            "{} of the gaps were no longer than the present silence",
+            ratio(shorter, N),
+            missing=ONCE,
+        ),
+    ]
+
+
+def _streaks() -> list[Column]:
+    return [
+        column(
+            "streak_max_days",
+            "count",
+            "most active days in a row",
+            "at most {} active [day|days] in a row",
+            pl.col("streak_max"),
+        ),
+        column(
+            "streak_last_days",
+            "count",
+            "active days in a row up to the last active day",
+            "{} active [day|days] in a row at last",
+            pl.col("streak_last"),
         ),
     ]

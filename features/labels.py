@@ -24,8 +24,8 @@ from events.store import EventStore
 from features.attributes import in_frame
 from features.definitions import Definitions, marked
 from features.eligible import covered, with_dates
-from features.prepare import ORDER
 from features.spec import require_history
+from features.streams import ORDER
 from features.time import Cutoff, Span
 from runtime.clock import DAY, MICROSECOND, show
 from runtime.errors import LabelError

@@ -4,45 +4,48 @@ from __future__ import annotations
 
 import polars as pl
 
-from features.family import Column, Family, column, count, days_before, in_window, ratio
+from features.family import Column, Family, Measure, column, days_since, last_days, ratio, within
+from features.measure import DAY_US, ROW
 from features.spec import FeatureSpec
-from features.time import Cutoff, Window
+from features.time import Window
 
 NEVER = "never bought"
+TWICE = "bought less than twice"
 PURCHASES = "{} [purchase|purchases]"
 
 
-def money(spec: FeatureSpec, cutoff: Cutoff) -> Family:
+def money(spec: FeatureSpec) -> Family:
     """Counts and sums of purchases: value events that carry an amount. None without amounts."""
     if not spec.has_amount:
         return Family()
-    paid = pl.col("amount").is_not_null()
-    sums = {
-        "last_purchase": pl.when(paid).then(pl.col("ts")).max(),
-        "first_purchase": pl.when(paid).then(pl.col("ts")).min(),
-        "purchases": count(paid),
-        "amount": pl.col("amount").sum(),
-        "amount_max": pl.col("amount").max(),
-        "amount_deviation": pl.col("amount").std(),
+    amount = pl.col("amount")
+    # Deviations from a user's own first amount: equal amounts leave exactly nothing.
+    off = amount - pl.col("first_amount")
+    measures = {
+        "first_purchase": Measure("purchases", ROW, "first"),
+        "last_purchase": Measure("purchases", ROW, "latest"),
+        "purchases": Measure("purchases", ROW),
+        "refunds": Measure("purchases", amount < 0),
+        "amount": Measure("purchases", amount, real=True),
+        "amount_off": Measure("purchases", off, real=True),
+        "amount_off_squares": Measure("purchases", off * off, real=True),
+        "amount_max": Measure("purchases", amount, "max", real=True),
+        "amount_last": Measure("purchases", amount, "last", real=True),
     }
-    columns = _ever(cutoff)
+    columns = [*_when(), *_how_much(), *_habit()]
     for window in spec.windows:
-        inside = in_window(cutoff, window)
-        sums[f"purchases_{window}"] = count(paid & inside)
-        sums[f"amount_{window}"] = pl.when(inside).then(pl.col("amount")).sum()
         columns += _windowed(window)
-    return Family(sums, tuple(columns))
+    return Family(measures, tuple(columns))
 
 
-def _ever(cutoff: Cutoff) -> list[Column]:
-    purchases = pl.col("purchases")
+def _when() -> list[Column]:
     return [
         column(
             "purchase_recency_days",
             "days",
             "time since the last purchase",
             "last bought {} ago",
-            days_before(cutoff, "last_purchase"),
+            days_since("last_purchase"),
             missing=NEVER,
         ),
         column(
@@ -50,17 +53,31 @@ def _ever(cutoff: Cutoff) -> list[Column]:
             "days",
             "time since the first purchase",
             "first bought {} ago",
-            days_before(cutoff, "first_purchase"),
+            days_since("first_purchase"),
             missing=NEVER,
         ),
-        column("purchases_total", "count", "purchases ever", f"{PURCHASES} in all", purchases),
-        column("amount_total", "money", "amounts ever", "{} spent in all", pl.col("amount")),
+        column(
+            "purchases_total",
+            "count",
+            "purchases ever",
+            f"{PURCHASES} in all",
+            within("purchases", None),
+        ),
+    ]
+
+
+def _how_much() -> list[Column]:
+    n, amount = pl.col("purchases"), pl.col("amount")
+    spread = pl.col("amount_off_squares") - pl.col("amount_off").pow(2) / n
+    deviation = pl.when(n > 1).then((pl.max_horizontal(spread, 0.0) / (n - 1)).sqrt())
+    return [
+        column("amount_total", "money", "amounts ever", "{} spent in all", amount),
         column(
             "amount_mean",
             "money",
             "mean amount of a purchase",
             "{} a purchase",
-            ratio(pl.col("amount"), purchases),
+            ratio(amount, n),
             missing=NEVER,
         ),
         column(
@@ -76,15 +93,62 @@ def _ever(cutoff: Cutoff) -> list[Column]:
             "money",
             "standard deviation of the amounts of purchases",
             "amounts vary by {}",
-            pl.col("amount_deviation"),
-            missing="bought less than twice",
+            deviation,
+            missing=TWICE,
+        ),
+        column(
+            "amount_last",
+            "money",
+            "amount of the last purchase",
+            "{} in the last purchase",
+            pl.col("amount_last"),
+            missing=NEVER,
+        ),
+    ]
+
+
+def _habit() -> list[Column]:
+    n = pl.col("purchases")
+    span = (pl.col("last_purchase") - pl.col("first_purchase")).dt.total_microseconds() / DAY_US
+    usual = pl.when(n > 1).then(span / (n - 1))
+    return [
+        column(
+            "refund_share",
+            "share",
+            "purchases with a negative amount by all purchases",
+            "{} of purchases given back",
+            ratio(pl.col("refunds"), n),
+            missing=NEVER,
+        ),
+        column(
+            "purchase_gap_mean_days",
+            "days",
+            "usual time from one purchase to the next",
+            "usually buys every {}",
+            usual,
+            missing=TWICE,
+        ),
+        column(
+            "purchase_gap_now_over_mean",
+            "ratio",
+            "time since the last purchase by the usual time between purchases",
+            "no purchase for {} the usual time",
+            ratio(days_since("last_purchase"), usual),
+            missing=TWICE,
+        ),
+        column(
+            "purchases_per_active_day",
+            "number",
+            "purchases by days with an activity",
+            f"{PURCHASES} on an active day",
+            n / (within("events", None) - within("same_day", None)),
         ),
     ]
 
 
 def _windowed(window: Window) -> list[Column]:
-    last = f"in the last {window.days} days"
-    purchases, amount = pl.col(f"purchases_{window}"), pl.col(f"amount_{window}")
+    last = last_days(window)
+    purchases, amount = within("purchases", window), within("amount", window)
     return [
         column(
             f"purchases_{window}",

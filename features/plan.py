@@ -1,31 +1,38 @@
-"""The feature plan: a pure function from a log, a cutoff and a spec to one row a user."""
+"""The feature plan: a pure function from a log, a cutoff and a spec to one row a user.
+
+`feature_plan` is the definition, and what runs on cuDF. On the CPU `features.prefix` computes
+the same for many cutoffs at once; a test holds the two equal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import polars as pl
 
-from features.activity import activity
+from features.activity import activity, decay
+from features.aggregate import Wanted, aggregated
 from features.attributes import held
 from features.change import change
-from features.eligible import eligibility_sums, eligible_at, with_dates
-from features.family import Family
+from features.eligible import eligibility_measures, eligible_at, with_dates
+from features.family import Column, Family
 from features.gaps import gaps
-from features.kinds import channels, kind_rows, kinds
+from features.kinds import channels, kinds
+from features.measure import Measure, references
 from features.money import money
-from features.prepare import prepare
 from features.rhythm import rhythm, sessions
 from features.spec import FeatureSpec
 from features.statics import statics
-from features.time import Cutoff
+from features.streams import prepare
+from features.time import Cutoff, at_instant
 
 # Raise it when a feature's meaning changes: snapshots computed under another are not reused.
-VERSION = 1
+VERSION = 2
 
-FAMILIES: tuple[Callable[[FeatureSpec, Cutoff], Family], ...] = (
+FAMILIES: tuple[Callable[[FeatureSpec], Family], ...] = (
     activity,
+    decay,
     gaps,
     money,
     kinds,
@@ -52,37 +59,39 @@ def prepared_plan(
     rows: pl.LazyFrame, cutoff: Cutoff, spec: FeatureSpec, users: pl.LazyFrame | None
 ) -> pl.LazyFrame:
     """The same from rows that `prepare` has made, which may serve many cutoffs."""
-    families = families_at(spec, cutoff)
-    known = rows.filter(pl.col("ts") < cutoff.at)
-    people = _people(known, families, spec)
-    if spec.has_events:
-        people = people.join(_by_kind(known, families, spec, cutoff), on="number", how="left")
-    people = with_dates(people, users, spec.definitions)
-    people = people.filter(eligible_at(cutoff, spec.definitions))
-    return _with_attributes(people, users, spec).select(
-        "user_id",
-        *(c.value.alias(c.feature.name) for family in families for c in family.columns),
-    )
+    measures, wanted = measures_of(spec)
+    people = aggregated(rows, cutoff, spec, measures, wanted)
+    people = with_dates(people.with_columns(cutoff=at_instant(cutoff)), users, spec.definitions)
+    return featured(people.filter(eligible_at(spec.definitions)), spec, users).drop("cutoff")
+
+
+def featured(people: pl.LazyFrame, spec: FeatureSpec, users: pl.LazyFrame | None) -> pl.LazyFrame:
+    """`cutoff`, `user_id` and the features, from rows of them with every wanted measure."""
+    columns = (c.value.alias(c.feature.name) for c in columns_of(spec))
+    return _with_attributes(people, users, spec).select("cutoff", "user_id", *columns)
 
 
 @lru_cache(maxsize=64)
-def families_at(spec: FeatureSpec, cutoff: Cutoff) -> tuple[Family, ...]:
-    """Every family's expressions at a cutoff; made once for all buckets."""
-    return tuple(family(spec, cutoff) for family in FAMILIES)
+def columns_of(spec: FeatureSpec) -> tuple[Column, ...]:
+    """Every column of the spec, in the plan's order."""
+    return tuple(column for family in FAMILIES for column in family(spec).columns)
 
 
-def _people(rows: pl.LazyFrame, families: tuple[Family, ...], spec: FeatureSpec) -> pl.LazyFrame:
-    sums = {name: expr for family in families for name, expr in family.sums.items()}
-    sums |= eligibility_sums(spec.definitions)
-    first = pl.col("user_id").first()
-    return rows.group_by("number", maintain_order=True).agg(first, **sums)
+@lru_cache(maxsize=64)
+def measures_of(spec: FeatureSpec) -> tuple[Mapping[str, Measure], Wanted]:
+    """The measures that the spec's columns and eligibility read, and in which windows."""
+    known = {name: m for family in FAMILIES for name, m in family(spec).measures.items()}
+    known |= eligibility_measures(spec.definitions)
+    read = references(column.value for column in columns_of(spec))
+    for name in eligibility_measures(spec.definitions):
+        read.setdefault(name, set()).add(None)
+    wanted = {name: sorted_days(days) for name, days in read.items() if name in known}
+    return {name: known[name] for name in wanted}, wanted
 
 
-def _by_kind(
-    rows: pl.LazyFrame, families: tuple[Family, ...], spec: FeatureSpec, cutoff: Cutoff
-) -> pl.LazyFrame:
-    sums = {name: expr for family in families for name, expr in family.kind_sums.items()}
-    return kind_rows(rows, spec, cutoff).group_by("number").agg(**sums)
+def sorted_days(days: set[int | None]) -> tuple[int | None, ...]:
+    """Windows by length, ever last."""
+    return tuple(sorted(days, key=lambda d: (d is None, d)))
 
 
 def _with_attributes(

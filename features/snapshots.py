@@ -20,8 +20,8 @@ from features.definitions import Definitions
 from features.dictionary import dictionary
 from features.labels import labels_of, require_matured
 from features.plan import VERSION, prepared_plan
-from features.prepare import prepare
 from features.spec import FeatureSpec, learn_spec, require_history
+from features.streams import prepare
 from features.time import Cutoff
 from runtime.buckets import frames, map_buckets
 from runtime.clock import show

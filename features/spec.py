@@ -69,6 +69,16 @@ class FeatureSpec:
         """The window nearest to 30 days: the one for counts by kind of event."""
         return min(self.windows, key=lambda w: (abs(w.days - 30), w.days), default=None)
 
+    @property
+    def week(self) -> Window | None:
+        """The window nearest to 7 days."""
+        return min(self.windows, key=lambda w: (abs(w.days - 7), w.days), default=None)
+
+    @property
+    def extra_columns(self) -> tuple[str, ...]:
+        """Columns of the event contract that features beyond the families' own read."""
+        return ()
+
     @cached_property
     def event_slugs(self) -> dict[str, str]:
         return slugs(self.events)

@@ -8,10 +8,9 @@ from features.attributes import Attribute, as_number, as_text, in_frame
 from features.family import Column, Family, column
 from features.naming import slugs, words
 from features.spec import FeatureSpec
-from features.time import Cutoff
 
 
-def statics(spec: FeatureSpec, cutoff: Cutoff) -> Family:
+def statics(spec: FeatureSpec) -> Family:
     """One column a number, one flag a learned category; unknown users have null and 0."""
     wanted = [(attribute, value) for attribute in spec.attributes for value in _values(attribute)]
     names = slugs((_label(attribute, value) for attribute, value in wanted), taken=())

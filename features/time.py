@@ -47,3 +47,8 @@ class Cutoff:
         """`[t + gap, t + gap + horizon)`: feeds labels."""
         start = self.at + timedelta(days=gap_days)
         return Span(start, start + timedelta(days=horizon_days))
+
+
+def at_instant(cutoff: Cutoff) -> pl.Expr:
+    """The cutoff as a column's value."""
+    return pl.lit(cutoff.at, dtype=pl.Datetime("us", "UTC"))

@@ -18,7 +18,7 @@ from features.definitions import Definitions
 from features.dictionary import dictionary, phrase
 from features.eligible import eligible_plan
 from features.plan import feature_plan, prepared_plan
-from features.prepare import prepare
+from features.streams import prepare
 from features.spec import FeatureSpec
 from features.time import Cutoff, Window
 from runtime.collect import collect

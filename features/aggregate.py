@@ -1,0 +1,87 @@
+"""Measures at one cutoff as a Polars plan: the definition, and what runs on cuDF.
+
+`features.prefix` computes the same for many cutoffs at once and must equal it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+
+import polars as pl
+
+from features.measure import AT, DAY_US, Measure
+from features.spec import FeatureSpec
+from features.streams import stream
+from features.time import Cutoff, Window
+
+Wanted = Mapping[str, Collection[int | None]]
+
+
+def aggregated(
+    rows: pl.LazyFrame,
+    cutoff: Cutoff,
+    spec: FeatureSpec,
+    measures: Mapping[str, Measure],
+    wanted: Wanted,
+) -> pl.LazyFrame:
+    """From prepared rows: `number`, `user_id` and each wanted measure, a row a user with an
+    event before the cutoff."""
+    known = rows.filter(pl.col("ts") < cutoff.at)
+    people = known.group_by("number").agg(pl.col("user_id").first())
+    for name in dict.fromkeys(measure.stream for measure in measures.values()):
+        sums = {
+            column: expression
+            for key, days in wanted.items()
+            if measures[key].stream == name
+            for column, expression in _expressions(key, measures[key], days, cutoff).items()
+        }
+        if sums:
+            found = stream(known, name, spec).group_by("number").agg(**sums)
+            people = people.join(found, on="number", how="left")
+    return people.with_columns(_filled(measures, wanted))
+
+
+def _expressions(
+    name: str, measure: Measure, days: Collection[int | None], cutoff: Cutoff
+) -> dict[str, pl.Expr]:
+    return {
+        name if d is None else f"{name}{AT}{d}": _one(
+            measure, None if d is None else Window(d), cutoff
+        )
+        for d in days
+    }
+
+
+def _one(measure: Measure, window: Window | None, cutoff: Cutoff) -> pl.Expr:
+    value = measure.value
+    match measure.how:
+        case "first":
+            return pl.col("ts").min()
+        case "latest":
+            return pl.when(value).then(pl.col("ts")).max()
+        case "last":
+            return value.last()
+        case "max":
+            return value.max()
+        case "decay":
+            age = (cutoff.at - pl.col("ts")).dt.total_microseconds() / DAY_US
+            return (value * (age * (-math.log(2) / measure.half_life_days)).exp()).sum()
+    if window is not None:
+        instant = "before" if measure.how == "linked" else "ts"
+        value = pl.when(pl.col(instant) >= cutoff.at - window.length).then(value)
+    return value.sum()
+
+
+def _filled(measures: Mapping[str, Measure], wanted: Wanted) -> list[pl.Expr]:
+    filled = []
+    for name, days in wanted.items():
+        measure = measures[name]
+        dtype = pl.Float64 if measure.real else pl.Int64
+        for d in days:
+            column = pl.col(name if d is None else f"{name}{AT}{d}")
+            if measure.how in ("sum", "linked", "decay"):
+                filled.append(column.cast(dtype).fill_null(0))
+            elif not measure.is_instant:
+                filled.append(column.cast(dtype))
+    return filled

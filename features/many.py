@@ -1,0 +1,102 @@
+"""Features of one bucket at many cutoffs at once, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from features.aggregate import Wanted
+from features.eligible import eligibility_measures, eligible_at, with_dates
+from features.measure import Measure, Stream
+from features.plan import featured, measures_of
+from features.prefix import Boundaries, Ints, StreamRows, looked_up, row_value
+from features.spec import FeatureSpec
+from features.streams import stream
+from features.time import Cutoff, Window
+from runtime.collect import collect
+from runtime.device import Device
+
+CPU = Device("cpu", "prefix sums")
+
+
+def features_at(
+    rows: pl.DataFrame, cutoffs: Sequence[Cutoff], spec: FeatureSpec, users: pl.LazyFrame | None
+) -> pl.DataFrame:
+    """`cutoff`, `user_id` and the features, a row an eligible user and cutoff, by both.
+
+    `rows`: a bucket's, as `features.streams.prepare` makes them.
+    """
+    measures, wanted = measures_of(spec)
+    days = {d for windows in wanted.values() for d in windows if d is not None}
+    boundaries = Boundaries(cutoffs, [Window(d) for d in sorted(days)])
+    names = _first_names(rows)
+    streams = _streams(rows, spec, measures, len(names), boundaries)
+    every = _pairs(len(names), len(cutoffs))
+    asked: Wanted = dict.fromkeys(eligibility_measures(spec.definitions), (None,))
+    known = _measured(streams, measures, asked, *every)
+    people = _people(names, cutoffs, *every).with_columns(known)
+    scored = _eligible(people, spec, users)
+    who, cut = every[0][scored], every[1][scored]
+    found = _measured(streams, measures, wanted, who, cut)
+    frame = _people(names, cutoffs, who, cut).with_columns(found)
+    return collect(featured(frame.lazy(), spec, users), CPU)
+
+
+def _first_names(rows: pl.DataFrame) -> pl.Series:
+    """The id of each user, by number."""
+    number = rows["number"].to_numpy()
+    first = np.flatnonzero(np.diff(number, prepend=-1))
+    return rows["user_id"].gather(first)
+
+
+def _streams(
+    rows: pl.DataFrame,
+    spec: FeatureSpec,
+    measures: Mapping[str, Measure],
+    users: int,
+    boundaries: Boundaries,
+) -> dict[Stream, StreamRows]:
+    found: dict[Stream, StreamRows] = {}
+    for name in dict.fromkeys(measure.stream for measure in measures.values()):
+        values = {
+            key: row_value(measure)
+            for key, measure in measures.items()
+            if measure.stream == name and measure.how != "first"
+        }
+        plan = stream(rows.lazy(), name, spec).select("number", "ts", **values)
+        found[name] = StreamRows(collect(plan, CPU), users, boundaries)
+    return found
+
+
+def _pairs(users: int, cutoffs: int) -> tuple[Ints, Ints]:
+    """Every user at every cutoff, by cutoff."""
+    cut, who = np.divmod(np.arange(users * cutoffs), max(users, 1))
+    return who, cut
+
+
+def _people(names: pl.Series, cutoffs: Sequence[Cutoff], who: Ints, cut: Ints) -> pl.DataFrame:
+    instants = pl.Series([c.at for c in cutoffs], dtype=pl.Datetime("us", "UTC"))
+    return pl.DataFrame({"cutoff": instants.gather(cut), "user_id": names.gather(who)})
+
+
+def _eligible(people: pl.DataFrame, spec: FeatureSpec, users: pl.LazyFrame | None) -> Ints:
+    numbered = people.lazy().with_row_index("pair")
+    known = with_dates(numbered, users, spec.definitions).filter(eligible_at(spec.definitions))
+    return collect(known.select(pl.col("pair").cast(pl.Int64).sort()), CPU)["pair"].to_numpy()
+
+
+def _measured(
+    streams: Mapping[Stream, StreamRows],
+    measures: Mapping[str, Measure],
+    wanted: Wanted,
+    who: Ints,
+    cut: Ints,
+) -> list[pl.Series]:
+    found: dict[str, pl.Series] = {}
+    for name, rows in streams.items():
+        asked = {key: days for key, days in wanted.items() if measures[key].stream == name}
+        if asked:
+            found |= looked_up(rows.at(who, cut), measures, asked)
+    return list(found.values())

@@ -1,0 +1,131 @@
+"""The streams of a log: its rows in order, and those of them that measures look at.
+
+What a row is given here depends on it and on rows before it in its user's order alone, so rows
+prepared once serve every cutoff: cutting them at t equals preparing the log cut at t.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import polars as pl
+
+from features.definitions import marked
+from features.measure import MINUTE_US, Stream
+from features.spec import FeatureSpec
+
+FIRST_WEEK = timedelta(days=7)
+OTHER = 0  # the code of names without a column of their own
+
+# Total for whatever the families read: rows equal in all five are interchangeable. The order
+# of a bucket's file begins with it.
+ORDER = ("user_id", "ts", "event", "amount", "channel")
+
+FOLLOWS = pl.col("number") == pl.col("number").shift(1)
+
+
+def prepare(events: pl.LazyFrame, spec: FeatureSpec, *, in_order: bool = False) -> pl.LazyFrame:
+    """One row an event, by user and time; `in_order` says that they lie in ORDER already.
+
+    number        Int64, counts the users up from 0; sorted
+    user_id, ts, active, ends, amount    as `marked` gives them
+    kind, channel_code    Int16: 1 + place in the spec's vocabulary, 0 for the rest;
+                          channel_code is null where the channel is
+    new           whether the row lies in the first week after the user's first event
+    day           Int32, the local date in days since 1970-01-01, in the spec's time zone
+    hour, weekday Int8, local; weekdays count from Monday, 1
+    """
+    rows = marked(events, spec.definitions)
+    if not in_order:
+        rows = rows.sort(ORDER)
+    local = pl.col("ts").dt.convert_time_zone(spec.timezone)
+    changed = (pl.col("user_id") != pl.col("user_id").shift(1)).fill_null(value=False)
+    rows = rows.select(
+        "user_id",
+        "ts",
+        "active",
+        "ends",
+        "amount",
+        *spec.extra_columns,
+        number=changed.cast(pl.Int64).cum_sum().set_sorted(),
+        kind=_code("event", spec.events),
+        channel_code=_code("channel", spec.channels),
+        day=local.dt.date().cast(pl.Int32),
+        hour=local.dt.hour().cast(pl.Int8),
+        weekday=local.dt.weekday().cast(pl.Int8),
+    )
+    first = pl.when(FOLLOWS.fill_null(value=False).not_()).then(pl.col("ts")).forward_fill()
+    return rows.with_columns(new=pl.col("ts") < first + FIRST_WEEK)
+
+
+def _code(column: str, names: tuple[str, ...]) -> pl.Expr:
+    if not names:
+        return pl.when(pl.col(column).is_not_null()).then(pl.lit(OTHER, dtype=pl.Int16))
+    code = pl.col(column).replace_strict(
+        list(names), list(range(1, len(names) + 1)), default=OTHER, return_dtype=pl.Int16
+    )
+    return pl.when(pl.col(column).is_not_null()).then(code)
+
+
+def stream(rows: pl.LazyFrame, name: Stream, spec: FeatureSpec) -> pl.LazyFrame:
+    """The rows that measures of a stream look at, with columns of its own.
+
+    events      every event
+    active      activities, each with `before` (the instant of the activity before, null for a
+                user's first), `step_us` (microseconds since), `day_gap` (calendar days since),
+                `joined` (whether it continues a session), `session_us` (microseconds since its
+                session began) and `place` (1 for the first of its session)
+    days        the first activity of each calendar day, with `gap` (days since the active day
+                before, null for a user's first), `gap_before` (the gap before that one) and
+                `streak` (active days in a row up to this one)
+    purchases   rows with an amount, each with `before`, `step_us` and `first_amount`, the
+                user's first one
+    """
+    if name == "events":
+        return rows
+    if name == "purchases":
+        return _with_first_amount(_with_predecessor(rows.filter(pl.col("amount").is_not_null())))
+    active = rows if spec.definitions.all_active else rows.filter(pl.col("active"))
+    active = _with_predecessor(active).with_columns(
+        day_gap=pl.when(FOLLOWS).then(pl.col("day") - pl.col("day").shift(1))
+    )
+    if name == "active":
+        return _with_sessions(active, spec)
+    return _with_streak(active.filter((pl.col("day_gap") != 0).fill_null(value=True)))
+
+
+def _with_predecessor(rows: pl.LazyFrame) -> pl.LazyFrame:
+    rows = rows.with_columns(before=pl.when(FOLLOWS).then(pl.col("ts").shift(1)))
+    return rows.with_columns(step_us=(pl.col("ts") - pl.col("before")).dt.total_microseconds())
+
+
+def _with_first_amount(purchases: pl.LazyFrame) -> pl.LazyFrame:
+    first = pl.when(pl.col("before").is_null()).then(pl.col("amount"))
+    return purchases.with_columns(first_amount=first.forward_fill())
+
+
+def _with_sessions(active: pl.LazyFrame, spec: FeatureSpec) -> pl.LazyFrame:
+    pause = spec.session_gap_minutes * MINUTE_US
+    joined = active.with_columns(joined=(pl.col("step_us") <= pause).fill_null(value=False))
+    begins = ~pl.col("joined")
+    since = joined.with_columns(
+        session_us=(
+            pl.col("ts") - pl.when(begins).then(pl.col("ts")).forward_fill()
+        ).dt.total_microseconds(),
+        index=_row_number(),
+    )
+    return since.with_columns(
+        place=pl.col("index") - pl.when(begins).then(pl.col("index")).forward_fill() + 1
+    ).drop("index")
+
+
+def _row_number() -> pl.Expr:
+    return pl.col("active").is_not_null().cast(pl.Int64).cum_sum()
+
+
+def _with_streak(days: pl.LazyFrame) -> pl.LazyFrame:
+    gap = pl.col("day_gap")
+    days = days.with_columns(gap=gap, gap_before=pl.when(FOLLOWS).then(gap.shift(1)))
+    begins = (gap != 1).fill_null(value=True)
+    begun = pl.when(begins).then(pl.col("day")).forward_fill()
+    return days.with_columns(streak=pl.col("day") - begun + 1)

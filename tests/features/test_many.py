@@ -1,0 +1,50 @@
+"""Many cutoffs at once equal the plan at each of them: counts exactly, floats to 1e-9."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles.features_logs import T, events_frame, users_frame
+from oracles.features_strategies import logs, people, specs
+from polars.testing import assert_frame_equal
+
+from features.many import features_at
+from features.plan import feature_plan
+from features.spec import FeatureSpec
+from features.streams import prepare
+from features.time import Cutoff
+from runtime.collect import collect
+from runtime.device import Device
+
+CPU = Device("cpu", "test")
+offsets = st.lists(
+    st.one_of(st.integers(-400, 40).map(lambda d: timedelta(days=d)), st.just(timedelta(0))),
+    min_size=1,
+    max_size=4,
+    unique=True,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(log=logs, spec=specs, users=people, apart=offsets)
+def test_many_cutoffs_equal_one_at_a_time(
+    log: Any, spec: FeatureSpec, users: Any, apart: list[timedelta]
+) -> None:
+    cutoffs = [Cutoff(T + offset) for offset in sorted(apart)]
+    events, known = events_frame(log).lazy(), users_frame(users).lazy()
+    found = features_at(collect(prepare(events, spec), CPU), cutoffs, spec, known)
+    each = [
+        collect(feature_plan(events, cutoff, spec, known), CPU).select(
+            pl.lit(cutoff.at, dtype=pl.Datetime("us", "UTC")).alias("cutoff"), pl.all()
+        )
+        for cutoff in cutoffs
+    ]
+    expected = pl.concat(each).sort("cutoff", "user_id")
+    assert found.schema == expected.schema
+    whole = [n for n, t in expected.schema.items() if not t.is_float()]
+    assert_frame_equal(found.select(whole), expected.select(whole))
+    assert_frame_equal(found, expected, rel_tol=1e-9, abs_tol=1e-9)
