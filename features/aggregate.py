@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 import polars as pl
 
-from features.measure import AT, DAY_US, Measure
+from features.measure import DAY_US, Measure, reference
 from features.spec import FeatureSpec
 from features.streams import stream
 from features.time import Cutoff, Window
@@ -46,10 +46,7 @@ def _expressions(
     name: str, measure: Measure, days: Collection[int | None], cutoff: Cutoff
 ) -> dict[str, pl.Expr]:
     return {
-        name if d is None else f"{name}{AT}{d}": _one(
-            measure, None if d is None else Window(d), cutoff
-        )
-        for d in days
+        reference(name, d): _one(measure, None if d is None else Window(d), cutoff) for d in days
     }
 
 
@@ -79,7 +76,7 @@ def _filled(measures: Mapping[str, Measure], wanted: Wanted) -> list[pl.Expr]:
         measure = measures[name]
         dtype = pl.Float64 if measure.real else pl.Int64
         for d in days:
-            column = pl.col(name if d is None else f"{name}{AT}{d}")
+            column = pl.col(reference(name, d))
             if measure.how in ("sum", "linked", "decay"):
                 filled.append(column.cast(dtype).fill_null(0))
             elif not measure.is_instant:

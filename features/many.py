@@ -11,7 +11,7 @@ from features.aggregate import Wanted
 from features.eligible import eligibility_measures, eligible_at, with_dates
 from features.measure import Measure, Stream
 from features.plan import featured, measures_of
-from features.prefix import Boundaries, Ints, StreamRows, looked_up, row_value
+from features.prefix import Boundaries, Ints, StreamRows, looked_up, row_value, typed
 from features.spec import FeatureSpec
 from features.streams import stream
 from features.time import Cutoff, Window
@@ -36,12 +36,12 @@ def features_at(
     every = _pairs(len(names), len(cutoffs))
     asked: Wanted = dict.fromkeys(eligibility_measures(spec.definitions), (None,))
     known = _measured(streams, measures, asked, *every)
-    people = _people(names, cutoffs, *every).with_columns(known)
+    people = _people(names, cutoffs, *every).hstack(known).with_columns(typed(measures, asked))
     scored = _eligible(people, spec, users)
     who, cut = every[0][scored], every[1][scored]
     found = _measured(streams, measures, wanted, who, cut)
-    frame = _people(names, cutoffs, who, cut).with_columns(found)
-    return collect(featured(frame.lazy(), spec, users), CPU)
+    frame = _people(names, cutoffs, who, cut).hstack(found).lazy()
+    return collect(featured(frame.with_columns(typed(measures, wanted)), spec, users), CPU)
 
 
 def _first_names(rows: pl.DataFrame) -> pl.Series:

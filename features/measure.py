@@ -52,9 +52,14 @@ class Measure:
         return self.how in ("first", "latest")
 
 
+def reference(name: str, days: int | None) -> str:
+    """What a measure in a window, or ever, is called in expressions."""
+    return name if days is None else f"{name}{AT}{days}"
+
+
 def within(name: str, window: Window | None) -> pl.Expr:
     """A measure's value in a window; ever, where it is None."""
-    return pl.col(name if window is None else f"{name}{AT}{window.days}")
+    return pl.col(reference(name, window.days if window else None))
 
 
 def references(columns: Iterable[pl.Expr]) -> dict[str, set[int | None]]:

@@ -19,11 +19,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.aggregate import Wanted
-from features.measure import AT, DAY_US, Measure
+from features.measure import DAY_US, Measure, reference
 from features.time import Cutoff, Window
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+NOT_A_TIME = np.iinfo(np.int64).min  # what numpy takes for no instant
 
 
 def microseconds(instant: datetime) -> int:
@@ -56,6 +58,7 @@ class StreamRows:
         ends = np.cumsum(counts).reshape(users, self.width)
         self.before = ends[:, :-1]  # rows of all users up to this one's boundary
         self.start: Ints = np.concatenate([[0], ends[:-1, -1]])
+        self.begins: Ints = np.flatnonzero(np.diff(self.cell, prepend=-1))
 
     def at(self, who: Ints, cut: Ints) -> Lookup:
         return Lookup(self, who, cut)
@@ -109,33 +112,33 @@ class Lookup:
 
     def latest(self, holds: NDArray[np.bool_]) -> NDArray[np.datetime64]:
         """The instant of the last row that holds; NaT where there is none."""
-        return self._instants(self._last_place(holds))
+        prefix, places = prefix_sums(holds), np.flatnonzero(holds)
+        known = prefix[self.upper] > prefix[self.start]
+        return self._instants(places[prefix[self.upper[known]] - 1], known)
 
     def first(self) -> NDArray[np.datetime64]:
-        return self._instants(np.where(self.upper > self.start, self.start, -1))
+        known = self.upper > self.start
+        return self._instants(self.start[known], known)
 
-    def _last_place(self, holds: NDArray[np.bool_]) -> Ints:
-        places = np.where(holds, np.arange(len(holds)), -1)
-        last = np.append(np.maximum.accumulate(places), -1)[self.upper - 1]
-        return np.where(last >= self.start, last, -1)
-
-    def _instants(self, place: Ints) -> NDArray[np.datetime64]:
-        nat = np.iinfo(np.int64).min  # what numpy takes for no instant
-        found = np.append(self.rows.ts, nat)[place]
+    def _instants(self, places: Ints, known: NDArray[np.bool_]) -> NDArray[np.datetime64]:
+        found = np.full(len(known), NOT_A_TIME)
+        found[known] = self.rows.ts[places]
         return found.view("datetime64[us]")
 
     def last(self, values: Floats) -> Floats:
         """The value of the last row, NaN where there is none."""
-        place = np.where(self.upper > self.start, self.upper - 1, -1)
-        return np.append(values, np.nan)[place]
+        found = np.full(len(self.upper), np.nan)
+        known = self.upper > self.start
+        found[known] = values[self.upper[known] - 1]
+        return found
 
     def largest(self, values: Floats) -> Floats:
         """`values`: NaN counts for nothing; NaN where there is none."""
         known = np.where(np.isnan(values), -np.inf, values)
         cells = np.full(self.rows.users * self.rows.width, -np.inf)
-        occupied, begins = np.unique(self.rows.cell, return_index=True)
+        begins = self.rows.begins
         if len(begins):
-            cells[occupied] = np.maximum.reduceat(known, begins)
+            cells[self.rows.cell[begins]] = np.maximum.reduceat(known, begins)
         running = np.maximum.accumulate(cells.reshape(self.rows.users, -1), axis=1)
         found = running[self.who, self.rows.boundaries.place(None)[self.cut]]
         return np.where(np.isneginf(found), np.nan, found)
@@ -149,6 +152,13 @@ class Lookup:
         return sums * np.exp2((newest - cutoffs) * per_us)[self.cut]
 
 
+def prefix_sums(values: NDArray[Any]) -> Ints:
+    """Of whole numbers or marks: the sum of all values before each place, and of all."""
+    sums = np.zeros(len(values) + 1, dtype=np.int64)
+    np.cumsum(values, out=sums[1:])
+    return sums
+
+
 def looked_up(
     lookup: Lookup, measures: Mapping[str, Measure], wanted: Wanted
 ) -> dict[str, pl.Series]:
@@ -156,8 +166,8 @@ def looked_up(
     found: dict[str, pl.Series] = {}
     for name, days in wanted.items():
         for d, values in _measured(lookup, name, measures[name], days).items():
-            key = name if d is None else f"{name}{AT}{d}"
-            found[key] = _series(key, values, measures[name])
+            key = reference(name, d)
+            found[key] = pl.Series(key, values, nan_to_null=True)
     return found
 
 
@@ -181,17 +191,20 @@ def _measured(
         if measure.how == "linked":
             raise NotImplementedError(f"measure '{name}': linked sums are of whole numbers")
         return dict(lookup.reals(rows.cells(values), list(days)))
-    prefix = np.zeros(len(values) + 1, dtype=np.int64)
-    np.cumsum(values, out=prefix[1:])
+    prefix = prefix_sums(values)
     linked = measure.how == "linked"
     return {d: lookup.sums(name, d, prefix, linked=linked) for d in days}
 
 
-def _series(name: str, values: NDArray[Any], measure: Measure) -> pl.Series:
-    made = pl.Series(name, values, nan_to_null=True)
-    if measure.is_instant:
-        return made.dt.replace_time_zone("UTC")
-    return made.cast(pl.Float64 if measure.real else pl.Int64)
+def typed(measures: Mapping[str, Measure], wanted: Wanted) -> list[pl.Expr]:
+    """Casts what `looked_up` found to what the plan has."""
+    return [
+        pl.col(reference(name, d)).dt.replace_time_zone("UTC")
+        if measures[name].is_instant
+        else pl.col(reference(name, d)).cast(pl.Float64 if measures[name].real else pl.Int64)
+        for name, days in wanted.items()
+        for d in days
+    ]
 
 
 def row_value(measure: Measure) -> pl.Expr:
