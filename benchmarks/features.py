@@ -21,8 +21,8 @@ import polars as pl
 from events.contract import EVENTS, TIME
 from events.staging import bucket_of
 from events.store import EventStore, open_store
+from features.learn import learn_spec
 from features.snapshots import build_snapshots
-from features.spec import learn_spec
 from features.time import Cutoff
 from runtime.collect import collect
 from runtime.device import Device

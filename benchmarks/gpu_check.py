@@ -25,8 +25,8 @@ from events.store import EventStore, open_store
 from events.synthetic import World, write_world
 from events.users import scan_users
 from features.labels import label_plan
+from features.learn import learn_spec
 from features.plan import feature_plan
-from features.spec import learn_spec
 from features.time import Cutoff
 from retention.curve import retention
 from retention.funnel import funnel

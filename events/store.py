@@ -17,6 +17,7 @@ from runtime.settings import Settings
 from runtime.tables import Table, open_table
 
 CPU = Device("cpu", "a look at the store")
+SORTED = "sorted-"  # how the names of files begin whose rows lie in ROW_ORDER
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class EventStore:
     def scan(self, bucket: int) -> pl.LazyFrame:
         """Events of a bucket before `as_of`, in ROW_ORDER's columns, not necessarily sorted."""
         return self.table.scan(bucket=bucket).filter(pl.col("ts") < self.as_of)
+
+    def in_order(self, bucket: int) -> bool:
+        """Whether the bucket's rows lie in ROW_ORDER: they are one file that was sorted."""
+        files = [path for path, values in self.table.files if values["bucket"] == str(bucket)]
+        return len(files) == 1 and files[0].name.startswith(SORTED)
 
     def scan_all(self) -> pl.LazyFrame:
         return self.table.scan().filter(pl.col("ts") < self.as_of)

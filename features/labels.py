@@ -15,22 +15,22 @@ Whoever churns in the gap, actively or by lapse, was already lost when the span 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from itertools import count, takewhile
+from collections.abc import Sequence
+from datetime import timedelta
 
 import polars as pl
 
-from events.store import EventStore
 from features.attributes import in_frame
 from features.definitions import Definitions, marked
 from features.eligible import covered, with_dates
-from features.spec import require_history
+from features.prefix import Boundaries, Ints, StreamRows
 from features.streams import ORDER
-from features.time import Cutoff, Span
-from runtime.clock import DAY, MICROSECOND, show
-from runtime.errors import LabelError
+from features.time import Cutoff, Span, at_instant
+from runtime.collect import collect
+from runtime.device import Device
 from runtime.settings import Churn, Settings
 
+CPU = Device("cpu", "prefix sums")
 MOST_DAYS_APART = 30
 
 
@@ -70,114 +70,96 @@ def labels_of(
         ends_span=(pl.col("ends") & span.holds()).sum(),
         value=pl.when(paid.holds()).then(pl.col("amount")).sum(),
     )
-    people = people.filter(pl.col("first_ts") < cutoff.at)
+    people = people.filter(pl.col("first_ts") < cutoff.at).with_columns(cutoff=at_instant(cutoff))
     value = pl.col("value") if has_amount else pl.lit(None, dtype=pl.Float64)
-    return _with_ends(people, rows, key, cutoff, settings, users).select(
-        "user_id", churn=_churned(churn, gap, span).cast(pl.Int8), value=value
-    )
+    if churn.kind == "lapse":
+        lapses = _lapses(rows, key, churn).filter(pl.col("lapse") >= cutoff.at)
+        first = lapses.group_by(key).agg(pl.col("lapse").min())
+        people = people.join(first, on=key, how="left")
+    dated = with_dates(people, users, Definitions.of(settings))
+    return dated.select("user_id", churn=_churned(churn).cast(pl.Int8), value=value)
 
 
-def _with_ends(
-    people: pl.LazyFrame,
-    rows: pl.LazyFrame,
-    key: str,
-    cutoff: Cutoff,
+def labels_at(
+    rows: pl.DataFrame,
+    people: pl.DataFrame,
+    who: Ints,
+    cut: Ints,
+    cutoffs: Sequence[Cutoff],
     settings: Settings,
     users: pl.LazyFrame | None,
-) -> pl.LazyFrame:
-    if settings.churn.kind == "lapse":
-        return people.join(_lapses(rows, key, cutoff, settings.churn), on=key, how="left")
-    return with_dates(people, users, Definitions.of(settings))
+) -> pl.DataFrame:
+    """`churn` and `value` of pairs of a user's number and a cutoff's place, in their order.
+
+    `rows` as `features.streams.prepare` makes them; `people`: the pairs' `cutoff`, `user_id`.
+    """
+    churn, gap = settings.churn, settings.churn.gap_days
+    ends = (gap + churn.horizon_days, gap + settings.value_horizon_days)
+    boundaries = Boundaries(cutoffs, [-gap, -ends[0], -ends[1]])
+    number_of_users = int(rows["number"].max()) + 1 if rows.height else 0  # type: ignore[arg-type]
+    marked_rows = rows.select("number", "ts", "active", "ends", pl.col("amount").fill_null(0.0))
+    seen = StreamRows(marked_rows, number_of_users, boundaries).at(who, cut)
+    known = people.with_columns(
+        pl.Series("active", seen.between("active", -gap, -ends[0])),
+        pl.Series("ends_gap", seen.between("ends", 0, -gap)),
+        pl.Series("ends_span", seen.between("ends", -gap, -ends[0])),
+        pl.Series("value", seen.sum_between("amount", -gap, -ends[1])),
+    ).lazy()
+    if churn.kind == "lapse":
+        known = known.with_columns(_first_lapses(rows, number_of_users, who, cut, cutoffs, churn))
+    dated = with_dates(known.with_row_index("pair"), users, Definitions.of(settings))
+    labels = dated.select("pair", "value", churn=_churned(churn).cast(pl.Int8)).sort("pair")
+    return collect(labels.select("churn", "value"), CPU)
 
 
-def _lapses(rows: pl.LazyFrame, key: str, cutoff: Cutoff, churn: Churn) -> pl.LazyFrame:
-    """The first lapse at or after the cutoff, a row a user who has one in the rows."""
+def _first_lapses(
+    rows: pl.DataFrame,
+    number_of_users: int,
+    who: Ints,
+    cut: Ints,
+    cutoffs: Sequence[Cutoff],
+    churn: Churn,
+) -> pl.Series:
+    """The first lapse at or after each pair's cutoff; null where there is none."""
+    lapses = _lapses(rows.lazy(), "number", churn).filter(pl.col("lapse").is_not_null())
+    ordered = collect(lapses.select("number", ts=pl.col("lapse")).sort("number", "ts"), CPU)
+    found = StreamRows(ordered, number_of_users, Boundaries(cutoffs, ())).at(who, cut).next()
+    return pl.Series("lapse", found, nan_to_null=True).dt.replace_time_zone("UTC")
+
+
+def _lapses(rows: pl.LazyFrame, key: str, churn: Churn) -> pl.LazyFrame:
+    """When each renewal runs out without another one in time; null where one is in time."""
     renewals = rows.filter(pl.col("ends")).sort(key, "ts")
     runs_out = pl.col("ts") + covered(churn)
     same_user = pl.col(key) == pl.col(key).shift(-1)
     in_time = (same_user & (pl.col("ts").shift(-1) <= runs_out)).fill_null(value=False)
-    lapses = renewals.select(key, lapse=pl.when(~in_time).then(runs_out))
-    return lapses.filter(pl.col("lapse") >= cutoff.at).group_by(key).agg(pl.col("lapse").min())
+    return renewals.select(key, lapse=pl.when(~in_time).then(runs_out))
 
 
-def _churned(churn: Churn, gap: Span, span: Span) -> pl.Expr:
+def _churned(churn: Churn) -> pl.Expr:
+    """Reads `cutoff` and the counts in the gap and in the span, or the instant of a lapse."""
     if churn.kind == "passive":
         return pl.col("active") == 0
     if churn.kind == "lapse":
-        lost, leaves = gap.holds("lapse"), span.holds("lapse")
+        lost, leaves = _in_gap("lapse", churn), _in_span("lapse", churn)
     else:
         lost, leaves = pl.col("ends_gap") > 0, pl.col("ends_span") > 0
         if churn.date_column is not None:
             date = in_frame(churn.date_column)
-            lost, leaves = lost | gap.holds(date), leaves | span.holds(date)
+            lost, leaves = lost | _in_gap(date, churn), leaves | _in_span(date, churn)
     return pl.when(~lost).then(leaves)
 
 
-def longest_horizon_days(settings: Settings) -> int:
-    return max(settings.churn.horizon_days, settings.value_horizon_days)
+def _in_gap(instant: str, churn: Churn) -> pl.Expr:
+    return _from_cutoff(instant, 0, churn.gap_days)
 
 
-def label_end(cutoff: Cutoff, settings: Settings) -> datetime:
-    """The end of everything the labels at a cutoff read."""
-    return cutoff.horizon(settings.churn.gap_days, longest_horizon_days(settings)).end
+def _in_span(instant: str, churn: Churn) -> pl.Expr:
+    return _from_cutoff(instant, churn.gap_days, churn.gap_days + churn.horizon_days)
 
 
-def matured(cutoff: Cutoff, store: EventStore, settings: Settings) -> bool:
-    """Whether the log is complete up to the end of the cutoff's labels."""
-    return label_end(cutoff, settings) <= store.covered_until
-
-
-def require_matured(cutoff: Cutoff, store: EventStore, settings: Settings) -> None:
-    """Raises LabelError where the cutoff lies before the log or its labels are not known yet."""
-    require_history(store, cutoff)
-    if not matured(cutoff, store, settings):
-        newest = store.covered_until - (label_end(cutoff, settings) - cutoff.at)
-        raise LabelError(
-            f"cutoff {show(cutoff.at)}: its labels need events until "
-            f"{show(label_end(cutoff, settings))}, the log is complete until "
-            f"{show(store.covered_until)}; choose a cutoff at or before {show(newest)}"
-        )
-
-
-def matured_cutoffs(store: EventStore, settings: Settings) -> list[Cutoff]:
-    """Every cutoff that could be trained on, newest first; the split chooses among them.
-
-    `covered_until - gap - longest horizon - k * every_days`, as long as `min_history_days`
-    (default half the longest horizon) of the log lie before. Raises LabelError naming the
-    longest horizon that would mature where none has.
-    """
-    horizon = longest_horizon_days(settings)
-    newest = store.covered_until - timedelta(days=settings.churn.gap_days + horizon)
-    every = settings.training.every_days or min(settings.churn.horizon_days, MOST_DAYS_APART)
-    history = settings.training.min_history_days or horizon // 2
-    candidates = (Cutoff(newest - k * every * DAY) for k in count())
-    earliest = max(store.first + history * DAY, store.first + MICROSECOND)
-    found = list(takewhile(lambda cutoff: cutoff.at >= earliest, candidates))
-    if not found:
-        raise LabelError(_none_matured(store, settings))
-    return found
-
-
-def _none_matured(store: EventStore, settings: Settings) -> str:
-    length = store.covered_until - store.first - timedelta(days=settings.churn.gap_days)
-    horizon = _longest(length, settings.training.min_history_days)
-    told = (
-        f"no label has matured: a horizon of {longest_horizon_days(settings)} days does not fit "
-        f"the log from {show(store.first)} to {show(store.covered_until)} with enough history "
-        "before it"
-    )
-    if horizon < 1:
-        return f"{told}, and no other would; ingest a longer log"
-    return f"{told}; the longest that would mature is {horizon} days (churn.horizon_days)"
-
-
-def _longest(length: timedelta, history_days: int | None) -> int:
-    """The longest horizon in days that leaves its history, and some, of a log before it.
-
-    By default h + h // 2 days must fit: h is two thirds of the log, and sometimes a day more.
-    """
-    if history_days is not None:
-        return length.days - history_days
-    near = 2 * length.days // 3
-    fits = (h for h in (near + 1, near) if h + h // 2 <= length.days and h * DAY < length)
-    return next(fits, 0)
+def _from_cutoff(instant: str, start_days: int, end_days: int) -> pl.Expr:
+    """Whether an instant lies in `[t + start, t + end)`; false for null."""
+    after = pl.col(instant) - pl.col("cutoff")
+    inside = (after >= timedelta(days=start_days)) & (after < timedelta(days=end_days))
+    return inside.fill_null(value=False)

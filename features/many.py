@@ -1,47 +1,72 @@
-"""Features of one bucket at many cutoffs at once, on the CPU."""
+"""Features and labels of one bucket at many cutoffs at once, on the CPU."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from features.aggregate import Wanted
 from features.eligible import eligibility_measures, eligible_at, with_dates
+from features.labels import labels_at
 from features.measure import Measure, Stream
 from features.plan import featured, measures_of
 from features.prefix import Boundaries, Ints, StreamRows, looked_up, row_value, typed
 from features.spec import FeatureSpec
 from features.streams import stream
-from features.time import Cutoff, Window
+from features.time import Cutoff
 from runtime.collect import collect
 from runtime.device import Device
+from runtime.settings import Settings
 
 CPU = Device("cpu", "prefix sums")
 
 
-def features_at(
-    rows: pl.DataFrame, cutoffs: Sequence[Cutoff], spec: FeatureSpec, users: pl.LazyFrame | None
-) -> pl.DataFrame:
-    """`cutoff`, `user_id` and the features, a row an eligible user and cutoff, by both.
+@dataclass(frozen=True)
+class Bucket:
+    """`rows`: a bucket's, as `features.streams.prepare` makes them; `users`: its users table."""
 
-    `rows`: a bucket's, as `features.streams.prepare` makes them.
-    """
+    rows: pl.DataFrame
+    users: pl.LazyFrame | None
+    cutoffs: Sequence[Cutoff]
+    spec: FeatureSpec
+
+
+def features_at(bucket: Bucket) -> pl.DataFrame:
+    """`cutoff`, `user_id` and the features, a row an eligible user and cutoff, by both."""
+    return _features(bucket)[0]
+
+
+def labelled_at(bucket: Bucket, settings: Settings) -> pl.DataFrame:
+    """The same with `churn` and `value`."""
+    frame, who, cut = _features(bucket)
+    people = frame.select("cutoff", "user_id")
+    labels = labels_at(bucket.rows, people, who, cut, bucket.cutoffs, settings, bucket.users)
+    if not bucket.spec.has_amount:
+        labels = labels.with_columns(value=pl.lit(None, dtype=pl.Float64))
+    return frame.hstack(labels)
+
+
+def _features(bucket: Bucket) -> tuple[pl.DataFrame, Ints, Ints]:
+    """The features; and of each row the user's number and the cutoff's place."""
+    spec, users = bucket.spec, bucket.users
     measures, wanted = measures_of(spec)
     days = {d for windows in wanted.values() for d in windows if d is not None}
-    boundaries = Boundaries(cutoffs, [Window(d) for d in sorted(days)])
-    names = _first_names(rows)
-    streams = _streams(rows, spec, measures, len(names), boundaries)
-    every = _pairs(len(names), len(cutoffs))
+    names = _first_names(bucket.rows)
+    boundaries = Boundaries(bucket.cutoffs, sorted(days))
+    streams = _streams(bucket.rows, spec, measures, len(names), boundaries)
+    who, cut = _pairs(len(names), len(bucket.cutoffs))
     asked: Wanted = dict.fromkeys(eligibility_measures(spec.definitions), (None,))
-    known = _measured(streams, measures, asked, *every)
-    people = _people(names, cutoffs, *every).hstack(known).with_columns(typed(measures, asked))
-    scored = _eligible(people, spec, users)
-    who, cut = every[0][scored], every[1][scored]
+    known = _measured(streams, measures, asked, who, cut)
+    people = _people(names, bucket.cutoffs, who, cut).hstack(known)
+    scored = _eligible(people.with_columns(typed(measures, asked)), spec, users)
+    who, cut = who[scored], cut[scored]
     found = _measured(streams, measures, wanted, who, cut)
-    frame = _people(names, cutoffs, who, cut).hstack(found).lazy()
-    return collect(featured(frame.with_columns(typed(measures, wanted)), spec, users), CPU)
+    frame = _people(names, bucket.cutoffs, who, cut).hstack(found).lazy()
+    made = featured(frame.with_columns(typed(measures, wanted)), spec, users)
+    return collect(made, CPU), who, cut
 
 
 def _first_names(rows: pl.DataFrame) -> pl.Series:

@@ -19,16 +19,23 @@ from features.eligible import eligibility_measures, eligible_at, with_dates
 from features.family import Column, Family
 from features.gaps import gaps
 from features.kinds import channels, kinds
-from features.measure import Measure, references
+from features.measure import AT, Measure, references
 from features.money import money
+from features.own import own
+from features.peers import peers
 from features.rhythm import rhythm, sessions
+from features.season import season
+from features.sets import SETS
 from features.spec import FeatureSpec
 from features.statics import statics
 from features.streams import prepare
+from features.subscription import subscription, troubles
 from features.time import Cutoff, at_instant
+from runtime.errors import SettingsError
 
 # Raise it when a feature's meaning changes: snapshots computed under another are not reused.
 VERSION = 2
+RESERVED = {"cutoff", "user_id", "churn", "value", "bucket"}
 
 FAMILIES: tuple[Callable[[FeatureSpec], Family], ...] = (
     activity,
@@ -40,7 +47,12 @@ FAMILIES: tuple[Callable[[FeatureSpec], Family], ...] = (
     sessions,
     rhythm,
     change,
+    subscription,
+    troubles,
+    peers,
+    season,
     statics,
+    own,
 )
 
 
@@ -73,20 +85,43 @@ def featured(people: pl.LazyFrame, spec: FeatureSpec, users: pl.LazyFrame | None
 
 @lru_cache(maxsize=64)
 def columns_of(spec: FeatureSpec) -> tuple[Column, ...]:
-    """Every column of the spec, in the plan's order."""
-    return tuple(column for family in FAMILIES for column in family(spec).columns)
+    """Every column of the spec's set, in the plan's order; a project's own are in every set.
+
+    Raises SettingsError where a project's own feature has the name of another.
+    """
+    mine = own(spec).columns
+    kept = SETS[spec.set]
+    house = (c for family in FAMILIES if family is not own for c in family(spec).columns)
+    columns = (*(c for c in house if kept(c.feature.name)), *mine)
+    names = [c.feature.name.lower() for c in columns]
+    for c in mine:
+        if names.count(c.feature.name.lower()) > 1 or c.feature.name.lower() in RESERVED:
+            raise SettingsError(
+                f"features.own: the name '{c.feature.name}' is taken; choose another"
+            )
+    return columns
 
 
 @lru_cache(maxsize=64)
 def measures_of(spec: FeatureSpec) -> tuple[Mapping[str, Measure], Wanted]:
     """The measures that the spec's columns and eligibility read, and in which windows."""
-    known = {name: m for family in FAMILIES for name, m in family(spec).measures.items()}
-    known |= eligibility_measures(spec.definitions)
+    known = known_measures(spec)
     read = references(column.value for column in columns_of(spec))
     for name in eligibility_measures(spec.definitions):
         read.setdefault(name, set()).add(None)
     wanted = {name: sorted_days(days) for name, days in read.items() if name in known}
     return {name: known[name] for name in wanted}, wanted
+
+
+def known_measures(spec: FeatureSpec) -> dict[str, Measure]:
+    """Every family's measures by name. Raises SettingsError where one is declared twice."""
+    found: dict[str, Measure] = {}
+    for family in FAMILIES:
+        for name, measure in family(spec).measures.items():
+            if family is own and (name in found or AT in name):
+                raise SettingsError(f"features.own: measure '{name}' is taken; rename it")
+            found[name] = measure
+    return found | dict(eligibility_measures(spec.definitions))
 
 
 def sorted_days(days: set[int | None]) -> tuple[int | None, ...]:
@@ -102,4 +137,4 @@ def _with_attributes(
     if users is None:
         raise ValueError("the spec has attributes: the users table is needed")
     known = users.select("user_id", *(held(attribute.name) for attribute in spec.attributes))
-    return people.join(known, on="user_id", how="left")
+    return people.join(known, on="user_id", how="left", maintain_order="left")

@@ -10,7 +10,7 @@ who shares the bucket.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from features.aggregate import Wanted
 from features.measure import DAY_US, Measure, reference
-from features.time import Cutoff, Window
+from features.time import Cutoff
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -33,16 +33,16 @@ def microseconds(instant: datetime) -> int:
 
 
 class Boundaries:
-    """The instants at which cutoffs and their windows begin and end, in order."""
+    """The cutoffs, and the instants so many days before each (after it, where negative)."""
 
-    def __init__(self, cutoffs: Sequence[Cutoff], windows: Sequence[Window]) -> None:
+    def __init__(self, cutoffs: Sequence[Cutoff], days: Iterable[int]) -> None:
         self.cutoffs = np.array([microseconds(c.at) for c in cutoffs], dtype=np.int64)
-        starts = [microseconds(c.at - w.length) for c in cutoffs for w in windows]
-        self.instants: Ints = np.unique(np.concatenate([self.cutoffs, np.array(starts, np.int64)]))
+        away = np.array([0, *days], dtype=np.int64) * DAY_US
+        self.instants: Ints = np.unique(self.cutoffs[:, None] - away)
 
-    def place(self, days: int | None) -> Ints:
-        """Of each cutoff: the place of `t - days` among the boundaries; of t for None."""
-        return np.searchsorted(self.instants, self.cutoffs - (days or 0) * DAY_US)
+    def place(self, days: int) -> Ints:
+        """Of each cutoff: the place of `t - days` among the boundaries."""
+        return np.searchsorted(self.instants, self.cutoffs - days * DAY_US)
 
 
 class StreamRows:
@@ -58,6 +58,7 @@ class StreamRows:
         ends = np.cumsum(counts).reshape(users, self.width)
         self.before = ends[:, :-1]  # rows of all users up to this one's boundary
         self.start: Ints = np.concatenate([[0], ends[:-1, -1]])
+        self.end: Ints = ends[:, -1]
         self.begins: Ints = np.flatnonzero(np.diff(self.cell, prepend=-1))
 
     def at(self, who: Ints, cut: Ints) -> Lookup:
@@ -78,17 +79,18 @@ class Lookup:
     def __init__(self, rows: StreamRows, who: Ints, cut: Ints) -> None:
         self.rows, self.who, self.cut = rows, who, cut
         self.start = rows.start[who]
-        self.upper = self._position(None)
+        self.upper = self.position(0)
         self.lower: dict[int, Ints] = {}
 
-    def _position(self, days: int | None) -> Ints:
+    def position(self, days: int) -> Ints:
+        """How many rows of all users up to this one's lie before `t - days`."""
         return self.rows.before[self.who, self.rows.boundaries.place(days)[self.cut]]
 
     def _lower(self, days: int | None) -> Ints:
         if days is None:
             return self.start
         if days not in self.lower:
-            self.lower[days] = self._position(days)
+            self.lower[days] = self.position(days)
         return self.lower[days]
 
     def sums(self, name: str, days: int | None, prefix: Ints, *, linked: bool) -> Ints:
@@ -97,11 +99,29 @@ class Lookup:
             lower = np.minimum(lower + 1, self.upper)
         return prefix[self.upper] - prefix[lower]
 
+    def between(self, name: str, earlier: int, later: int) -> Ints:
+        """Sum of a column of marks over `[t - earlier, t - later)`, in days."""
+        prefix = prefix_sums(self.rows.values(name))
+        return prefix[self.position(later)] - prefix[self.position(earlier)]
+
+    def sum_between(self, name: str, earlier: int, later: int) -> Floats:
+        """The same of a column of reals."""
+        cells, place = self.rows.cells(self.rows.values(name)), self.rows.boundaries.place
+        spans = zip(place(earlier), place(later), strict=True)
+        sums = np.stack([cells[low + 1 : high + 1].sum(axis=0) for low, high in spans])
+        found: Floats = sums[self.cut, self.who]
+        return found
+
+    def next(self) -> NDArray[np.datetime64]:
+        """The instant of the first row at or after the cutoff; NaT where there is none."""
+        known = self.upper < self.rows.end[self.who]
+        return self._instants(self.upper[known], known)
+
     def reals(self, cells: Floats, days: Sequence[int | None]) -> dict[int | None, Floats]:
         """Sums from boundary to boundary, the shortest window first."""
         place, found = self.rows.boundaries.place, {}
         running = np.zeros((len(self.rows.boundaries.cutoffs), self.rows.users))
-        upper = place(None)
+        upper = place(0)
         for d in sorted(days, key=lambda d: np.inf if d is None else d):
             lower = np.full_like(upper, -1) if d is None else place(d)
             for c, (low, high) in enumerate(zip(lower, upper, strict=True)):
@@ -140,7 +160,7 @@ class Lookup:
         if len(begins):
             cells[self.rows.cell[begins]] = np.maximum.reduceat(known, begins)
         running = np.maximum.accumulate(cells.reshape(self.rows.users, -1), axis=1)
-        found = running[self.who, self.rows.boundaries.place(None)[self.cut]]
+        found = running[self.who, self.rows.boundaries.place(0)[self.cut]]
         return np.where(np.isneginf(found), np.nan, found)
 
     def decayed(self, values: Floats, half_life_days: float) -> Floats:
@@ -149,7 +169,8 @@ class Lookup:
         newest = cutoffs.max()
         weights = np.exp2(np.minimum((self.rows.ts - newest) * per_us, 0.0))
         sums = self.reals(self.rows.cells(values * weights), [None])[None]
-        return sums * np.exp2((newest - cutoffs) * per_us)[self.cut]
+        decayed: Floats = sums * np.exp2((newest - cutoffs) * per_us)[self.cut]
+        return decayed
 
 
 def prefix_sums(values: NDArray[Any]) -> Ints:
@@ -172,7 +193,7 @@ def looked_up(
 
 
 def _measured(
-    lookup: Lookup, name: str, measure: Measure, days: Sequence[int | None]
+    lookup: Lookup, name: str, measure: Measure, days: Collection[int | None]
 ) -> dict[int | None, NDArray[Any]]:
     rows = lookup.rows
     match measure.how:

@@ -18,16 +18,19 @@ from events.store import EventStore, open_store
 from events.users import USERS, scan_users, users_path
 from features.definitions import Definitions
 from features.dictionary import dictionary
-from features.labels import labels_of, require_matured
+from features.labels import labels_of
+from features.learn import learn_spec, require_users
+from features.many import Bucket, features_at, labelled_at
+from features.matured import require_history, require_matured
 from features.plan import VERSION, prepared_plan
-from features.spec import FeatureSpec, learn_spec, require_history
+from features.spec import FeatureSpec
 from features.streams import prepare
 from features.time import Cutoff
 from runtime.buckets import frames, map_buckets
 from runtime.clock import show
 from runtime.collect import collect
 from runtime.device import Device
-from runtime.errors import LabelError, StoreError
+from runtime.errors import LabelError
 from runtime.files import digest_of, remove_folder
 from runtime.lock import writing_to
 from runtime.progress import say
@@ -35,6 +38,7 @@ from runtime.settings import Settings
 from runtime.tables import TableKind, exists, open_table, replace
 
 CPU = Device("cpu", "a look at the snapshots")
+ABSENT = {"churn": pl.lit(None, dtype=pl.Int8), "value": pl.lit(None, dtype=pl.Float64)}
 
 
 @dataclass(frozen=True)
@@ -128,12 +132,7 @@ def _check(work: _Work) -> None:
             require_matured(cutoff, work.store, work.settings)
         else:
             require_history(work.store, cutoff)
-    needs_users = work.spec.attributes or work.spec.definitions.churn.date_column
-    if needs_users and not exists(users_path(work.settings)):
-        raise StoreError(
-            f"{users_path(work.settings)}: there is no users table, which the features need; "
-            "name it under [users] and ingest"
-        )
+    require_users(work.settings, work.spec)
 
 
 def _digest(work: _Work) -> str:
@@ -178,11 +177,19 @@ def _build(work: _Work, path: Path, kind: TableKind) -> None:
 
 def _bucket(work: _Work, bucket: int) -> pl.DataFrame:
     """All cutoffs of one bucket. Its events are sorted and marked once for all of them."""
-    rows = collect(prepare(work.store.scan(bucket), work.spec), work.device).lazy()
-    users = scan_users(work.settings, bucket)
-    plans = [_snapshot(work, cutoff, rows, users) for cutoff in work.cutoffs]
-    found = [collect(plan, work.device) for plan in plans]
-    return pl.concat(found).with_columns(bucket=pl.lit(bucket, dtype=pl.Int32))
+    plan = prepare(work.store.scan(bucket), work.spec, in_order=work.store.in_order(bucket))
+    rows, users = collect(plan, work.device), scan_users(work.settings, bucket)
+    if work.device.kind == "cpu":
+        whole = Bucket(rows, users, work.cutoffs, work.spec)
+        found = labelled_at(whole, work.settings) if work.labelled else _unlabelled(whole)
+    else:
+        plans = [_snapshot(work, cutoff, rows.lazy(), users) for cutoff in work.cutoffs]
+        found = pl.concat([collect(plan, work.device) for plan in plans])
+    return found.with_columns(bucket=pl.lit(bucket, dtype=pl.Int32))
+
+
+def _unlabelled(bucket: Bucket) -> pl.DataFrame:
+    return features_at(bucket).with_columns(**ABSENT)
 
 
 def _snapshot(
@@ -191,8 +198,7 @@ def _snapshot(
     people = prepared_plan(rows, cutoff, work.spec, users)
     people = people.select(pl.lit(cutoff.at, dtype=TIME).alias("cutoff"), pl.all())
     if not work.labelled:
-        absent = {"churn": pl.lit(None, dtype=pl.Int8), "value": pl.lit(None, dtype=pl.Float64)}
-        return people.with_columns(**absent)
+        return people.with_columns(**ABSENT)
     labels = labels_of(
         rows, "number", cutoff, work.settings, users, has_amount=work.spec.has_amount
     )

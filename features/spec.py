@@ -9,26 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import time
+from datetime import date
 from functools import cached_property
 from typing import Any
 
-import polars as pl
-
-from events.store import EventStore
-from events.users import scan_users
-from features.attributes import Attribute, learn_attributes
-from features.definitions import Definitions, value_amount
+from features.attributes import Attribute
+from features.definitions import Definitions
 from features.naming import slugs
-from features.time import Cutoff, Window
-from runtime.clock import show
-from runtime.collect import collect
-from runtime.device import Device
-from runtime.errors import LabelError
+from features.time import Window
 from runtime.files import digest_of
-from runtime.settings import Activity, Settings
+from runtime.settings import Activity
 
-CPU = Device("cpu", "a look at the log")
 PLAIN = (
     "pools_events",
     "pools_channels",
@@ -38,7 +29,25 @@ PLAIN = (
     "has_times",
     "session_gap_minutes",
     "timezone",
+    "set",
 )
+
+
+@dataclass(frozen=True)
+class Peers:
+    """What users first seen as long ago do in a month: a mean for each band of tenure, None
+    for a band without anybody."""
+
+    name: str
+    means: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """The Python file of a project's own features, and the SHA-256 of its bytes."""
+
+    path: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,11 @@ class FeatureSpec:
     timezone: str
     definitions: Definitions
     attributes: tuple[Attribute, ...] = ()
+    set: str = "default"
+    roles: tuple[tuple[str, tuple[str, ...]], ...] = ()  # a role and the events that have it
+    holidays: tuple[date, ...] = ()
+    peers: tuple[Peers, ...] = ()
+    own: OwnFile | None = None
 
     @property
     def activity(self) -> Activity:
@@ -76,8 +90,10 @@ class FeatureSpec:
 
     @property
     def extra_columns(self) -> tuple[str, ...]:
-        """Columns of the event contract that features beyond the families' own read."""
-        return ()
+        """Columns of the event contract that only roles and a project's own features read."""
+        if self.own is not None:
+            return ("event", "channel", "event_id", "source", "properties")
+        return ("event",) if self.roles else ()
 
     @cached_property
     def event_slugs(self) -> dict[str, str]:
@@ -98,6 +114,10 @@ class FeatureSpec:
                 for a in self.attributes
             ],
             "definitions": self.definitions.to_dict(),
+            "roles": {role: list(events) for role, events in self.roles},
+            "holidays": [day.isoformat() for day in self.holidays],
+            "peers": {p.name: list(p.means) for p in self.peers},
+            "own": {"path": self.own.path, "digest": self.own.digest} if self.own else None,
         }
 
     @staticmethod
@@ -111,83 +131,15 @@ class FeatureSpec:
                 Attribute(a["name"], a["kind"], tuple(a["categories"])) for a in raw["attributes"]
             ),
             definitions=Definitions.from_dict(raw["definitions"]),
+            roles=tuple((role, tuple(events)) for role, events in raw["roles"].items()),
+            holidays=tuple(date.fromisoformat(day) for day in raw["holidays"]),
+            peers=tuple(Peers(name, tuple(means)) for name, means in raw["peers"].items()),
+            own=OwnFile(**raw["own"]) if raw["own"] else None,
             **plain,
         )
 
     @property
     def digest(self) -> str:
-        return digest_of(self.to_dict())
-
-
-def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> FeatureSpec:
-    """Reads only events before `before`, a bucket at a time, and only users who had one.
-
-    Raises LabelError where the log begins at or after it.
-    """
-    require_history(store, before)
-    definitions = Definitions.of(settings)
-    seen = _look(store, before, definitions, settings.project.timezone)
-    limits = settings.features
-    events = _vocabulary(seen.events, limits.most_events, limits.rare_share)
-    channels = _vocabulary(seen.channels, limits.most_channels, limits.rare_share)
-    known = store.scan_all().filter(pl.col("ts") < before.at).select("user_id").unique()
-    names = settings.users.attributes if settings.users else ()
-    return FeatureSpec(
-        windows=tuple(Window(days) for days in sorted(set(limits.windows_days))),
-        events=events,
-        channels=channels,
-        pools_events=len(events) < len(seen.events),
-        pools_channels=len(channels) < len(seen.channels),
-        has_amount=seen.has_amount,
-        has_events=len(seen.events) > 1,
-        has_channels=len(seen.channels) > 1,
-        has_times=seen.has_times,
-        session_gap_minutes=limits.session_gap_minutes,
-        timezone=settings.project.timezone,
-        attributes=learn_attributes(scan_users(settings), names, known),
-        definitions=definitions,
-    )
-
-
-def require_history(store: EventStore, cutoff: Cutoff) -> None:
-    """Raises LabelError where no event lies before the cutoff."""
-    if cutoff.at <= store.first:
-        raise LabelError(
-            f"cutoff {show(cutoff.at)}: no event lies before it; the log begins at "
-            f"{show(store.first)}, choose a later instant"
-        )
-
-
-@dataclass
-class _Seen:
-    events: dict[str, int]
-    channels: dict[str, int]
-    has_amount: bool = False
-    has_times: bool = False
-
-
-def _look(store: EventStore, before: Cutoff, definitions: Definitions, zone: str) -> _Seen:
-    seen = _Seen({}, {})
-    local_time = pl.col("ts").dt.convert_time_zone(zone).dt.time()
-    amounts = value_amount(definitions.value).is_not_null().any()
-    for bucket in store.buckets:
-        rows = store.scan(bucket).filter(pl.col("ts") < before.at)
-        flags = collect(rows.select(amounts, times=(local_time != time()).any()), CPU).row(0)
-        seen.has_amount |= flags[0]
-        seen.has_times |= flags[1]
-        _count(rows, "event", seen.events)
-        _count(rows, "channel", seen.channels)
-    return seen
-
-
-def _count(rows: pl.LazyFrame, column: str, counts: dict[str, int]) -> None:
-    counted = rows.filter(pl.col(column).is_not_null()).group_by(column).agg(pl.len())
-    for name, count in collect(counted, CPU).iter_rows():
-        counts[name] = counts.get(name, 0) + count
-
-
-def _vocabulary(counts: dict[str, int], most: int, rare_share: float) -> tuple[str, ...]:
-    """The most frequent names, ties by name, without those rarer than `rare_share`."""
-    total = sum(counts.values())
-    ranked = sorted(counts, key=lambda name: (-counts[name], name))
-    return tuple(name for name in ranked[:most] if counts[name] >= rare_share * total)
+        """Depends on what the project's own file holds, not on where it lies."""
+        said = self.to_dict()
+        return digest_of(said | {"own": self.own.digest if self.own else None})

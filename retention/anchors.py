@@ -12,7 +12,7 @@ from events.store import EventStore
 from events.users import scan_users, users_path
 from features.definitions import Definitions
 from features.eligible import eligible_plan
-from features.spec import require_history
+from features.matured import require_history
 from features.time import Cutoff
 from runtime.errors import StoreError, UsageError
 from runtime.settings import Settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
@@ -164,6 +165,17 @@ class Value(_Section):
 
 
 class Features(_Section):
+    """`set`: which features of the catalogue (`holdfast features` prints them).
+
+    `own`: a Python file with features of the project's own. `failed_payment`, `support`: the
+    events that are one. `holidays`: dates, for the set 'full'.
+    """
+
+    set: Literal["default", "lean", "full"] = "default"
+    own: str | None = None
+    failed_payment: tuple[str, ...] = ()
+    support: tuple[str, ...] = ()
+    holidays: tuple[date, ...] = ()
     windows_days: tuple[Days, ...] = (7, 30, 90, 365)
     session_gap_minutes: int = Field(default=30, ge=1)
     most_events: int = Field(default=20, ge=0, le=200)

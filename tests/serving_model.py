@@ -9,8 +9,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 from events.store import open_store
+from features.learn import learn_spec
 from features.snapshots import build_snapshots, read
-from features.spec import learn_spec
 from features.time import Cutoff
 from runtime.device import decide
 from runtime.settings import Settings

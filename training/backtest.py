@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from events.store import open_store
-from features.labels import label_end
+from features.matured import label_end
 from features.snapshots import build_snapshots, read
 from features.time import Cutoff
 from runtime.clock import show

@@ -20,9 +20,9 @@ import polars as pl
 
 from events.store import EventStore, open_store
 from features.dictionary import dictionary
-from features.labels import longest_horizon_days, matured_cutoffs
+from features.learn import learn_spec
+from features.matured import longest_horizon_days, matured_cutoffs
 from features.snapshots import Snapshots, build_snapshots, read
-from features.spec import learn_spec
 from runtime.clock import show
 from runtime.device import Device
 from runtime.errors import LabelError

@@ -15,8 +15,9 @@ from events.users import USERS, users_path
 from features.attributes import Attribute
 from features.definitions import Definitions
 from features.dictionary import phrase
+from features.learn import learn_spec
 from features.snapshots import build_snapshots, read
-from features.spec import FeatureSpec, learn_spec
+from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime.device import Device
 from runtime.settings import Activity, Churn, Eligible, Settings, Value

@@ -24,8 +24,9 @@ from oracles.features_strategies import definitions, logs, people, rows, specs
 from events.store import open_store
 from features.definitions import Definitions
 from features.eligible import eligible_plan
+from features.learn import learn_spec
 from features.plan import feature_plan
-from features.spec import FeatureSpec, learn_spec
+from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime.collect import collect
 from runtime.device import Device

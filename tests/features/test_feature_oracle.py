@@ -18,8 +18,8 @@ from features.definitions import Definitions
 from features.dictionary import dictionary, phrase
 from features.eligible import eligible_plan
 from features.plan import feature_plan, prepared_plan
-from features.streams import prepare
 from features.spec import FeatureSpec
+from features.streams import prepare
 from features.time import Cutoff, Window
 from runtime.collect import collect
 from runtime.device import Device

@@ -25,9 +25,10 @@ from oracles.features_strategies import definitions, logs, people
 from events.contract import EVENTS
 from events.store import EventStore, open_store
 from features.definitions import Definitions
-from features.labels import label_plan, matured_cutoffs, require_matured
+from features.labels import label_plan
+from features.learn import learn_spec
+from features.matured import matured_cutoffs, require_matured
 from features.plan import feature_plan
-from features.spec import learn_spec
 from features.time import Cutoff
 from runtime import tables
 from runtime.collect import collect

@@ -12,7 +12,7 @@ from oracles.features_logs import T, events_frame, users_frame
 from oracles.features_strategies import logs, people, specs
 from polars.testing import assert_frame_equal
 
-from features.many import features_at
+from features.many import Bucket, features_at
 from features.plan import feature_plan
 from features.spec import FeatureSpec
 from features.streams import prepare
@@ -36,7 +36,7 @@ def test_many_cutoffs_equal_one_at_a_time(
 ) -> None:
     cutoffs = [Cutoff(T + offset) for offset in sorted(apart)]
     events, known = events_frame(log).lazy(), users_frame(users).lazy()
-    found = features_at(collect(prepare(events, spec), CPU), cutoffs, spec, known)
+    found = features_at(Bucket(collect(prepare(events, spec), CPU), known, cutoffs, spec))
     each = [
         collect(feature_plan(events, cutoff, spec, known), CPU).select(
             pl.lit(cutoff.at, dtype=pl.Datetime("us", "UTC")).alias("cutoff"), pl.all()

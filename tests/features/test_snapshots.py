@@ -23,8 +23,9 @@ from events.contract import EVENTS
 from events.store import open_store
 from features import snapshots
 from features.definitions import Definitions
+from features.learn import learn_spec
 from features.snapshots import Snapshots, build_snapshots, read, read_bucket, snapshot
-from features.spec import FeatureSpec, learn_spec
+from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime import tables
 from runtime.device import Device

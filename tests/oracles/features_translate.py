@@ -33,8 +33,8 @@ from features.definitions import Definitions
 from features.eligible import eligible_plan
 from features.labels import label_plan, labels_of
 from features.plan import feature_plan, prepared_plan
-from features.streams import prepare
 from features.spec import FeatureSpec
+from features.streams import prepare
 from features.time import Cutoff, Window
 from runtime.settings import Activity, Churn, Eligible, Value
 

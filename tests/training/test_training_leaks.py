@@ -18,8 +18,8 @@ from small_project import small_log, write_small_project
 
 from events.ingest import ingest
 from events.store import open_store
+from features.learn import learn_spec
 from features.snapshots import build_snapshots, read
-from features.spec import learn_spec
 from runtime.device import decide
 from runtime.settings import load_settings
 from training.fitting import Task
