@@ -8,6 +8,10 @@ from runtime.tables import TableKind
 
 TIME = pl.Datetime("us", "UTC")
 
+# The order in which a bucket's rows lie; total but for rows that are equal in all of it, so
+# that nothing computed from a bucket depends on the order of files or rows.
+ROW_ORDER = ("user_id", "ts", "event", "amount", "channel", "source", "event_id", "properties")
+
 EVENTS = TableKind(
     name="events",
     version=1,
@@ -23,6 +27,7 @@ EVENTS = TableKind(
         "bucket": pl.Int32(),
     },
     partition_by=("bucket",),
+    sorted_by=ROW_ORDER,
 )
 
 QUARANTINE = TableKind(
@@ -37,7 +42,3 @@ QUARANTINE = TableKind(
         "raw": pl.String(),  # the row as JSON or as text, cut at 4,096 characters
     },
 )
-
-# The order in which a bucket's rows lie; total but for rows that are equal in all of it, so
-# that nothing computed from a bucket depends on the order of files or rows.
-ROW_ORDER = ("user_id", "ts", "event", "amount", "channel", "source", "event_id", "properties")

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,16 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> Path:
 
 def remove_drafts(path: Path) -> None:
     """Removes what processes killed in `write_atomic` have left beside `path`."""
-    for draft in path.parent.glob(f".{glob.escape(path.name)}.*.draft"):
+    _remove_dead(path.parent.glob(f".{glob.escape(path.name)}.*.draft"))
+
+
+def remove_drafts_below(folder: Path) -> None:
+    """Removes what they have left anywhere in the folder."""
+    _remove_dead(folder.rglob(".*.draft"))
+
+
+def _remove_dead(drafts: Iterable[Path]) -> None:
+    for draft in drafts:
         process = draft.name.removesuffix(".draft").rpartition(".")[2]
         if not Path("/proc", process).exists():
             draft.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 FLOORS = ("runtime", "events", "features", "retention", "training", "serving", "holdfast")
 MODULES = sorted(p for floor in FLOORS for p in (ROOT / floor).rglob("*.py"))
 DOORWAYS = {
-    "deltalake": {"runtime/tables.py"},
+    "deltalake": {"runtime/delta.py"},
     "mlflow": {"training/tracking.py"},
     "cudf": set(),
     "cudf_polars": set(),
