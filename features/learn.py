@@ -8,7 +8,7 @@ from datetime import time
 import polars as pl
 
 from events.store import EventStore
-from events.users import scan_users
+from events.users import scan_users, users_path
 from features.aggregate import aggregated
 from features.attributes import learn_attributes
 from features.definitions import Definitions, value_amount
@@ -23,7 +23,9 @@ from features.streams import prepare
 from features.time import Cutoff, Window, at_instant
 from runtime.collect import collect
 from runtime.device import Device
+from runtime.errors import StoreError
 from runtime.settings import Features, Settings
+from runtime.tables import exists
 
 CPU = Device("cpu", "a look at the log")
 
@@ -60,7 +62,18 @@ def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> Feature
         holidays=tuple(sorted(limits.holidays)),
         own=own_file(settings.resolve(limits.own)) if limits.own else None,
     )
+    require_users(settings, spec)
     return replace(spec, peers=_learn_peers(store, before, spec, settings))
+
+
+def require_users(settings: Settings, spec: FeatureSpec) -> None:
+    """Raises StoreError where the spec or its definitions read a users table that is not there."""
+    path = users_path(settings)
+    if (spec.attributes or spec.definitions.churn.date_column) and not exists(path):
+        raise StoreError(
+            f"{path}: there is no users table, which the features need; name it under [users] "
+            "and ingest"
+        )
 
 
 def _roles(limits: Features) -> tuple[tuple[str, tuple[str, ...]], ...]:
