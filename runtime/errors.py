@@ -9,8 +9,9 @@
     │   ├── StoreError            a store that is missing, empty, locked or of another version
     │   ├── LabelError            no matured label, one class only, no eligible user
     │   ├── ModelError            a model or run that is unknown or does not fit the data
+    │   ├── ClusterError          no scheduler or worker there, or workers that cannot do the work
     │   └── OutputError           a folder that is full, read-only or not a folder
-    └── BucketError               one bucket failed twice; the others are kept
+    └── BucketError               a bucket failed twice, or its workers died; the others are kept
 
 A message is one line: the thing, the value found, the remedy.
 """
@@ -49,6 +50,9 @@ class LabelError(UserError): ...
 
 
 class ModelError(UserError): ...
+
+
+class ClusterError(UserError): ...
 
 
 class OutputError(UserError): ...

@@ -1,0 +1,62 @@
+"""What runs in a worker of a cluster. Speaks no Dask: it is handed a file that holds the task.
+
+The task travels as a file in the staging folder and not in the messages: a model or a long list
+of files is written once, read once by each worker, and survives the loss of any of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import pickle
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from runtime.errors import BucketError, HoldfastError
+from runtime.files import digest_file, digest_of
+from runtime.task import Task
+
+# Only named, not imported: the folders whose text decides what a worker computes.
+PACKAGES = ("runtime", "events", "features", "retention", "training", "serving", "holdfast")
+
+
+def carry_out(order: str, key: int | str, folder: str) -> HoldfastError | None:
+    """Does one key of the task pickled at `order`; a HoldfastError is returned, not raised.
+
+    Works in `folder`, where the command was called, as paths in the settings may be relative to
+    it. A returned error keeps its class and line on every transport, and leaves the worker's
+    log alone.
+    """
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # a local worker shares the command's stdout
+            _task(order).carry_out(key)
+    except HoldfastError as error:
+        return portable(error)
+    return None
+
+
+@lru_cache(maxsize=1)
+def _task(order: str) -> Task:
+    task: Task = pickle.loads(Path(order).read_bytes())
+    return task
+
+
+def portable(error: HoldfastError) -> HoldfastError:
+    """The same error without its causes, which may be of classes that do not travel."""
+    try:
+        return type(error)(str(error))
+    except TypeError:  # a class that wants more than a line
+        return BucketError(str(error))
+
+
+def fingerprint() -> str:
+    """What two processes must share to compute the same: the version and text of our packages
+    and the version of Polars. One line."""
+    root = Path(__file__).parents[1]
+    texts = [path for name in PACKAGES for path in sorted((root / name).rglob("*.py"))]
+    code = digest_of([[path.relative_to(root).as_posix(), digest_file(path)] for path in texts], 8)
+    versions = {name: importlib.metadata.version(name) for name in ("holdfast", "polars")}
+    return f"Holdfast {versions['holdfast']} (code {code}) with Polars {versions['polars']}"
