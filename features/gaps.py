@@ -31,7 +31,7 @@ def gaps(spec: FeatureSpec) -> Family:
     measures = {name: Measure("days", value) for name, value in values.items()}
     measures |= {
         "gap_max": Measure("days", gap, "max"),
-        "gap_last": Measure("days", gap, "last"),
+        "gap_last": Measure("days", pl.col("gap"), "last"),  # cuDF has last() of columns only
         "streak_max": Measure("days", pl.col("streak"), "max"),
         "streak_last": Measure("days", pl.col("streak"), "last"),
     }
