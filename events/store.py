@@ -17,7 +17,6 @@ from runtime.settings import Settings
 from runtime.tables import Table, open_table
 
 CPU = Device("cpu", "a look at the store")
-SORTED = "sorted-"  # how the names of files begin whose rows lie in ROW_ORDER
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,8 @@ class EventStore:
         return self.table.scan(bucket=bucket).filter(pl.col("ts") < self.as_of)
 
     def in_order(self, bucket: int) -> bool:
-        """Whether the bucket's rows lie in ROW_ORDER: they are one file that was sorted."""
-        files = [path for path, values in self.table.files if values["bucket"] == str(bucket)]
-        return len(files) == 1 and files[0].name.startswith(SORTED)
+        """Whether the bucket's rows lie in ROW_ORDER, as those of each file do."""
+        return self.table.in_one_file(bucket=bucket)
 
     def scan_all(self) -> pl.LazyFrame:
         return self.table.scan().filter(pl.col("ts") < self.as_of)

@@ -113,12 +113,9 @@ def _learn_peers(
 
 
 def _mean(row: dict[str, float] | None, name: str) -> float | None:
-    return None if row is None else _rounded(row[name] / row["n"])
-
-
-def _rounded(mean: float, digits: int = 9) -> float:
-    """To so many significant digits: the order in which buckets are added leaves no trace."""
-    return float(f"{mean:.{digits}g}")
+    """To two significant digits: the order in which buckets are added leaves no trace, and a few
+    late events rarely change the spec, which would cost every bucket its snapshots."""
+    return None if row is None else float(f"{row[name] / row['n']:.2g}")
 
 
 @dataclass
@@ -150,7 +147,8 @@ def _count(rows: pl.LazyFrame, column: str, counts: dict[str, int]) -> None:
 
 
 def _vocabulary(counts: dict[str, int], most: int, rare_share: float) -> tuple[str, ...]:
-    """The most frequent names, ties by name, without those rarer than `rare_share`."""
+    """The most frequent names, ties by name, without those rarer than `rare_share`; sorted by
+    name, so that a few late events rarely change the spec."""
     total = sum(counts.values())
     ranked = sorted(counts, key=lambda name: (-counts[name], name))
-    return tuple(name for name in ranked[:most] if counts[name] >= rare_share * total)
+    return tuple(sorted(n for n in ranked[:most] if counts[n] >= rare_share * total))

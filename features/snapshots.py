@@ -1,14 +1,17 @@
 """Snapshots: the features, and where wanted the labels, of all eligible users at some cutoffs.
 
-A snapshot table is named after everything it is computed from, so one that is there is right,
-and an interrupted one is taken up where it stopped.
+A table is named after what is computed, each bucket's file in it after what it is computed
+from. So what is there is right, an interrupted table is taken up where it stopped, and new
+events cost the buckets that they fell into.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -16,35 +19,37 @@ import polars as pl
 from events.contract import TIME
 from events.store import EventStore, open_store
 from events.users import USERS, scan_users, users_path
+from features.compute import Job, bucket_rows
 from features.definitions import Definitions
 from features.dictionary import dictionary
-from features.labels import labels_of
 from features.learn import learn_spec, require_users
-from features.many import Bucket, features_at, labelled_at
 from features.matured import require_history, require_matured
-from features.plan import VERSION, prepared_plan
+from features.plan import VERSION
 from features.spec import FeatureSpec
-from features.streams import prepare
 from features.time import Cutoff
-from runtime.buckets import frames, map_buckets
+from runtime.buckets import map_work
 from runtime.clock import show
+from runtime.cluster import IN_PROCESS, Cluster
 from runtime.collect import collect
 from runtime.device import Device
 from runtime.errors import LabelError
 from runtime.files import digest_of, remove_folder
 from runtime.lock import writing_to
+from runtime.parts import Part, TableKind, write_part
 from runtime.progress import say
 from runtime.settings import Settings
-from runtime.tables import TableKind, exists, open_table, replace
+from runtime.tables import commit, exists, open_table
 
 CPU = Device("cpu", "a look at the snapshots")
-ABSENT = {"churn": pl.lit(None, dtype=pl.Int8), "value": pl.lit(None, dtype=pl.Float64)}
 
 
 @dataclass(frozen=True)
 class Snapshots:
     """A Delta table with a row for each cutoff and eligible user: `cutoff`, `user_id`, the
-    features, `churn` (Int8) and `value` (Float64), null where not labelled, and `bucket`."""
+    features, `churn` (Int8) and `value` (Float64), null where not labelled, and `bucket`.
+
+    `digest` names its contents: the features, and the files of the log they are computed from.
+    """
 
     path: Path
     digest: str
@@ -52,16 +57,7 @@ class Snapshots:
     features: tuple[str, ...]
     cutoffs: tuple[Cutoff, ...]
     kind: TableKind
-
-
-@dataclass(frozen=True)
-class _Work:
-    settings: Settings
-    store: EventStore
-    cutoffs: tuple[Cutoff, ...]
-    spec: FeatureSpec
-    device: Device
-    labelled: bool
+    buckets_computed: int
 
 
 def build_snapshots(
@@ -71,30 +67,34 @@ def build_snapshots(
     spec: FeatureSpec,
     device: Device,
     labelled: bool,
+    cluster: Cluster = IN_PROCESS,
 ) -> Snapshots:
-    """Computes the table, or finds it already there.
+    """Computes the buckets of the table that are not there already.
 
     Raises LabelError for a cutoff before the log, for one without a matured label where
     `labelled`, and where nobody is eligible; StoreError where the spec needs a users table
-    that is not there.
+    that is not there; BucketError, ClusterError.
     """
-    work = _Work(settings, store, tuple(sorted(set(cutoffs))), spec, device, labelled)
-    _check(work)
-    digest = _digest(work)
-    path = settings.store / "snapshots" / digest
-    kind = _kind(spec)
-    if exists(path):
-        say(f"snapshots {digest}: already there, used as they are")
-    else:
-        _build(work, path, kind)
-    rows = collect(open_table(path, kind).scan().select(pl.len()), CPU).item()
+    job = Job(settings, store, tuple(sorted(set(cutoffs))), spec, device, labelled)
+    _check(job)
+    named = _table_digest(job)
+    path, kind = settings.store / "snapshots" / named, _kind(spec)
+    wanted = _bucket_digests(job, named)
+    computed = _complete(job, path, kind, wanted, cluster)
+    rows = open_table(path, kind).rows()
     if rows == 0:
-        raise LabelError(_nobody(work))
-    return Snapshots(path, digest, rows, tuple(dictionary(spec)), work.cutoffs, kind)
+        raise LabelError(_nobody(job))
+    digest = digest_of([named, sorted(wanted.values())])
+    features = tuple(dictionary(spec))
+    return Snapshots(path, digest, rows, features, job.cutoffs, kind, computed)
 
 
 def snapshot(
-    settings: Settings, cutoffs: Sequence[datetime], as_of: datetime | None, device: Device
+    settings: Settings,
+    cutoffs: Sequence[datetime],
+    as_of: datetime | None,
+    device: Device,
+    cluster: Cluster = IN_PROCESS,
 ) -> Snapshots:
     """Features and labels at each cutoff; without any, the features alone at the as-of.
 
@@ -105,52 +105,58 @@ def snapshot(
     for cutoff in wanted if cutoffs else ():
         require_matured(cutoff, store, settings)
     spec = learn_spec(store, min(wanted), settings)
-    return build_snapshots(settings, store, wanted, spec, device, labelled=bool(cutoffs))
+    return build_snapshots(settings, store, wanted, spec, device, bool(cutoffs), cluster)
 
 
 def read(snapshots: Snapshots, cutoffs: Sequence[Cutoff] | None = None) -> pl.DataFrame:
     """`cutoff`, `user_id`, features, `churn`, `value`: sorted by cutoff and user, so the same
     whatever the buckets. All cutoffs when left out."""
-    return collect(_scan(snapshots, cutoffs).sort("cutoff", "user_id"), CPU)
+    rows = open_table(snapshots.path, snapshots.kind).scan()
+    if cutoffs is not None:
+        chosen = pl.Series([c.at for c in cutoffs], dtype=TIME).implode()
+        rows = rows.filter(pl.col("cutoff").is_in(chosen))
+    return collect(rows.sort("cutoff", "user_id"), CPU)
 
 
-def read_bucket(snapshots: Snapshots, bucket: int) -> pl.DataFrame:
-    """One bucket's rows, in the same order."""
-    return collect(_scan(snapshots, None, bucket=bucket).sort("cutoff", "user_id"), CPU)
-
-
-def _scan(snapshots: Snapshots, cutoffs: Sequence[Cutoff] | None, **partition: int) -> pl.LazyFrame:
-    rows = open_table(snapshots.path, snapshots.kind).scan(**partition)
-    if cutoffs is None:
-        return rows
-    return rows.filter(pl.col("cutoff").is_in(pl.Series([c.at for c in cutoffs], dtype=TIME)))
-
-
-def _check(work: _Work) -> None:
-    for cutoff in work.cutoffs:
-        if work.labelled:
-            require_matured(cutoff, work.store, work.settings)
+def _check(job: Job) -> None:
+    for cutoff in job.cutoffs:
+        if job.labelled:
+            require_matured(cutoff, job.store, job.settings)
         else:
-            require_history(work.store, cutoff)
-    require_users(work.settings, work.spec)
+            require_history(job.store, cutoff)
+    require_users(job.settings, job.spec)
 
 
-def _digest(work: _Work) -> str:
-    """Names everything the rows depend on, the exact files of the log and of the users too."""
-    users = users_path(work.settings)
-    known = open_table(users, USERS).files if scan_users(work.settings) is not None else ()
+def _table_digest(job: Job) -> str:
+    """Names what is computed."""
     return digest_of(
         {
             "plan": VERSION,
-            "spec": work.spec.to_dict(),
-            "definitions": Definitions.of(work.settings).to_dict(),
-            "cutoffs": [show(cutoff.at) for cutoff in work.cutoffs],
-            "labelled": work.labelled,
-            "as_of": show(work.store.as_of),
-            "events": [path.name for path, _ in work.store.table.files],
-            "users": [path.name for path, _ in known],
+            "spec": job.spec.digest,
+            "definitions": Definitions.of(job.settings).to_dict(),
+            "cutoffs": [show(cutoff.at) for cutoff in job.cutoffs],
+            "labelled": job.labelled,
         }
     )
+
+
+def _bucket_digests(job: Job, named: str) -> dict[int, str]:
+    """Names what each bucket is computed from: the exact files of the log and of the users.
+
+    The as-of is not among it: no cutoff and no label reaches beyond it.
+    """
+    users = users_path(job.settings)
+    known = open_table(users, USERS) if scan_users(job.settings) is not None else None
+    return {
+        bucket: digest_of(
+            [
+                named,
+                [path.name for path in job.store.table.files_of(bucket=bucket)],
+                [path.name for path in known.files_of(bucket=bucket)] if known else [],
+            ]
+        )
+        for bucket in job.store.buckets
+    }
 
 
 def _kind(spec: FeatureSpec) -> TableKind:
@@ -164,51 +170,55 @@ def _kind(spec: FeatureSpec) -> TableKind:
     return TableKind("snapshots", 1, schema, partition_by=("bucket",))
 
 
-def _build(work: _Work, path: Path, kind: TableKind) -> None:
-    staging = work.settings.store / ".staging" / f"snapshots-{path.name}"
+def _complete(
+    job: Job, path: Path, kind: TableKind, wanted: Mapping[int, str], cluster: Cluster
+) -> int:
+    """Brings the table to the wanted files; the number of buckets that were computed for it."""
+    staging = job.settings.store / ".staging" / f"snapshots-{path.name}"
     with writing_to(staging):
-        if not exists(path):
-            staged = map_buckets(
-                lambda bucket: _bucket(work, bucket), work.store.buckets, staging, "snapshots"
-            )
-            replace(path, kind, frames(staged), "true")
+        files = open_table(path, kind).files_of() if exists(path) else []
+        names = set(wanted.values())
+        there = {file.stem for file in files if file.stem in names}
+        missing = [bucket for bucket, name in wanted.items() if name not in there]
+        stale = [file for file in files if file.stem not in names]
+        if missing:
+            keys = {f"{bucket:05d}-{wanted[bucket]}": bucket for bucket in missing}
+            work = partial(_write_bucket, job, path, kind, wanted, keys)
+            paths = map_work(work, list(keys), staging, ".json", "snapshots", cluster)
+        if missing or stale or not exists(path):
+            commit(path, kind, [_part(p) for p in paths] if missing else [], stale)
+        else:
+            say(f"snapshots {path.name}: already there, used as they are")
         remove_folder(staging)
+    return len(missing)
 
 
-def _bucket(work: _Work, bucket: int) -> pl.DataFrame:
-    """All cutoffs of one bucket. Its events are sorted and marked once for all of them."""
-    plan = prepare(work.store.scan(bucket), work.spec, in_order=work.store.in_order(bucket))
-    rows, users = collect(plan, work.device), scan_users(work.settings, bucket)
-    if work.device.kind == "cpu":
-        whole = Bucket(rows, users, work.cutoffs, work.spec)
-        found = labelled_at(whole, work.settings) if work.labelled else _unlabelled(whole)
-    else:
-        plans = [_snapshot(work, cutoff, rows.lazy(), users) for cutoff in work.cutoffs]
-        found = pl.concat([collect(plan, work.device) for plan in plans])
-    return found.with_columns(bucket=pl.lit(bucket, dtype=pl.Int32))
+def _write_bucket(
+    job: Job,
+    path: Path,
+    kind: TableKind,
+    wanted: Mapping[int, str],
+    keys: Mapping[str, int],
+    key: str,
+    said: Path,
+) -> None:
+    """Writes the bucket's file, and to `said` what Delta must know of it."""
+    bucket = keys[key]
+    frame = bucket_rows(job, bucket)
+    part = write_part(path, kind, frame, wanted[bucket], bucket=bucket)
+    facts = {"path": str(part.path), "rows": part.rows, "size_bytes": part.size_bytes}
+    said.write_text(json.dumps(facts | {"partition": dict(part.partition)}), encoding="utf-8")
 
 
-def _unlabelled(bucket: Bucket) -> pl.DataFrame:
-    return features_at(bucket).with_columns(**ABSENT)
+def _part(said: Path) -> Part:
+    facts = json.loads(said.read_text(encoding="utf-8"))
+    return Part(Path(facts["path"]), facts["partition"], facts["rows"], facts["size_bytes"])
 
 
-def _snapshot(
-    work: _Work, cutoff: Cutoff, rows: pl.LazyFrame, users: pl.LazyFrame | None
-) -> pl.LazyFrame:
-    people = prepared_plan(rows, cutoff, work.spec, users)
-    people = people.select(pl.lit(cutoff.at, dtype=TIME).alias("cutoff"), pl.all())
-    if not work.labelled:
-        return people.with_columns(**ABSENT)
-    labels = labels_of(
-        rows, "number", cutoff, work.settings, users, has_amount=work.spec.has_amount
-    )
-    return people.join(labels, on="user_id", how="left")
-
-
-def _nobody(work: _Work) -> str:
-    days = work.spec.definitions.eligible.within_days
+def _nobody(job: Job) -> str:
+    days = job.spec.definitions.eligible.within_days
     within = f" within {days} days" if days else ""
-    shown = ", ".join(show(cutoff.at) for cutoff in work.cutoffs)
+    shown = ", ".join(show(cutoff.at) for cutoff in job.cutoffs)
     return (
         f"no eligible user at {shown}: nobody was active{within} before; choose another as-of or "
         "widen [eligible] and [activity]"

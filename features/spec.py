@@ -52,7 +52,7 @@ class OwnFile:
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """`events` and `channels` are the names with columns of their own, most frequent first;
+    """`events` and `channels` are the names with columns of their own, sorted;
     `pools_*` says that rarer ones were seen and share the column 'other'."""
 
     windows: tuple[Window, ...]

@@ -16,7 +16,8 @@ import polars as pl
 
 from events.store import EventStore, open_store
 from events.users import USERS, scan_users, users_path
-from features.plan import VERSION, feature_plan
+from features.compute import Job, bucket_rows
+from features.plan import VERSION
 from features.time import Cutoff
 from runtime.buckets import frames, map_buckets
 from runtime.clock import show
@@ -118,9 +119,9 @@ def _staging(job: _Job) -> Path:
 
 def _bucket(job: _Job, bucket: int) -> pl.DataFrame:
     """SCORES of a bucket's eligible users, by user id."""
-    users = scan_users(job.settings, bucket)
-    plan = feature_plan(job.store.scan(bucket), Cutoff(job.store.as_of), job.model.spec, users)
-    features = collect(plan, job.device).sort("user_id")
+    cutoff = Cutoff(job.store.as_of)
+    wanted = Job(job.settings, job.store, (cutoff,), job.model.spec, job.device)
+    features = bucket_rows(wanted, bucket).drop("cutoff", "churn", "value")
     scored = [_scored(job.model, part) for part in features.iter_slices(SLICE)]
     frame = pl.concat(scored) if scored else _scored(job.model, features)
     return frame.with_columns(

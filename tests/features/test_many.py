@@ -8,11 +8,12 @@ from typing import Any
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.features_logs import T, events_frame, users_frame
+from oracles.features_logs import T, events_frame, settings_of, users_frame
 from oracles.features_strategies import logs, people, specs
 from polars.testing import assert_frame_equal
 
-from features.many import Bucket, features_at
+from features.labels import label_plan
+from features.many import Bucket, features_at, labelled_at
 from features.plan import feature_plan
 from features.spec import FeatureSpec
 from features.streams import prepare
@@ -47,4 +48,26 @@ def test_many_cutoffs_equal_one_at_a_time(
     assert found.schema == expected.schema
     whole = [n for n, t in expected.schema.items() if not t.is_float()]
     assert_frame_equal(found.select(whole), expected.select(whole))
+    assert_frame_equal(found, expected, rel_tol=1e-9, abs_tol=1e-9)
+
+
+@settings(max_examples=150, deadline=None)
+@given(log=logs, spec=specs, users=people, apart=offsets)
+def test_many_labels_equal_one_cutoff_at_a_time(
+    log: Any, spec: FeatureSpec, users: Any, apart: list[timedelta]
+) -> None:
+    asked = settings_of(spec.definitions)
+    cutoffs = [Cutoff(T + offset) for offset in sorted(apart)]
+    events, known = events_frame(log).lazy(), users_frame(users).lazy()
+    bucket = Bucket(collect(prepare(events, spec), CPU), known, cutoffs, spec)
+    found = labelled_at(bucket, asked).select("cutoff", "user_id", "churn", "value")
+    each = [
+        collect(label_plan(events, c, asked, known, has_amount=spec.has_amount), CPU).with_columns(
+            cutoff=pl.lit(c.at, dtype=pl.Datetime("us", "UTC"))
+        )
+        for c in cutoffs
+    ]
+    expected = found.select("cutoff", "user_id").join(
+        pl.concat(each), on=["cutoff", "user_id"], how="left", maintain_order="left"
+    )
     assert_frame_equal(found, expected, rel_tol=1e-9, abs_tol=1e-9)

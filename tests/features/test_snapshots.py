@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ from events.store import open_store
 from features import snapshots
 from features.definitions import Definitions
 from features.learn import learn_spec
-from features.snapshots import Snapshots, build_snapshots, read, read_bucket, snapshot
+from features.snapshots import Snapshots, build_snapshots, read, snapshot
 from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime import tables
+from runtime.cluster import IN_PROCESS, Cluster, InProcess
 from runtime.device import Device
 from runtime.errors import BucketError, LabelError, StoreError
 from runtime.settings import Activity, Churn, Eligible, Settings, Value
@@ -58,10 +60,12 @@ def built(folder: Path, log: list[dict[str, Any]], buckets: int, **given: Any) -
     return read(snapshots_of(settings, **given))
 
 
-def snapshots_of(settings: Settings, *, labelled: bool = True) -> Snapshots:
+def snapshots_of(
+    settings: Settings, *, labelled: bool = True, cluster: Cluster = IN_PROCESS
+) -> Snapshots:
     store = open_store(settings)
     spec = learn_spec(store, CUTOFFS[-1], settings)
-    return build_snapshots(settings, store, CUTOFFS, spec, CPU, labelled)
+    return build_snapshots(settings, store, CUTOFFS, spec, CPU, labelled, cluster)
 
 
 def test_snapshots_hold_the_features_and_labels_of_the_naive_versions(tmp_path: Path) -> None:
@@ -156,19 +160,29 @@ def test_what_is_there_is_used_again(
     settings = settings_of(PASSIVE, tmp_path)
     write_store(settings, random_log(), 4)
     first = snapshots_of(settings)
-    monkeypatch.setattr(snapshots, "_bucket", None)
-    assert snapshots_of(settings) == first
+    monkeypatch.setattr(snapshots, "bucket_rows", None)
+    assert snapshots_of(settings) == replace(first, buckets_computed=0)
     assert "already there" in capsys.readouterr().err
     assert tables.open_table(first.path, first.kind).version == 0
     assert not list((settings.store / ".staging").iterdir())
 
 
-def test_new_events_make_a_new_table(tmp_path: Path) -> None:
-    settings = settings_of(PASSIVE, tmp_path)
-    write_store(settings, random_log(), 2)
-    first = snapshots_of(settings)
-    write_store(settings, random_log(seed=4), 2)
-    assert snapshots_of(settings).digest != first.digest
+def test_new_events_cost_the_buckets_they_fall_into(tmp_path: Path) -> None:
+    settings = settings_of(PASSIVE, tmp_path / "twice")
+    write_store(settings, random_log(), 4)
+    spec = learn_spec(open_store(settings), CUTOFFS[-1], settings)
+    first = build_snapshots(settings, open_store(settings), CUTOFFS, spec, CPU, True)
+    late = [row for row in random_log(seed=4) if row["user_id"] == "user 0"]
+    write_store(settings, late, 4)
+    again = build_snapshots(settings, open_store(settings), CUTOFFS, spec, CPU, True)
+    assert (first.buckets_computed, again.buckets_computed) == (4, 1)
+    assert again.path == first.path
+    assert again.digest != first.digest
+    whole = settings_of(PASSIVE, tmp_path / "once")
+    write_store(whole, [*random_log(), *late], 4)
+    once = build_snapshots(whole, open_store(whole), CUTOFFS, spec, CPU, True)
+    assert_frame_equal(read(again), read(once))
+    assert late
 
 
 def test_an_interrupted_table_is_taken_up_where_it_stopped(
@@ -176,7 +190,7 @@ def test_an_interrupted_table_is_taken_up_where_it_stopped(
 ) -> None:
     settings = settings_of(PASSIVE, tmp_path / "interrupted")
     write_store(settings, random_log(), 4)
-    real, seen = snapshots._bucket, []
+    real, seen = snapshots.bucket_rows, []
 
     def stopping(work: Any, bucket: int) -> pl.DataFrame:
         seen.append(bucket)
@@ -184,21 +198,12 @@ def test_an_interrupted_table_is_taken_up_where_it_stopped(
             raise RuntimeError("the lights went out")
         return real(work, bucket)
 
-    monkeypatch.setattr(snapshots, "_bucket", stopping)
-    with pytest.raises(BucketError, match="bucket 2"):
-        snapshots_of(settings)
-    found = read(snapshots_of(settings))
+    monkeypatch.setattr(snapshots, "bucket_rows", stopping)
+    with pytest.raises(BucketError, match=r"-[0-9a-f]{16} failed"):
+        snapshots_of(settings, cluster=InProcess(1))
+    found = read(snapshots_of(settings, cluster=InProcess(1)))
     assert seen == [0, 1, 2, 2, 2, 3]
     assert_frame_equal(found, built(tmp_path / "undisturbed", random_log(), 4))
-
-
-def test_buckets_are_read_alone(tmp_path: Path) -> None:
-    settings = settings_of(PASSIVE, tmp_path)
-    write_store(settings, random_log(), 4)
-    found = snapshots_of(settings, labelled=False)
-    parts = pl.concat([read_bucket(found, bucket) for bucket in open_store(settings).buckets])
-    assert_frame_equal(parts.sort("cutoff", "user_id"), read(found))
-    assert parts["churn"].null_count() == parts.height
 
 
 def test_the_command_labels_named_cutoffs_and_not_the_as_of(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""Features, and labels where wanted, of one bucket: the one doorway to both engines.
+
+On the CPU every cutoff is looked up in the same prefix sums; on a GPU each is a plan of its own
+over rows that were prepared once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from events.contract import TIME
+from events.store import EventStore
+from events.users import scan_users
+from features.labels import labels_of
+from features.many import Bucket, features_at, labelled_at
+from features.plan import prepared_plan
+from features.spec import FeatureSpec
+from features.streams import prepare
+from features.time import Cutoff
+from runtime.collect import collect
+from runtime.device import Device
+from runtime.settings import Settings
+
+ABSENT = {"churn": pl.lit(None, dtype=pl.Int8), "value": pl.lit(None, dtype=pl.Float64)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is computed of every bucket alike."""
+
+    settings: Settings
+    store: EventStore
+    cutoffs: tuple[Cutoff, ...]
+    spec: FeatureSpec
+    device: Device
+    labelled: bool = False
+
+
+def bucket_rows(job: Job, bucket: int) -> pl.DataFrame:
+    """`cutoff`, `user_id`, the features, `churn` (Int8) and `value` (Float64), null where not
+    labelled: a row an eligible user and cutoff, by cutoff and user."""
+    plan = prepare(job.store.scan(bucket), job.spec, in_order=job.store.in_order(bucket))
+    rows, users = collect(plan, job.device), scan_users(job.settings, bucket)
+    if job.device.kind == "cpu":
+        whole = Bucket(rows, users, job.cutoffs, job.spec)
+        if job.labelled:
+            return labelled_at(whole, job.settings)
+        return features_at(whole).with_columns(**ABSENT)
+    plans = [_at(job, cutoff, rows.lazy(), users) for cutoff in job.cutoffs]
+    return pl.concat([collect(plan, job.device) for plan in plans]).sort("cutoff", "user_id")
+
+
+def _at(job: Job, cutoff: Cutoff, rows: pl.LazyFrame, users: pl.LazyFrame | None) -> pl.LazyFrame:
+    people = prepared_plan(rows, cutoff, job.spec, users)
+    people = people.select(pl.lit(cutoff.at, dtype=TIME).alias("cutoff"), pl.all())
+    if not job.labelled:
+        return people.with_columns(**ABSENT)
+    paid = job.spec.has_amount
+    labels = labels_of(rows, "number", cutoff, job.settings, users, has_amount=paid)
+    return people.join(labels, on="user_id", how="left")
