@@ -10,6 +10,7 @@ from typing import TypeVar
 import polars as pl
 
 from runtime.cluster import IN_PROCESS, Cluster, InProcess, connected
+from runtime.handout import ORDER_SUFFIX
 from runtime.progress import progress
 from runtime.task import Task, at_work
 
@@ -59,16 +60,18 @@ def map_work(
         if todo:
             with connected(InProcess(1) if at_work() else cluster) as started:
                 started.carry_out(task, todo, advance)
-    _remove_drafts(staging, paths)
+    _remove_leftovers(staging, paths)
     return paths
 
 
-def _remove_drafts(staging: Path, paths: Sequence[Path]) -> None:
-    """What killed processes have left of files that others have finished since."""
+def _remove_leftovers(staging: Path, paths: Sequence[Path]) -> None:
+    """What killed processes have left: their orders, and drafts of what is finished now."""
     names = {path.name for path in paths}
     for draft in staging.glob(".*.draft"):
         if draft.name[1:].removesuffix(".draft").rpartition(".")[0] in names:
             draft.unlink(missing_ok=True)
+    for order in staging.glob(f".*{ORDER_SUFFIX}"):
+        order.unlink(missing_ok=True)
 
 
 def frames(paths: Iterable[Path]) -> Iterator[pl.DataFrame]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from runtime import worker
 from runtime.cluster_kinds import (
     IN_PROCESS,
     Gpus,
@@ -160,10 +161,14 @@ def local_options(workers: int, folder: str) -> dict[str, Any]:
         "threads_per_worker": 1,
         "processes": True,
         "memory_limit": None,
-        "dashboard_address": None,
         "local_directory": folder,
+        "preload": [worker.__name__],
         "silence_logs": logging.CRITICAL,
-        "scheduler_kwargs": {"allowed_failures": ALLOWED_DEATHS},
+        "scheduler_kwargs": {
+            "allowed_failures": ALLOWED_DEATHS,
+            "dashboard": False,
+            "dashboard_address": "127.0.0.1:0",  # any port: without one it warns of a taken 8787
+        },
     }
 
 

@@ -17,13 +17,14 @@ from typing import Any
 
 from runtime import worker
 from runtime.cluster_kinds import Kind
-from runtime.errors import BucketError, ClusterError
+from runtime.errors import BucketError, ClusterError, HoldfastError
 from runtime.files import make_folder
 from runtime.task import Task
 
 NO_WORKER_SECONDS = 60
 ARRIVAL_SECONDS = 60  # what a network file system may take to show another machine's file
 POLL_SECONDS = 1.0
+ORDER_SUFFIX = ".task"
 
 CarryOut = Callable[[Task, Sequence[Any], Callable[[], None]], None]
 
@@ -35,7 +36,8 @@ def hand_out(
 
     A key whose worker dies is given to another. Raises the work's own HoldfastError,
     BucketError for a key that keeps killing its workers and where no worker or no scheduler is
-    left, ClusterError where the workers cannot load the work. Finished keys keep their files.
+    left, ClusterError where the workers cannot load the work. Finished keys keep their files,
+    and what is under way when one fails is still finished, so that it need not be done again.
     """
     with _ordered(task) as order:
         _Handout(client, kind, task, order, keys).run(done)
@@ -46,7 +48,7 @@ def _ordered(task: Task) -> Iterator[str]:
     """The path of the pickled task, there as long as it is worked on."""
     import cloudpickle
 
-    path = make_folder(task.staging).absolute() / f".{uuid.uuid4().hex}.task"
+    path = make_folder(task.staging).absolute() / f".{uuid.uuid4().hex}{ORDER_SUFFIX}"
     path.write_bytes(cloudpickle.dumps(task))
     try:
         yield str(path)
@@ -68,13 +70,20 @@ class _Handout:
         self.last_worker_seen = time.monotonic()
 
     def run(self, done: Callable[[], None]) -> None:
+        failed: HoldfastError | None = None
         try:
             while self.waiting or self.running:
                 self._fill()
                 with suppress(Empty):
                     future = self.ready.get(timeout=POLL_SECONDS)
-                    self._settle(future, self.running.pop(future))
-                    done()
+                    try:
+                        self._settle(future, self.running.pop(future))
+                        done()
+                    except HoldfastError as error:
+                        failed = failed or error
+                        self.waiting.clear()
+            if failed:
+                raise failed
         finally:
             with suppress(Exception):  # a scheduler that is gone has nothing to cancel
                 self.client.cancel(list(self.running))
@@ -113,7 +122,7 @@ class _Handout:
         else:
             raise self._gone("the connection to the scheduler is lost")
 
-    def _failed(self, error: BaseException, key: Any) -> Exception:
+    def _failed(self, error: BaseException, key: Any) -> HoldfastError:
         deaths = getattr(error, "allowed_failures", None)  # Dask's KilledWorker
         if deaths is not None:
             return BucketError(

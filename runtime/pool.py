@@ -31,9 +31,8 @@ def carry_out_here(
             done()
         return
     with ThreadPoolExecutor(threads, "holdfast") as pool:
-        running = [pool.submit(task.carry_out, key) for key in keys]
         try:
-            for future in as_completed(running):
+            for future in as_completed([pool.submit(task.carry_out, key) for key in keys]):
                 future.result()
                 done()
         except BaseException as error:

@@ -35,8 +35,14 @@ class Task:
         return f"{self.label}: {self.unit} {key}"
 
     def carry_out(self, key: int | str) -> None:
-        """Writes the key's file. Raises the work's own HoldfastError at once, OutputError for a
-        full or read-only disk, and BucketError where anything else fails TRIES times."""
+        """Writes the key's file, unless it is there: a cluster that loses a worker may ask again
+        for what that worker had finished.
+
+        Raises the work's own HoldfastError at once, OutputError for a full or read-only disk,
+        and BucketError where anything else fails TRIES times.
+        """
+        if self.path(key).exists():
+            return
         for attempt in range(1, TRIES + 1):
             try:
                 self._write(key)

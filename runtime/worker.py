@@ -10,6 +10,7 @@ import contextlib
 import importlib.metadata
 import os
 import pickle
+import signal
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,11 @@ from runtime.task import Task
 
 # Only named, not imported: the folders whose text decides what a worker computes.
 PACKAGES = ("runtime", "events", "features", "retention", "training", "serving", "holdfast")
+
+
+def dask_setup(_: object) -> None:
+    """Called as a local worker starts: Ctrl-C is for the command, which ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def carry_out(order: str, key: int | str, folder: str) -> HoldfastError | None:
