@@ -1,0 +1,56 @@
+"""Purchases: how many, how much, how far apart."""
+
+from __future__ import annotations
+
+import statistics
+from fractions import Fraction
+
+from oracles.naive_person import DAY, Person, Values, amount, over
+
+
+def money(person: Person) -> Values:
+    return _ever(person) | _habit(person) | _windowed(person) if person.spec.has_amount else {}
+
+
+def _ever(person: Person) -> Values:
+    paid = person.paid
+    amounts = [row["amount"] for row in paid]
+    return {
+        "purchase_recency_days": person.age(paid[-1]) if paid else None,
+        "purchase_tenure_days": person.age(paid[0]) if paid else None,
+        "purchases_total": len(paid),
+        "amount_total": amount(paid),
+        "amount_mean": over(amount(paid), len(paid)),
+        "amount_max": max(amounts, default=None),
+        "amount_deviation": _deviation(amounts),
+        "amount_last": amounts[-1] if paid else None,
+    }
+
+
+def _deviation(amounts: list[float]) -> float | None:
+    """Exact up to the root."""
+    if len(amounts) < 2:
+        return None
+    return float(statistics.variance(map(Fraction, amounts))) ** 0.5
+
+
+def _habit(person: Person) -> Values:
+    paid = person.paid
+    usual = (paid[-1]["ts"] - paid[0]["ts"]) / DAY / (len(paid) - 1) if len(paid) > 1 else None
+    silence = person.age(paid[-1]) if paid else None
+    return {
+        "refund_share": over(sum(row["amount"] < 0 for row in paid), len(paid)),
+        "purchase_gap_mean_days": usual,
+        "purchase_gap_now_over_mean": over(silence, usual),
+        "purchases_per_active_day": over(len(paid), len(person.days_of(person.active))),
+    }
+
+
+def _windowed(person: Person) -> Values:
+    out: Values = {}
+    for window in person.spec.windows:
+        inside = person.since(person.paid, window.days)
+        out[f"purchases_{window}"] = len(inside)
+        out[f"amount_{window}"] = amount(inside)
+        out[f"amount_mean_{window}"] = over(amount(inside), len(inside))
+    return out
