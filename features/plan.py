@@ -8,7 +8,7 @@ from functools import lru_cache
 import polars as pl
 
 from features.activity import activity
-from features.attributes import held
+from features.attributes import held, valid_at
 from features.change import change
 from features.eligible import eligibility_sums, eligible_at, with_dates
 from features.family import Family
@@ -52,6 +52,7 @@ def prepared_plan(
     rows: pl.LazyFrame, cutoff: Cutoff, spec: FeatureSpec, users: pl.LazyFrame | None
 ) -> pl.LazyFrame:
     """The same from rows that `prepare` has made, which may serve many cutoffs."""
+    users = None if users is None else valid_at(users, cutoff.at)
     families = families_at(spec, cutoff)
     known = rows.filter(pl.col("ts") < cutoff.at)
     people = _people(known, families, spec)

@@ -134,7 +134,7 @@ def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> Feature
         has_times=seen.has_times,
         session_gap_minutes=limits.session_gap_minutes,
         timezone=settings.project.timezone,
-        attributes=learn_attributes(scan_users(settings), names, known),
+        attributes=learn_attributes(scan_users(settings), names, known, before.at),
         definitions=definitions,
     )
 
