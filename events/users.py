@@ -21,7 +21,10 @@ from runtime.tables import Table, TableKind, exists, open_table, rewrite
 
 USERS = TableKind("users", 1, {"user_id": pl.String(), "bucket": pl.Int32()}, ("bucket",))
 """user_id and bucket; beside them attributes (Float64 where every value is a number, else
-String) and dates (TIME), whose names and types the table's own schema tells."""
+String) and dates (TIME), whose names and types the table's own schema tells; and VALID_FROM
+where the users have several rows, each from its instant until the user's next one."""
+
+VALID_FROM = "valid_from"  # TIME, null for "from always"; whatever the file calls it
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,10 @@ def users_path(settings: Settings) -> Path:
 
 
 def scan_users(settings: Settings, bucket: int | None = None) -> pl.LazyFrame | None:
-    """user_id, attributes, dates; of one bucket where it is named; None without a users table."""
+    """user_id, attributes, dates and, with several rows a user, VALID_FROM.
+
+    Of one bucket where it is named; None without a users table.
+    """
     if settings.users is None or not exists(users_path(settings)):
         return None
     table: Table = open_table(users_path(settings), USERS)
@@ -49,8 +55,9 @@ def scan_users(settings: Settings, bucket: int | None = None) -> pl.LazyFrame | 
 def read_users(settings: Settings, ledger: Ledger) -> UsersFrame | None:
     """The users as the table will hold them; None where it holds them already.
 
-    Raises InputError for a file that is not there or empty, an empty or repeated id, a date
-    that cannot be read; SchemaError for a column that is not there.
+    Raises InputError for a file that is not there or empty, an empty id, one that is repeated
+    (with `valid_from`: repeated with the same instant), a date that cannot be read; SchemaError
+    for a column that is not there.
     """
     if settings.users is None:
         return None
@@ -65,8 +72,9 @@ def read_users(settings: Settings, ledger: Ledger) -> UsersFrame | None:
         "user_id",
         *(_number_or_text(text[name]) for name in users.attributes),
         *(pl.Series(name, _dates(text[name], name, users)) for name in users.dates),
+        *(_dates(text[n], n, users).alias(VALID_FROM) for n in _validity(users)),
     )
-    _check_ids(frame["user_id"])
+    _check_ids(frame)
     return UsersFrame(frame.with_columns(bucket_of(settings.events.buckets)), digest)
 
 
@@ -80,12 +88,16 @@ def commit_users(settings: Settings, users: UsersFrame, ledger: Ledger) -> None:
 
 def _by_bucket(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
     for _, part in sorted(frame.partition_by("bucket", as_dict=True).items()):
-        yield part.sort("user_id")
+        yield part.sort("user_id", *(name for name in part.columns if name == VALID_FROM))
+
+
+def _validity(users: Users) -> tuple[str, ...]:
+    return () if users.valid_from is None else (users.valid_from,)
 
 
 def _read_file(file: InputFile, users: Users) -> pl.DataFrame:
     called = f"users, {file.shown}"
-    wanted = [*users.attributes, *users.dates]
+    wanted = [*users.attributes, *users.dates, *_validity(users)]
     frames, skipped = [], []
     for batch in read(file.path, users):
         skipped += batch.rejects.rows(named=True)
@@ -106,7 +118,7 @@ def _as_texts(rows: pl.DataFrame, users: Users, called: str) -> pl.DataFrame:
     rows = nulled(rows, users.null_values)
     schema, column = rows.schema, users.columns.user_id
     texts = [as_text(name, schema[name]).alias(name) for name in users.attributes]
-    for name in users.dates:
+    for name in (*users.dates, *_validity(users)):
         if schema[name].is_temporal():
             native = as_time(name, schema[name], "auto", users.timezone)
             texts.append(native.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f+0000").alias(name))
@@ -117,8 +129,11 @@ def _as_texts(rows: pl.DataFrame, users: Users, called: str) -> pl.DataFrame:
 
 def _number_or_text(values: pl.Series) -> pl.Series:
     numbers = values.str.strip_chars().cast(pl.Float64(), strict=False)
-    finite = numbers.is_finite() | values.is_null()
-    return numbers if values.count() and finite.fill_null(value=False).all() else values
+    finite = (numbers.is_finite() | values.is_null()).fill_null(value=False)
+    if values.count() and finite.all():
+        return numbers
+    # A number is written alike whether or not the others are, which may be known only later.
+    return values.zip_with(~numbers.is_finite().fill_null(value=False), values.str.strip_chars())
 
 
 def _dates(values: pl.Series, name: str, users: Users) -> pl.Series:
@@ -142,13 +157,22 @@ def _dates(values: pl.Series, name: str, users: Users) -> pl.Series:
     return times
 
 
-def _check_ids(ids: pl.Series) -> None:
+def _check_ids(frame: pl.DataFrame) -> None:
+    ids = frame["user_id"]
     empty = ids.is_null() | (ids.str.strip_chars() == "")
     if empty.any():
         raise InputError(f"users: {empty.sum():,} rows have no user id; remove them from the file")
-    doubled = ids.filter(ids.is_duplicated())
+    in_time = VALID_FROM in frame.columns
+    key = ["user_id", VALID_FROM] if in_time else ["user_id"]
+    doubled = ids.filter(frame.select(key).is_duplicated())
+    if len(doubled) and in_time:
+        raise InputError(
+            f"users: user id '{doubled[0]}' has several rows that are valid from the same instant "
+            f"({doubled.n_unique():,} such ids); keep one of them"
+        )
     if len(doubled):
         raise InputError(
             f"users: user id '{doubled[0]}' occurs more than once "
-            f"({doubled.n_unique():,} such ids); keep one row a user"
+            f"({doubled.n_unique():,} such ids); keep one row a user, or "
+            "name the column that says since when each holds as users.valid_from"
         )

@@ -17,7 +17,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from features.attributes import held, in_frame
+from features.attributes import held, in_frame, keys, latest, valid_at
 from features.definitions import Definitions, marked
 from features.measure import ROW, Measure
 from features.time import Cutoff, at_instant
@@ -66,13 +66,18 @@ def covered(churn: Churn) -> timedelta:
 def with_dates(
     frame: pl.LazyFrame, users: pl.LazyFrame | None, definitions: Definitions
 ) -> pl.LazyFrame:
-    """The frame with the users table's churn date, where churn is defined by one."""
+    """The frame with the users table's churn date, where churn is defined by one.
+
+    Of several rows a user the latest is read: right for labels. Who is eligible is to be told
+    by what was valid then: give `valid_at(users, cutoff)`.
+    """
     column = definitions.churn.date_column
     if definitions.churn.kind != "active" or column is None:
         return frame
     if users is None:
         raise ValueError(f"churn.date_column '{column}' needs the users table")
-    return frame.join(users.select("user_id", held(column)), on="user_id", how="left")
+    on = keys(users)
+    return frame.join(latest(users).select(*on, held(column)), on=on, how="left")
 
 
 def eligible_plan(
@@ -87,5 +92,6 @@ def eligible_plan(
         for name, measure in eligibility_measures(definitions).items()
     }
     people = rows.group_by("user_id").agg(**sums).with_columns(cutoff=at_instant(cutoff))
-    known = with_dates(people, users, definitions)
+    valid = None if users is None else valid_at(users, cutoff.at)
+    known = with_dates(people, valid, definitions)
     return known.filter(eligible_at(definitions)).select("user_id")

@@ -10,7 +10,7 @@ import polars as pl
 from events.store import EventStore
 from events.users import scan_users, users_path
 from features.aggregate import aggregated
-from features.attributes import learn_attributes
+from features.attributes import learn_attributes, valid_at
 from features.definitions import Definitions, value_amount
 from features.eligible import eligibility_measures, eligible_at, with_dates
 from features.matured import require_history
@@ -55,7 +55,7 @@ def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> Feature
         has_times=seen.has_times,
         session_gap_minutes=limits.session_gap_minutes,
         timezone=settings.project.timezone,
-        attributes=learn_attributes(scan_users(settings), names, known),
+        attributes=learn_attributes(scan_users(settings), names, known, before.at),
         definitions=definitions,
         set=limits.set,
         roles=_roles(limits),
@@ -100,6 +100,7 @@ def _learn_peers(
         rows = prepare(store.scan(bucket).filter(pl.col("ts") < before.at), spec)
         people = aggregated(rows, before, spec, measures, wanted)
         users = scan_users(settings, bucket)
+        users = None if users is None else valid_at(users, before.at)
         people = with_dates(people.with_columns(cutoff=at_instant(before)), users, spec.definitions)
         scored = people.filter(eligible_at(spec.definitions))
         plan = scored.group_by(band=band()).agg(n=pl.len(), **sums)

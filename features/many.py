@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from features.aggregate import Wanted
+from features.attributes import valid_at_each
 from features.eligible import eligibility_measures, eligible_at, with_dates
 from features.labels import labels_at
 from features.measure import Measure, Stream
@@ -52,6 +53,8 @@ def labelled_at(bucket: Bucket, settings: Settings) -> pl.DataFrame:
 def _features(bucket: Bucket) -> tuple[pl.DataFrame, Ints, Ints]:
     """The features; and of each row the user's number and the cutoff's place."""
     spec, users = bucket.spec, bucket.users
+    if users is not None:
+        users = valid_at_each(users, [cutoff.at for cutoff in bucket.cutoffs])
     measures, wanted = measures_of(spec)
     days = {d for windows in wanted.values() for d in windows if d is not None}
     names = _first_names(bucket.rows)

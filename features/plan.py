@@ -13,7 +13,7 @@ import polars as pl
 
 from features.activity import activity, decay
 from features.aggregate import Wanted, aggregated
-from features.attributes import held
+from features.attributes import held, keys, valid_at
 from features.change import change
 from features.eligible import eligibility_measures, eligible_at, with_dates
 from features.family import Column, Family
@@ -71,6 +71,7 @@ def prepared_plan(
     rows: pl.LazyFrame, cutoff: Cutoff, spec: FeatureSpec, users: pl.LazyFrame | None
 ) -> pl.LazyFrame:
     """The same from rows that `prepare` has made, which may serve many cutoffs."""
+    users = None if users is None else valid_at(users, cutoff.at)
     measures, wanted = measures_of(spec)
     people = aggregated(rows, cutoff, spec, measures, wanted)
     people = with_dates(people.with_columns(cutoff=at_instant(cutoff)), users, spec.definitions)
@@ -136,5 +137,6 @@ def _with_attributes(
         return people
     if users is None:
         raise ValueError("the spec has attributes: the users table is needed")
-    known = users.select("user_id", *(held(attribute.name) for attribute in spec.attributes))
-    return people.join(known, on="user_id", how="left", maintain_order="left")
+    on = keys(users)
+    known = users.select(*on, *(held(attribute.name) for attribute in spec.attributes))
+    return people.join(known, on=on, how="left", maintain_order="left")

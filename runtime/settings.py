@@ -98,11 +98,14 @@ class Users(FileFormat):
 
     `dates`: columns with an instant of something that happened to the user (a cancellation);
     they can define churn and are never features.
+    `valid_from`: the column with the instant from which a row holds, until the user's next one;
+    the file may then have several rows a user. Empty: from always.
     """
 
     columns: UserColumns
     attributes: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
+    valid_from: str | None = None
 
     @model_validator(mode="after")
     def _told_apart(self) -> Self:
@@ -110,6 +113,12 @@ class Users(FileFormat):
         named = [name.lower() for name in (*self.attributes, *self.dates)]
         if len(set(named)) < len(named):
             raise ValueError("two of 'attributes' and 'dates' are the same but for case; drop one")
+        # The stored table calls the column so, whatever the file does.
+        if taken := {"valid_from", (self.valid_from or "valid_from").lower()} & set(named):
+            raise ValueError(
+                f"'{min(taken)}' says since when a row holds and is no attribute or date; name it "
+                "as users.valid_from alone"
+            )
         return self
 
 
