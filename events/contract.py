@@ -8,13 +8,16 @@ from runtime.tables import TableKind
 
 TIME = pl.Datetime("us", "UTC")
 
+# Rows that are equal in all of these are one event, whenever each of them became known.
+IDENTITY = ("user_id", "ts", "event", "amount", "channel", "source", "event_id", "properties")
+
 # The order in which a bucket's rows lie; total but for rows that are equal in all of it, so
 # that nothing computed from a bucket depends on the order of files or rows.
-ROW_ORDER = ("user_id", "ts", "event", "amount", "channel", "source", "event_id", "properties")
+ROW_ORDER = (*IDENTITY, "received")
 
 EVENTS = TableKind(
     name="events",
-    version=1,
+    version=2,
     schema={
         "user_id": pl.String(),  # as text, exactly as it came
         "ts": TIME,
@@ -24,6 +27,7 @@ EVENTS = TableKind(
         "event_id": pl.String(),
         "source": pl.String(),
         "properties": pl.String(),  # a JSON object of the extra columns, or null
+        "received": TIME,  # when the event became known; null: at once
         "bucket": pl.Int32(),
     },
     partition_by=("bucket",),

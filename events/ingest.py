@@ -2,22 +2,24 @@
 
 Files are known by the SHA-256 of their contents and recorded in the commit that adds their
 rows. New files are staged one by one (a killed run takes up the finished ones) and then added,
-bucket by bucket, in one commit: memory holds a batch or a bucket, never the log.
+bucket by bucket, in one commit: memory holds a batch or a few buckets, never the log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from events.adding import add_staged
 from events.contract import EVENTS, QUARANTINE
-from events.duplicates import new_rows
+from events.layout import buckets_for, estimate_rows
 from events.ledger import Ledger, read_ledger, write_ledger
 from events.readers import InputFile
-from events.sources import FoundSource, find_sources, plan_of, time_bounds
+from events.sources import FoundSource, find_sources, found_formats, plan_of, time_bounds
 from events.staging import Staged, check_columns_seen, stage, staged_name
 from events.store import CPU, events_path
 from events.users import commit_users, read_users
@@ -27,7 +29,8 @@ from runtime.files import digest_file, remove_folder
 from runtime.lock import writing_to
 from runtime.progress import progress, say
 from runtime.settings import Settings
-from runtime.tables import Table, append, committed, exists, open_table, recorded, replace
+from runtime.tables import Table, committed, exists, open_table, recorded, replace
+from runtime.threads import in_threads
 
 BUCKETS = "holdfast.buckets"
 
@@ -88,10 +91,10 @@ def _check_store(settings: Settings) -> None:
     if exists(path):
         open_table(path, EVENTS)
         found, asked = recorded(path, BUCKETS), settings.events.buckets
-        if found is not None and found != asked:
+        if found is not None and asked is not None and found != asked:
             raise StoreError(
-                f"{path}: has {found} buckets, the settings ask for {asked}; set events.buckets "
-                f"= {found} or ingest into a new store"
+                f"{path}: has {found} buckets, the settings ask for {asked}; leave events.buckets "
+                f"out, or run 'holdfast optimize --buckets {asked}'"
             )
     if exists(quarantine_path(settings)):
         open_table(quarantine_path(settings), QUARANTINE)
@@ -99,9 +102,10 @@ def _check_store(settings: Settings) -> None:
 
 def _ingest(settings: Settings, sources: Sequence[FoundSource]) -> IngestResult:
     ledger = read_ledger(settings.store)
-    users = read_users(settings, ledger)
     new = _new_files(settings, sources, ledger)
-    staged = _stage_all(settings, sources, new, ledger)
+    buckets = _number_of_buckets(settings, new)
+    users = read_users(settings, ledger, buckets)
+    staged = _stage_all(settings, sources, new, ledger, buckets)
     files = sum(len(found.files) for found in sources)
     for file in new:
         ledger.add(file.found.source.name, file.file.shown, file.digest)
@@ -109,7 +113,7 @@ def _ingest(settings: Settings, sources: Sequence[FoundSource]) -> IngestResult:
         write_ledger(settings.store, ledger)
     if users is not None:
         commit_users(settings, users, ledger)
-    added = _commit(settings, staged) if staged else 0
+    added = _commit(settings, staged, buckets) if staged else 0
     remove_folder(staging_path(settings))
     rows = sum(s.summary.rows for s in staged)
     rejected = sum(s.summary.rejected for s in staged)
@@ -126,6 +130,14 @@ def _ingest(settings: Settings, sources: Sequence[FoundSource]) -> IngestResult:
     )
 
 
+def _number_of_buckets(settings: Settings, new: Sequence[_New]) -> int:
+    """The store's, once it has one; else the one asked for, or one that suits the files."""
+    for decided in (recorded(events_path(settings), BUCKETS), settings.events.buckets):
+        if decided is not None:
+            return decided
+    return buckets_for(estimate_rows((file.file.path, file.found.source) for file in new))
+
+
 def file_key(source: str, digest: str) -> str:
     return f"holdfast.file.{source}.{digest}"
 
@@ -133,14 +145,14 @@ def file_key(source: str, digest: str) -> str:
 def _new_files(settings: Settings, sources: Sequence[FoundSource], ledger: Ledger) -> list[_New]:
     """The files whose contents the store has not; one of several equal ones."""
     found: dict[str, _New] = {}
-    for source in sources:
-        for file in source.files:
-            digest = digest_file(file.path)
-            key = file_key(source.source.name, digest)
-            if key in found:
-                say(f"{file.shown}: has the same content as {found[key].file.shown}; left out")
-            else:
-                found[key] = _New(source, file, digest)
+    files = [(source, file) for source in sources for file in source.files]
+    digests = in_threads(lambda each: digest_file(each[1].path), files, os.cpu_count() or 1)
+    for (source, file), digest in zip(files, digests, strict=True):
+        key = file_key(source.source.name, digest)
+        if key in found:
+            say(f"{file.shown}: has the same content as {found[key].file.shown}; left out")
+        else:
+            found[key] = _New(source, file, digest)
     known = committed(events_path(settings), found)
     fresh = [new for key, new in found.items() if key not in known]
     if settings.events.deduplicate == "none":
@@ -161,17 +173,18 @@ def _refuse_changed(settings: Settings, new: _New, ledger: Ledger) -> None:
 
 
 def _stage_all(
-    settings: Settings, sources: Sequence[FoundSource], new: Sequence[_New], ledger: Ledger
+    settings: Settings,
+    sources: Sequence[FoundSource],
+    new: Sequence[_New],
+    ledger: Ledger,
+    buckets: int,
 ) -> list[Staged]:
-    staging, buckets = staging_path(settings), settings.events.buckets
-    work = []
+    staging, work = staging_path(settings), []
     for found in sources:
         files = [n for n in new if n.found is found]
         if files:
-            column = f"{found.source.name}/{found.source.columns.ts}"
-            known = ledger.formats.get(column)
-            plan = plan_of(found, [n.file for n in files], known, settings)
-            ledger.formats[column] = plan.time_format
+            plan = plan_of(found, [n.file for n in files], ledger.formats, settings)
+            ledger.formats |= found_formats(plan)
             work.append((plan, files))
     _keep_only(staging, {staged_name(p, f.digest, buckets) for p, files in work for f in files})
     staged = []
@@ -192,40 +205,23 @@ def _keep_only(staging: Path, names: set[str]) -> None:
                 remove_folder(folder)
 
 
-def _commit(settings: Settings, staged: Sequence[Staged]) -> int:
+def _commit(settings: Settings, staged: Sequence[Staged], buckets: int) -> int:
     """Adds the staged rows in one commit; the number added.
 
     Rejects go first: until the files are recorded with their rows, a later run puts the same
     rejects in the place of these.
     """
     _commit_rejects(settings, staged)
-    path, added = events_path(settings), [0]
-    table = open_table(path, EVENTS) if exists(path) else None
-    append(
+    path = events_path(settings)
+    return add_staged(
         path,
-        EVENTS,
-        _frames(settings, staged, table, added),
+        staged,
+        open_table(path, EVENTS) if exists(path) else None,
+        buckets,
+        settings.events.deduplicate,
         [file_key(s.plan.source.name, s.digest) for s in staged],
-        {BUCKETS: settings.events.buckets},
+        {BUCKETS: buckets},
     )
-    return added[0]
-
-
-def _frames(
-    settings: Settings, staged: Sequence[Staged], table: Table | None, added: list[int]
-) -> Iterator[pl.DataFrame]:
-    """The new rows, a bucket at a time; counts them in `added`."""
-    mode = settings.events.deduplicate
-    plan = pl.scan_parquet([part for s in staged for part in s.row_parts])
-    with progress("adding", settings.events.buckets) as advance:
-        for bucket in range(settings.events.buckets):
-            rows = collect(plan.filter(pl.col("bucket") == bucket), CPU)
-            stored = table.scan(bucket=bucket) if table else None
-            fresh = new_rows(rows, stored, mode)
-            added[0] += fresh.height
-            advance()
-            if fresh.height:
-                yield fresh
 
 
 def _commit_rejects(settings: Settings, staged: Sequence[Staged]) -> None:

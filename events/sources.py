@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
 from events.columns import as_text, nulled
-from events.normalise import SourcePlan, check_columns
+from events.mapping import SourcePlan, check_columns
 from events.readers import InputFile, find_files, fixed_columns, read
 from events.timestamps import ambiguous, detect
 from runtime.clock import parse_instant
@@ -17,6 +17,7 @@ from runtime.errors import SettingsError, UsageError
 from runtime.settings import Settings, Source
 
 SAMPLE_ROWS = 20_000
+NO_TEXT = "a time"  # the format of a column that has times, or nothing at all
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,38 @@ def find_sources(settings: Settings) -> list[FoundSource]:
 
 
 def plan_of(
-    found: FoundSource, new: Sequence[InputFile], known_format: str | None, settings: Settings
+    found: FoundSource, new: Sequence[InputFile], known: Mapping[str, str], settings: Settings
 ) -> SourcePlan:
-    """`known_format`: what was decided at an earlier ingest. Raises InputError where none fits."""
-    source = found.source
-    decided = source.time_format
-    if decided == "auto":
-        decided = known_format or _detected(source, new, found.called)
-    return SourcePlan(source, decided, *time_bounds(settings))
+    """`known`: the formats decided at an earlier ingest, by `format_key`. Raises InputError where
+    none fits."""
+    source, received = found.source, found.source.columns.received
+
+    def decided(column: str, asked: str, setting: str) -> str:
+        if asked != "auto":
+            return asked
+        key = format_key(source, column)
+        return known.get(key) or _detected(source, column, new, setting)
+
+    time_format = decided(source.columns.ts, source.time_format, "time_format")
+    received_format = None
+    if received is not None:
+        received_format = decided(received, source.received_format, "received_format")
+    return SourcePlan(source, time_format, received_format, *time_bounds(settings))
+
+
+def format_key(source: Source, column: str) -> str:
+    return f"{source.name}/{column}"
+
+
+def found_formats(plan: SourcePlan) -> dict[str, str]:
+    """The plan's formats of text, by `format_key`."""
+    columns = plan.source.columns
+    found = {columns.ts: plan.time_format, columns.received: plan.received_format}
+    return {
+        format_key(plan.source, column): time_format
+        for column, time_format in found.items()
+        if column is not None and time_format not in (None, NO_TEXT)
+    }
 
 
 def time_bounds(settings: Settings) -> tuple[datetime, datetime]:
@@ -76,25 +101,25 @@ def time_bounds(settings: Settings) -> tuple[datetime, datetime]:
     return earliest, latest
 
 
-def _detected(source: Source, files: Sequence[InputFile], called: str) -> str:
-    called = f"{called}, column '{source.columns.ts}'"
+def _detected(source: Source, column: str, files: Sequence[InputFile], setting: str) -> str:
+    called = f"source {source.name}, column '{column}'"
     seen: pl.Series | None = None
-    for sample in _samples(source, files):
+    for sample in _samples(source, column, files):
         if sample is None:
-            return "a time"
+            return NO_TEXT
         if len(sample):
             seen = sample
-            if time_format := detect(sample, called):
+            if time_format := detect(sample, called, setting):
                 return time_format
     if seen is None:
-        return "a time"  # no text at all: every row goes to quarantine with its own reason
-    raise ambiguous(seen, called)
+        return NO_TEXT  # every row goes to quarantine with its own reason
+    raise ambiguous(seen, called, setting)
 
 
-def _samples(source: Source, files: Sequence[InputFile]) -> Iterator[pl.Series | None]:
+def _samples(source: Source, column: str, files: Sequence[InputFile]) -> Iterator[pl.Series | None]:
     """Distinct texts of the time column, SAMPLE_ROWS rows at a time whatever the batch size;
     None where the column has times already."""
-    column, parts, rows = source.columns.ts, list[pl.Series](), 0
+    parts, rows = list[pl.Series](), 0
     for file in files:
         for batch in read(file.path, source):
             if column not in batch.rows.columns:

@@ -1,7 +1,8 @@
 """Files of a source on their way into the store: normalised, hashed, parted by bucket.
 
 A staged file is a folder of parts, whole once its summary is there; it is named after all that
-its content depends on, so that a run that was killed takes up the finished ones.
+its content depends on, so that a run that was killed takes up the finished ones. Columns that
+are the same in every row of the file are said in the summary and left out of the parts.
 """
 
 from __future__ import annotations
@@ -15,21 +16,29 @@ import polars as pl
 import polars_hash as plh
 
 from events.batches import Batch
+from events.bucketed import Bucketed, open_bucketed, write_bucketed
 from events.columns import no_column
-from events.contract import EVENTS
-from events.normalise import SourcePlan, mapped_columns, normalise
-from events.readers import InputFile, read
+from events.mapping import (
+    ROW_COLUMNS,
+    Constants,
+    SourcePlan,
+    constant_columns,
+    mapped_columns,
+)
+from events.normalise import normalise
+from events.readers import InputFile, fixed_columns, read
 from runtime.errors import InputError
 from runtime.files import digest_of, make_folder, remove_folder, write_atomic, write_json
 
-STAGING_VERSION = 1
-FLUSH_ROWS = 1 << 20
-LEAST_ROW_GROUP = 1 << 14
+STAGING_VERSION = 2
+FLUSH_ROWS = 1 << 22
+FLUSH_BYTES = 1 << 29
 
 
 @dataclass
 class Summary:
-    """`rows`: all that were read; `first_reason`: the first rejected row's, by line."""
+    """`rows`: all that were read; `first_reason`: the first rejected row's, by line;
+    `constants`: what every usable row has in a column that the parts leave out."""
 
     rows: int = 0
     usable: int = 0
@@ -37,11 +46,13 @@ class Summary:
     columns: list[str] = field(default_factory=list)
     first_reason: str | None = None
     first_line: int | None = None
+    constants: Constants = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Staged:
-    """One file's rows (EVENTS' columns) and rejects (batches.REJECTS), as Parquet parts."""
+    """One file's rows (EVENTS' columns but bucket and constants) and rejects (batches.REJECTS),
+    as Parquet parts."""
 
     plan: SourcePlan
     file: InputFile
@@ -49,9 +60,8 @@ class Staged:
     folder: Path
     summary: Summary
 
-    @property
-    def row_parts(self) -> list[Path]:
-        return sorted(self.folder.glob("rows-*.parquet"))
+    def row_parts(self) -> list[Bucketed]:
+        return [open_bucketed(path) for path in sorted(self.folder.glob("rows-*.parquet"))]
 
     @property
     def reject_parts(self) -> list[Path]:
@@ -68,7 +78,7 @@ def staged_name(plan: SourcePlan, digest: str, buckets: int) -> str:
     depends = {
         "version": STAGING_VERSION,
         "source": plan.source.model_dump(mode="json", exclude={"path"}),
-        "time_format": plan.time_format,
+        "time_formats": [plan.time_format, plan.received_format],
         "bounds": [plan.earliest, plan.latest],
         "buckets": buckets,
     }
@@ -91,7 +101,8 @@ def stage(
         advance(summary.rows)
     else:
         remove_folder(folder)
-        writer = _Writer(make_folder(folder), buckets)
+        constants = constant_columns(plan, fixed_columns(file.path, plan.source))
+        writer = _Writer(make_folder(folder), buckets, constants)
         summary = _write(writer, plan, file, advance)
         write_json(done, asdict(summary))
     _check(summary, plan, file)
@@ -111,6 +122,7 @@ def _write(
         advance(batch.rows.height)
     writer.flush()
     summary.columns = list(columns)
+    summary.constants = writer.constants
     return summary
 
 
@@ -149,35 +161,37 @@ def check_columns_seen(plan: SourcePlan, staged: Sequence[Staged]) -> None:
 
 
 class _Writer:
-    """Gathers batches and writes them in parts, each sorted by bucket: a reader of one bucket
-    skips the row groups of the others."""
+    """Gathers batches and writes them in parts, each by bucket."""
 
-    def __init__(self, folder: Path, buckets: int) -> None:
-        self.folder, self.buckets, self.parts = folder, buckets, 0
+    def __init__(self, folder: Path, buckets: int, constants: Constants) -> None:
+        self.folder, self.buckets, self.constants = folder, buckets, constants
+        self.columns = [name for name in ROW_COLUMNS if name not in constants]
         self.rows: list[pl.DataFrame] = []
         self.rejects: list[pl.DataFrame] = []
-        self.held = 0
+        self.held_rows = self.held_bytes = self.parts = 0
 
     def add(self, rows: pl.DataFrame, rejects: pl.DataFrame) -> None:
-        self.rows.append(rows)
+        self.rows.append(rows.select(self.columns))
         self.rejects.append(rejects)
-        self.held += rows.height + rejects.height
-        if self.held >= FLUSH_ROWS:
+        self.held_rows += rows.height + rejects.height
+        self.held_bytes += int(self.rows[-1].estimated_size() + rejects.estimated_size())
+        if self.held_rows >= FLUSH_ROWS or self.held_bytes >= FLUSH_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        if self.held:
-            rows = pl.concat(self.rows).with_columns(bucket_of(self.buckets)).sort("bucket")
-            rejects = pl.concat(self.rejects)
-            group = max(LEAST_ROW_GROUP, FLUSH_ROWS // self.buckets)
-            self._put(f"rows-{self.parts:06d}.parquet", rows.select(list(EVENTS.schema)), group)
+        if self.held_rows:
+            rows, rejects = pl.concat(self.rows), pl.concat(self.rejects)
+            self.rows, self.rejects = [], []  # the batches can go
+            if rows.height:
+                bucket = rows.select(bucket_of(self.buckets)).to_series()
+                write_bucketed(self._path("rows"), rows, bucket, self.buckets)
             if rejects.height:
-                self._put(f"rejects-{self.parts:06d}.parquet", rejects, FLUSH_ROWS)
+                write_atomic(
+                    self._path("rejects"),
+                    lambda path: rejects.write_parquet(path, compression="lz4"),
+                )
             self.parts += 1
-        self.rows, self.rejects, self.held = [], [], 0
+        self.rows, self.rejects, self.held_rows, self.held_bytes = [], [], 0, 0
 
-    def _put(self, name: str, frame: pl.DataFrame, group: int) -> None:
-        write_atomic(
-            self.folder / name,
-            lambda path: frame.write_parquet(path, compression="lz4", row_group_size=group),
-        )
+    def _path(self, kind: str) -> Path:
+        return self.folder / f"{kind}-{self.parts:06d}.parquet"

@@ -115,7 +115,7 @@ def in_zone(naive: pl.Expr, zone: str) -> pl.Expr:
     return pl.coalesce(*shifted).dt.convert_time_zone("UTC").cast(TIME)
 
 
-def detect(values: pl.Series, called: str) -> str | None:
+def detect(values: pl.Series, called: str, setting: str = "time_format") -> str | None:
     """The format of most of the values (distinct, not null text); None where days and months
     cannot be told apart by them. Raises InputError where no format fits half of them."""
     values = values.str.strip_chars()
@@ -125,7 +125,7 @@ def detect(values: pl.Series, called: str) -> str | None:
     if not scores:
         example = values.first()
         raise InputError(
-            f"{called}: no known time format fits, for example {example!r}; set 'time_format'"
+            f"{called}: no known time format fits, for example {example!r}; set '{setting}'"
         )
     best = max(scores.values())
     ways = [name for name, score in scores.items() if score == best]
@@ -134,11 +134,11 @@ def detect(values: pl.Series, called: str) -> str | None:
     return ways[0] if len(day_first) < len((True, False)) else None
 
 
-def ambiguous(values: pl.Series, called: str) -> InputError:
+def ambiguous(values: pl.Series, called: str, setting: str = "time_format") -> InputError:
     ways = [name for name, score in _scores(values.str.strip_chars()).items() if score]
     shown = " or ".join(f"'{way}'" for way in ways[:2])
     return InputError(
-        f"{called}: {values.first()!r} may be read in two ways; set time_format = {shown}"
+        f"{called}: {values.first()!r} may be read in two ways; set {setting} = {shown}"
     )
 
 

@@ -52,7 +52,7 @@ def scan_users(settings: Settings, bucket: int | None = None) -> pl.LazyFrame | 
     return pl.scan_parquet(mine, hive_partitioning=False)
 
 
-def read_users(settings: Settings, ledger: Ledger) -> UsersFrame | None:
+def read_users(settings: Settings, ledger: Ledger, buckets: int) -> UsersFrame | None:
     """The users as the table will hold them; None where it holds them already.
 
     Raises InputError for a file that is not there or empty, an empty id, one that is repeated
@@ -63,7 +63,7 @@ def read_users(settings: Settings, ledger: Ledger) -> UsersFrame | None:
         return None
     users = settings.users
     files = find_files(settings, users, "users")
-    depends = [users.model_dump(mode="json", exclude={"path"}), settings.events.buckets]
+    depends = [users.model_dump(mode="json", exclude={"path"}), buckets]
     digest = digest_of([depends, [digest_file(file.path) for file in files]], 64)
     if ledger.users == digest and exists(users_path(settings)):
         return None
@@ -75,7 +75,7 @@ def read_users(settings: Settings, ledger: Ledger) -> UsersFrame | None:
         *(_dates(text[n], n, users).alias(VALID_FROM) for n in _validity(users)),
     )
     _check_ids(frame)
-    return UsersFrame(frame.with_columns(bucket_of(settings.events.buckets)), digest)
+    return UsersFrame(frame.with_columns(bucket_of(buckets)), digest)
 
 
 def commit_users(settings: Settings, users: UsersFrame, ledger: Ledger) -> None:

@@ -47,7 +47,8 @@ class Project(_Section):
 
 
 class SourceColumns(_Section):
-    """Which column of the source is what. `properties`: extra columns kept, default all."""
+    """Which column of the source is what. `received`: when the event became known, at its own
+    time where left out or empty. `properties`: extra columns kept, default all."""
 
     user_id: str
     ts: str
@@ -55,6 +56,7 @@ class SourceColumns(_Section):
     amount: str | None = None
     channel: str | None = None
     event_id: str | None = None
+    received: str | None = None
     properties: tuple[str, ...] | None = None
 
 
@@ -87,6 +89,7 @@ class Source(FileFormat):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     columns: SourceColumns
     constants: SourceConstants = SourceConstants()
+    received_format: str = "auto"  # as time_format, of the column `received`
 
 
 class UserColumns(_Section):
@@ -123,12 +126,13 @@ class Users(FileFormat):
 
 
 class Events(_Section):
-    """`deduplicate`: drop rows with an event id seen before, or equal in every column, or none."""
+    """`deduplicate`: drop rows with an event id seen before, or equal in every column, or none.
+    `buckets`: chosen from the size of the first ingest where left out, then as recorded."""
 
     deduplicate: Literal["event_id", "row", "none"] = "row"
     earliest: str = "1970-01-01"
     latest: str | None = None
-    buckets: int = Field(default=16, ge=1, le=65536)
+    buckets: int | None = Field(default=None, ge=1, le=65536)
 
 
 class Activity(_Section):

@@ -24,6 +24,7 @@ ROWS = st.lists(
             "source": st.sampled_from(["s", "t"]),
             "event_id": st.sampled_from([None, "1", "2"]),
             "properties": st.sampled_from([None, '{"k":"v"}']),
+            "received": st.sampled_from([None, datetime(2024, 1, 3, tzinfo=UTC)]),
         }
     ),
     max_size=20,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from events.contract import ROW_ORDER
+from events.contract import IDENTITY, ROW_ORDER
 
 Row = dict[str, object]
 
@@ -19,7 +19,7 @@ def kept(new: Sequence[Row], stored: Sequence[Row], mode: str) -> list[Row]:
     def key(row: Row) -> tuple[object, ...]:
         if mode == "event_id" and row["event_id"] is not None:
             return ("id", row["source"], row["user_id"], row["event_id"])
-        return ("row", *(row[name] for name in ROW_ORDER))
+        return ("row", *(row[name] for name in IDENTITY))
 
     seen = {key(row) for row in stored}
     added = []
