@@ -19,7 +19,7 @@ from events.ledger import Ledger, read_ledger, write_ledger
 from events.readers import InputFile
 from events.sources import FoundSource, find_sources, plan_of, time_bounds
 from events.staging import Staged, check_columns_seen, stage, staged_name
-from events.store import CPU, events_path
+from events.store import BUCKETS, CPU, events_path
 from events.users import commit_users, read_users
 from runtime.collect import collect
 from runtime.errors import HoldfastError, InputError, OutputError, StoreError, from_foreign
@@ -28,8 +28,6 @@ from runtime.lock import writing_to
 from runtime.progress import progress, say
 from runtime.settings import Settings
 from runtime.tables import Table, append, committed, exists, open_table, recorded, replace
-
-BUCKETS = "holdfast.buckets"
 
 
 @dataclass(frozen=True)
