@@ -14,8 +14,9 @@ from events.contract import EVENTS
 from events.duplicates import Mode, new_rows
 from events.mapping import ROW_COLUMNS, Constants
 from events.staging import Staged
+from runtime.parts import Part, Table, write_part
 from runtime.progress import progress
-from runtime.tables import Table, append
+from runtime.tables import commit
 from runtime.threads import in_threads
 
 GROUP_ROWS = 1 << 20
@@ -41,26 +42,27 @@ def add_staged(
 ) -> int:
     """Adds to the table at `path` the rows that are new beside `stored`; how many those are.
 
-    The same commit records `keys` and `numbers`. Memory: a group of buckets a thread.
+    One commit makes the files of all buckets a version, and records `keys` and `numbers`.
+    Memory: a group of buckets a thread.
     """
-    pieces = _pieces(staged)
+    pieces, parts = _pieces(staged), list[Part]()
 
-    def work(group: range) -> list[pl.DataFrame]:
-        return list(_new_in(pieces, group, stored, mode))
+    def work(group: range) -> int:
+        for bucket, fresh in zip(group, _new_in(pieces, group, stored, mode), strict=True):
+            if fresh.height:
+                parts.append(write_part(path, EVENTS, fresh, is_sorted=True, bucket=bucket))
+        return len(group)
 
-    added = [0]
-    with progress("adding", buckets) as advance:
-
-        def frames() -> Iterator[pl.DataFrame]:
-            for group in in_threads(work, _groups(pieces, buckets), THREADS):
-                for fresh in group:
-                    added[0] += fresh.height
-                    advance()
-                    if fresh.height:
-                        yield fresh
-
-        append(path, EVENTS, frames(), keys, numbers)
-    return added[0]
+    try:
+        with progress("adding", buckets) as advance:
+            for done in in_threads(work, _groups(pieces, buckets), THREADS):
+                advance(done)
+        commit(path, EVENTS, parts, (), keys, numbers)
+    except BaseException:
+        for part in parts:  # of no version: they would only fill the disk
+            (path / part.path).unlink(missing_ok=True)
+        raise
+    return sum(part.rows for part in parts)
 
 
 def _pieces(staged: Sequence[Staged]) -> _Pieces:

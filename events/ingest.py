@@ -21,7 +21,7 @@ from events.ledger import Ledger, read_ledger, write_ledger
 from events.readers import InputFile
 from events.sources import FoundSource, find_sources, found_formats, plan_of, time_bounds
 from events.staging import Staged, check_columns_seen, stage, staged_name
-from events.store import CPU, events_path
+from events.store import BUCKETS, CPU, events_path
 from events.users import commit_users, read_users
 from runtime.collect import collect
 from runtime.errors import HoldfastError, InputError, OutputError, StoreError, from_foreign
@@ -31,8 +31,6 @@ from runtime.progress import progress, say
 from runtime.settings import Settings
 from runtime.tables import Table, committed, exists, open_table, recorded, replace
 from runtime.threads import in_threads
-
-BUCKETS = "holdfast.buckets"
 
 
 @dataclass(frozen=True)

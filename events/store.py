@@ -17,6 +17,7 @@ from runtime.settings import Settings
 from runtime.tables import Table, open_table
 
 CPU = Device("cpu", "a look at the store")
+BUCKETS = "holdfast.buckets"  # the number of them, as recorded with each version of the log
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class EventStore:
     first: datetime
     covered_until: datetime  # up to here the log is complete: as_of, or the end of its last day
     date_only: bool  # every event lies at a local midnight
+    parted_in: int | None = None  # the number of buckets users are hashed to
 
     @property
     def version(self) -> int:
@@ -56,7 +58,7 @@ def open_store(settings: Settings, as_of: datetime | None = None) -> EventStore:
     Where every event before `as_of` lies at a local midnight the log has dates only; its last
     day is then complete, and the default as-of is the midnight after it. Raises StoreError.
     """
-    table = open_table(events_path(settings), EVENTS)
+    table = open_table(events_path(settings), EVENTS, [BUCKETS])
     zone = settings.project.timezone
     plan = table.scan()
     if as_of is not None:
@@ -78,7 +80,8 @@ def open_store(settings: Settings, as_of: datetime | None = None) -> EventStore:
         as_of = day_end if seen["date_only"] else seen["last"] + MICROSECOND
     covered = min(as_of, day_end)
     buckets = tuple(sorted(int(b) for b in table.partitions("bucket")))
-    return EventStore(table, buckets, as_of, seen["first"], covered, seen["date_only"])
+    parted_in = table.numbers[BUCKETS]
+    return EventStore(table, buckets, as_of, seen["first"], covered, seen["date_only"], parted_in)
 
 
-__all__ = ["ROW_ORDER", "EventStore", "events_path", "open_store"]
+__all__ = ["BUCKETS", "ROW_ORDER", "EventStore", "events_path", "open_store"]

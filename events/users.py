@@ -13,11 +13,12 @@ from events.contract import TIME
 from events.ledger import Ledger, write_ledger
 from events.readers import InputFile, find_files, read
 from events.staging import bucket_of
+from events.store import BUCKETS, events_path
 from events.timestamps import ambiguous, detect
 from runtime.errors import InputError
 from runtime.files import digest_file, digest_of
 from runtime.settings import Settings, Users
-from runtime.tables import Table, TableKind, exists, open_table, rewrite
+from runtime.tables import Table, TableKind, exists, open_table, recorded, rewrite
 
 USERS = TableKind("users", 1, {"user_id": pl.String(), "bucket": pl.Int32()}, ("bucket",))
 """user_id and bucket; beside them attributes (Float64 where every value is a number, else
@@ -31,22 +32,27 @@ VALID_FROM = "valid_from"  # TIME, null for "from always"; whatever the file cal
 class UsersFrame:
     frame: pl.DataFrame
     digest: str
+    buckets: int
 
 
 def users_path(settings: Settings) -> Path:
     return settings.store / "users"
 
 
-def scan_users(settings: Settings, bucket: int | None = None) -> pl.LazyFrame | None:
-    """user_id, attributes, dates and, with several rows a user, VALID_FROM.
-
-    Of one bucket where it is named; None without a users table.
-    """
+def scan_users(
+    settings: Settings, bucket: int | None = None, parted_in: int | None = None
+) -> pl.LazyFrame | None:
+    """user_id, attributes, dates and, with several rows a user, VALID_FROM; None without a
+    users table. Where a bucket of `parted_in`
+    (default: those of the newest log) is named: its users, and all others too while the table
+    is parted in another number of buckets than the log, so join it."""
     if settings.users is None or not exists(users_path(settings)):
         return None
-    table: Table = open_table(users_path(settings), USERS)
-    files = [path for path, _ in table.files]
-    mine = [p for p, values in table.files if bucket is None or values["bucket"] == str(bucket)]
+    table: Table = open_table(users_path(settings), USERS, [BUCKETS])
+    files = table.files_of()
+    asked, found = parted_in or recorded(events_path(settings), BUCKETS), table.numbers[BUCKETS]
+    whole = bucket is None or (asked is not None and found is not None and asked != found)
+    mine = files if whole or bucket is None else table.files_of(bucket=bucket)
     if not mine:
         return pl.scan_parquet(files[:1], hive_partitioning=False).head(0)
     return pl.scan_parquet(mine, hive_partitioning=False)
@@ -75,13 +81,13 @@ def read_users(settings: Settings, ledger: Ledger, buckets: int) -> UsersFrame |
         *(_dates(text[n], n, users).alias(VALID_FROM) for n in _validity(users)),
     )
     _check_ids(frame)
-    return UsersFrame(frame.with_columns(bucket_of(buckets)), digest)
+    return UsersFrame(frame.with_columns(bucket_of(buckets)), digest, buckets)
 
 
 def commit_users(settings: Settings, users: UsersFrame, ledger: Ledger) -> None:
     """Puts the users in the place of those before, in one commit."""
     kind = TableKind(USERS.name, USERS.version, dict(users.frame.schema), USERS.partition_by)
-    rewrite(users_path(settings), kind, _by_bucket(users.frame))
+    rewrite(users_path(settings), kind, _by_bucket(users.frame), {BUCKETS: users.buckets})
     ledger.users = users.digest
     write_ledger(settings.store, ledger)
 

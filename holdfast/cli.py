@@ -6,14 +6,28 @@ import sys
 
 import typer
 
-from holdfast import analysis_commands, check_commands, data_commands, demo_command, model_commands
+from holdfast import (
+    analysis_commands,
+    check_commands,
+    data_commands,
+    demo_command,
+    model_commands,
+    store_commands,
+)
 from holdfast.app import app
 from runtime.errors import HoldfastError, from_foreign
 
 INTERRUPTED = 130
 WRONG_CALL = 2
 
-COMMANDS = (analysis_commands, check_commands, data_commands, demo_command, model_commands)
+COMMANDS = (
+    analysis_commands,
+    check_commands,
+    data_commands,
+    demo_command,
+    model_commands,
+    store_commands,
+)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
@@ -66,6 +66,7 @@ class Table:
     schema: Mapping[str, pl.DataType]
     partition_by: tuple[str, ...]
     counts: tuple[int, ...]  # the rows of each of `files`
+    numbers: Mapping[str, int | None] = field(default_factory=dict)  # those asked for on opening
 
     def files_of(self, **partition: int | str) -> list[Path]:
         """The files whose partition values are as named."""
@@ -135,17 +136,19 @@ def find_part(table: Path, kind: TableKind, name: str, **partition: int | str) -
     return _part(table, kind, path, pq.read_metadata(path).num_rows, partition)
 
 
-def write_parts(table: Path, kind: TableKind, frame: pl.DataFrame) -> Iterator[Part]:
+def write_parts(
+    table: Path, kind: TableKind, frame: pl.DataFrame, *, is_sorted: bool = False
+) -> Iterator[Part]:
     """One file for each of the frame's partitions, rows in the frame's order."""
     if not kind.partition_by:
         if frame.height:
-            yield write_part(table, kind, frame)
+            yield write_part(table, kind, frame, is_sorted=is_sorted)
         return
     frame = frame.with_columns(pl.col(n).cast(kind.schema[n]) for n in kind.partition_by)
     parted = frame.partition_by(kind.partition_by, as_dict=True, maintain_order=True)
     for values, rows in parted.items():
         partition = dict(zip(kind.partition_by, values, strict=True))
-        yield write_part(table, kind, rows, **partition)
+        yield write_part(table, kind, rows, is_sorted=is_sorted, **partition)
 
 
 def without_matching(

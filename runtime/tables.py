@@ -26,9 +26,10 @@ from runtime.parts import (
 )
 
 
-def open_table(path: Path, kind: TableKind) -> Table:
-    """The newest version. Raises StoreError where there is none or it is of another kind."""
-    return _table(_log(path, kind), kind)
+def open_table(path: Path, kind: TableKind, numbers: Iterable[str] = ()) -> Table:
+    """The newest version, with the `numbers` recorded in it under these names. Raises StoreError
+    where there is no table or it is of another kind."""
+    return _table(_log(path, kind), kind, numbers)
 
 
 def stored_kind(path: Path) -> TableKind:
@@ -40,7 +41,7 @@ def stored_kind(path: Path) -> TableKind:
     return TableKind(said["holdfast"], said["schema_version"], log.schema(), log.partition_by)
 
 
-def _table(log: Log, kind: TableKind) -> Table:
+def _table(log: Log, kind: TableKind, numbers: Iterable[str]) -> Table:
     found = log.files()
     return Table(
         path=log.path,
@@ -49,6 +50,7 @@ def _table(log: Log, kind: TableKind) -> Table:
         schema=kind.schema,
         partition_by=log.partition_by,
         counts=tuple(file.rows for file in found),
+        numbers={name: log.number(name) for name in numbers},
     )
 
 
@@ -117,21 +119,31 @@ def append(
     frames: Iterable[pl.DataFrame],
     keys: Iterable[str] = (),
     numbers: Mapping[str, int] | None = None,
+    *,
+    is_sorted: bool = False,
 ) -> int:
     """Adds the frames in one commit that also records `keys` and `numbers`; returns the table's
     version.
 
-    Frames are streamed: memory holds one at a time.
+    Frames are streamed: memory holds one at a time. `is_sorted`: each lies in the order of the
+    kind already.
     """
-    return commit(path, kind, _parts(path, kind, frames), (), keys, numbers)
+    parts = _parts(path, kind, frames, is_sorted=is_sorted)
+    return commit(path, kind, parts, (), keys, numbers)
 
 
-def rewrite(path: Path, kind: TableKind, frames: Iterable[pl.DataFrame]) -> int:
-    """Puts the frames in the place of all rows, in one commit; columns may change with them."""
+def rewrite(
+    path: Path,
+    kind: TableKind,
+    frames: Iterable[pl.DataFrame],
+    numbers: Mapping[str, int] | None = None,
+) -> int:
+    """Puts the frames in the place of all rows, in one commit that also records `numbers`;
+    columns may change with them."""
     if not exists(path):
-        return append(path, kind, frames)
+        return append(path, kind, frames, numbers=numbers)
     log = _log(path, kind)
-    log.write(kind, _parts(path, kind, frames), (), {}, "overwrite")
+    log.write(kind, _parts(path, kind, frames), (), dict(numbers or {}), "overwrite")
     return Log(path, kind.name).version
 
 
@@ -153,8 +165,10 @@ def replace(
     return commit(path, kind, [*kept, *_parts(path, kind, frames)], gone)
 
 
-def _parts(path: Path, kind: TableKind, frames: Iterable[pl.DataFrame]) -> list[Part]:
-    return [part for frame in frames for part in write_parts(path, kind, frame)]
+def _parts(
+    path: Path, kind: TableKind, frames: Iterable[pl.DataFrame], *, is_sorted: bool = False
+) -> list[Part]:
+    return [p for frame in frames for p in write_parts(path, kind, frame, is_sorted=is_sorted)]
 
 
 def vacuum(path: Path) -> int:
