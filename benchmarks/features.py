@@ -1,92 +1,235 @@
-"""Snapshots of a large log at twelve cutoffs: events a second, beside the floor of sorting it.
+"""Features of a large log: ours beside DuckDB, plain Polars, pandas and the floor of a scan.
 
-    python -m benchmarks.features [EVENTS]
+    python -m benchmarks.features [EVENTS] [USERS] [FOLDER]      (make bench-features)
 
-The floor is one sort of each bucket's rows by user and time, without which no feature that
-looks at a predecessor can be computed.
+Everything reads the same Parquet files, the buckets of an ingested store. Each contender runs
+in a process of its own, one after the other, all on the same cores; results are compared:
+counts exactly, floats to 1e-9. The floor is a bare scan of the same columns, bucket by bucket.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import resource
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import polars as pl
 
-from events.contract import EVENTS, TIME
-from events.staging import bucket_of
-from events.store import EventStore, open_store
+from benchmarks.big_log import DAYS, START, write_big_log
+from benchmarks.feature_set import (
+    ADDITIVE,
+    SEQUENTIAL,
+    plain_polars,
+    query_additive,
+    query_all,
+)
+from events.ingest import ingest
+from events.store import open_store
+from features.compute import Job, bucket_rows
 from features.learn import learn_spec
-from features.snapshots import build_snapshots
 from features.time import Cutoff
 from runtime.collect import collect
 from runtime.device import Device
-from runtime.settings import parse_settings
-from runtime.tables import append
+from runtime.pool import available_cores
+from runtime.settings import Settings, parse_settings
+from runtime.threads import in_threads
 
 CPU = Device("cpu", "benchmark")
-BUCKETS, USERS, DAYS = 16, 50_000, 730
-START = datetime(2022, 1, 1, tzinfo=UTC)
-KINDS = ("login", "view", "search", "cart", "purchase", "support", "mail", "push", "rate", "share")
+NEWEST = START + timedelta(days=DAYS - 31)
+PANDAS_SHARE = 10
+COLUMNS = ("user_id", "ts", "event", "amount", "channel")
+MICRO = timedelta(microseconds=1)
+Result = tuple[pl.DataFrame | None, dict[str, Any]]
 
 
-def log(count: int) -> pl.DataFrame:
-    """Few users do much and many little; every kind of event, three channels, some amounts."""
-    rng = np.random.default_rng(0)
-    weight = rng.pareto(1.5, USERS) + 0.2
-    kind = rng.integers(0, len(KINDS), count)
-    at = rng.integers(0, DAYS * 86_400_000_000, count)
-    text = {"event_id": None, "source": "benchmark", "properties": None}
-    return pl.DataFrame(
-        {
-            "user_id": np.char.mod("user %d", rng.choice(USERS, count, p=weight / weight.sum())),
-            "ts": pl.Series(at, dtype=pl.Int64).cast(pl.Duration("us")) + START,
-            "event": np.array(KINDS)[kind],
-            "amount": np.where(kind == KINDS.index("purchase"), rng.lognormal(3, 1, count), np.nan),
-            "channel": np.array(("web", "app", "store"))[rng.integers(0, 3, count)],
+def cutoffs(number: int) -> list[Cutoff]:
+    return [Cutoff(NEWEST - timedelta(days=30 * k)) for k in reversed(range(number))]
+
+
+def cutoff_us() -> int:
+    return (NEWEST - datetime(1970, 1, 1, tzinfo=UTC)) // MICRO
+
+
+def settings_in(folder: Path, features: tuple[str, ...] = ADDITIVE) -> Settings:
+    columns = {"user_id": "user_id", "ts": "ts", "event": "event"}
+    columns |= {"amount": "amount", "channel": "channel"}
+    source = {"name": "log", "path": "log/*.parquet", "columns": columns}
+    chosen = {"set": "bench", "sets": {"bench": list(features)}, "windows_days": [7, 30, 90, 365]}
+    raw = {"source": [source], "features": chosen, "events": {"deduplicate": "none"}}
+    return parse_settings(raw, folder)
+
+
+def files_of(settings: Settings, share: int = 1) -> list[Path]:
+    """The files of the store's buckets; the first of every `share` of them."""
+    store = open_store(settings)
+    return [path for b in store.buckets[::share] for path in store.table.files_of(bucket=b)]
+
+
+def ours(folder: Path, number: int, features: tuple[str, ...], share: int = 1) -> Result:
+    settings = settings_in(folder, features)
+    store = open_store(settings)
+    spec = learn_spec(store, cutoffs(number)[0], settings)
+    job = Job(settings, store, tuple(cutoffs(number)), spec, CPU)
+    started = time.perf_counter(), time.process_time()
+    found = in_threads(lambda b: bucket_rows(job, b), store.buckets[::share], available_cores())
+    if number > 1:  # as a snapshot does: nothing but one bucket's result is held
+        rows = sum(part.height for part in found)
+        return None, timed(started) | {"rows": rows}
+    frame = pl.concat(list(found), rechunk=False)
+    return frame.drop("cutoff", "churn", "value"), timed(started) | {"rows": frame.height}
+
+
+def duckdb(folder: Path, query: Callable[[str, int], str]) -> Result:
+    import duckdb as database
+
+    glob = str(settings_in(folder).store / "events" / "**" / "*.parquet")
+    connection = database.connect()
+    connection.execute(f"SET threads = {available_cores()}")
+    connection.execute("SET preserve_insertion_order = false")
+    started = time.perf_counter(), time.process_time()
+    connection.execute(f"CREATE TEMP TABLE found AS {query(glob, cutoff_us())}")
+    seconds = timed(started)
+    found = pl.from_arrow(connection.sql("SELECT * FROM found").to_arrow_table())
+    assert isinstance(found, pl.DataFrame)
+    return found, seconds
+
+
+def polars(folder: Path, engine: str) -> Result:
+    log = pl.scan_parquet(files_of(settings_in(folder)), hive_partitioning=False)
+    started = time.perf_counter(), time.process_time()
+    frame = plain_polars(log, cutoff_us()).collect(engine=engine)  # type: ignore[call-overload]
+    return frame, timed(started)
+
+
+def pandas(folder: Path) -> Result:
+    from benchmarks.feature_pandas import plain_pandas
+
+    paths = files_of(settings_in(folder), PANDAS_SHARE)
+    started = time.perf_counter(), time.process_time()
+    frame = plain_pandas(paths, cutoff_us())
+    return pl.from_pandas(frame.reset_index()), timed(started)
+
+
+def scan(folder: Path) -> Result:
+    """Reads every bucket's columns into memory and lets them go again."""
+    store = open_store(settings_in(folder))
+    started = time.perf_counter(), time.process_time()
+    rows = sum(collect(store.scan(b).select(COLUMNS), CPU).height for b in store.buckets)
+    return None, timed(started) | {"rows": rows}
+
+
+def timed(started: tuple[float, float]) -> dict[str, Any]:
+    seconds, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "cpu": cpu, "peak_mib": peak}
+
+
+EVERYTHING = (*ADDITIVE, *SEQUENTIAL)
+CONTENDERS: dict[str, Callable[[Path], Result]] = {
+    "scan": scan,
+    "ours": lambda folder: ours(folder, 1, ADDITIVE),
+    "ours, 12 cutoffs": lambda folder: ours(folder, 12, ADDITIVE),
+    "ours, whole catalogue": lambda folder: ours(folder, 1, ("*",)),
+    "ours, with sequences": lambda folder: ours(folder, 1, EVERYTHING),
+    "ours, a tenth": lambda folder: ours(folder, 1, ADDITIVE, PANDAS_SHARE),
+    "DuckDB": lambda folder: duckdb(folder, query_additive),
+    "DuckDB, with sequences": lambda folder: duckdb(folder, query_all),
+    "Polars, one query": lambda folder: polars(folder, "in-memory"),
+    "Polars, streaming": lambda folder: polars(folder, "streaming"),
+    "pandas, a tenth": pandas,
+}
+SAME = {
+    "ours": ("DuckDB", "Polars, one query", "Polars, streaming"),
+    "ours, with sequences": ("DuckDB, with sequences",),
+    "ours, a tenth": ("pandas, a tenth",),
+}
+
+
+def run(name: str, folder: Path) -> dict[str, Any]:
+    """One contender in a process of its own; its result lies in a file beside the log."""
+    arguments = [sys.executable, "-m", "benchmarks.features", "--one", name, str(folder)]
+    done = subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def one(name: str, folder: Path) -> None:
+    frame, figures = CONTENDERS[name](folder)
+    if frame is not None:
+        frame.write_parquet(folder / f"{name}.result.parquet")
+    print(json.dumps(figures))
+
+
+def compare(folder: Path, name: str, other: str) -> int:
+    """The number of columns found equal. Raises AssertionError where one differs."""
+    left = pl.read_parquet(folder / f"{name}.result.parquet").sort("user_id")
+    right = pl.read_parquet(folder / f"{other}.result.parquet").sort("user_id")
+    assert left["user_id"].equals(right["user_id"]), f"{other}: other users"
+    for column in left.drop("user_id").columns:
+        mine, theirs = left[column], right[column]
+        if not mine.dtype.is_float():
+            assert mine.cast(pl.Int64).equals(theirs.cast(pl.Int64).alias(column)), (other, column)
+            continue
+        a, b = mine.cast(pl.Float64), theirs.cast(pl.Float64).fill_nan(None)
+        assert a.is_null().equals(b.is_null()), f"{other}: {column} is null elsewhere"
+        off = (a - b).abs() > 1e-9 * pl.select(pl.max_horizontal(a.abs(), b.abs(), 1.0)).to_series()
+        assert not off.any(), f"{other}: {column} differs"
+    return left.width - 1
+
+
+def prepare(folder: Path, events: int, users: int) -> None:
+    if (folder / "ready").exists():
+        return
+    write_big_log(folder / "log", events, users, 4)
+    ingest(settings_in(folder))
+    (folder / "ready").touch()
+
+
+def main(events: int = 50_000_000, users: int = 1_000_000, folder: str = "") -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(folder or scratch)
+        prepare(place, events, users)
+        found = {name: run(name, place) for name in CONTENDERS}
+        equal = {
+            other: compare(place, name, other) for name, others in SAME.items() for other in others
         }
-    ).with_columns(
-        pl.col("ts").cast(TIME),
-        pl.col("amount").fill_nan(None),
-        bucket_of(BUCKETS),
-        **{name: pl.lit(value, dtype=pl.String) for name, value in text.items()},
-    )
+    report(events, found, equal)
 
 
-def sorting(store: EventStore) -> float:
-    started = time.perf_counter()
-    for bucket in store.buckets:
-        collect(store.scan(bucket).select("user_id", "ts", "amount").sort("user_id", "ts"), CPU)
-    return time.perf_counter() - started
-
-
-def main(count: int = 2_000_000) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        source = {"name": "s", "path": "x", "columns": {"user_id": "u", "ts": "t"}}
-        settings = parse_settings({"source": [source]}, Path(folder))
-        append(settings.store / "events", EVENTS, [log(count)])
-        store = open_store(settings)
-        newest = START + timedelta(days=DAYS - 31)
-        cutoffs = [Cutoff(newest - timedelta(days=30 * k)) for k in range(12)]
-        started = time.perf_counter()
-        spec = learn_spec(store, cutoffs[-1], settings)
-        learning = time.perf_counter() - started
-        started, worked = time.perf_counter(), time.process_time()
-        found = build_snapshots(settings, store, cutoffs, spec, CPU, labelled=True)
-        seconds, cpu = time.perf_counter() - started, time.process_time() - worked
-        floor = sorting(store)
-    print(f"features: {count:,} events, {found.rows:,} rows of {len(found.features)} features")
-    print(f"  load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print(f"  learn     {learning:6.2f} s")
-    print(f"  snapshots {seconds:6.2f} s at 12 cutoffs, {12 * count / seconds:,.0f} events/s")
-    print(f"            {cpu:6.2f} s of processor time, the writing of the table included")
-    print(f"  floor     {floor:6.2f} s to read and sort the log once: {seconds / floor:.1f} times")
+def report(events: int, found: dict[str, dict[str, Any]], equal: dict[str, int]) -> None:
+    print(f"{events:,} events, load {os.getloadavg()[0]:.1f} on {available_cores()} cores\n")
+    print("| contender | seconds | CPU seconds | peak MiB | columns equal to ours |")
+    print("|---|---:|---:|---:|---:|")
+    for name, figures in found.items():
+        cells = (f"{figures['seconds']:.2f}", f"{figures['cpu']:.2f}", f"{figures['peak_mib']:.0f}")
+        print(f"| {name} | {' | '.join(cells)} | {equal.get(name, '')} |")
+    second = {name: figures["seconds"] for name, figures in found.items()}
+    ratios = {
+        "DuckDB / ours": second["DuckDB"] / second["ours"],
+        "DuckDB / ours, with sequences": second["DuckDB, with sequences"]
+        / second["ours, with sequences"],
+        "Polars / ours": min(second["Polars, one query"], second["Polars, streaming"])
+        / second["ours"],
+        "pandas / ours, a tenth": second["pandas, a tenth"] / second["ours, a tenth"],
+        "ours / scan": second["ours"] / second["scan"],
+        "12 cutoffs / 1": second["ours, 12 cutoffs"] / second["ours"],
+    }
+    print()
+    for name, ratio in ratios.items():
+        print(f"{name}: {ratio:.1f}")
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    if sys.argv[1:2] == ["--one"]:
+        one(sys.argv[2], Path(sys.argv[3]))
+    else:
+        numbers, places = sys.argv[1:3], sys.argv[3:4]
+        main(*map(int, numbers), *places)

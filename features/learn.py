@@ -58,6 +58,7 @@ def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> Feature
         attributes=learn_attributes(scan_users(settings), names, known, before.at),
         definitions=definitions,
         set=limits.set,
+        chosen=limits.sets.get(limits.set, ()),
         roles=_roles(limits),
         holidays=tuple(sorted(limits.holidays)),
         own=own_file(settings.resolve(limits.own)) if limits.own else None,

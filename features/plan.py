@@ -25,7 +25,7 @@ from features.own import own
 from features.peers import peers
 from features.rhythm import rhythm, sessions
 from features.season import season
-from features.sets import SETS
+from features.sets import predicate
 from features.spec import FeatureSpec
 from features.statics import statics
 from features.streams import prepare
@@ -91,7 +91,7 @@ def columns_of(spec: FeatureSpec) -> tuple[Column, ...]:
     Raises SettingsError where a project's own feature has the name of another.
     """
     mine = own(spec).columns
-    kept = SETS[spec.set]
+    kept = predicate(spec.set, spec.chosen)
     house = (c for family in FAMILIES if family is not own for c in family(spec).columns)
     columns = (*(c for c in house if kept(c.feature.name)), *mine)
     names = [c.feature.name.lower() for c in columns]

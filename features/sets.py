@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 CALENDAR = re.compile(r"season_|cutoff_weekday|days_(to|since)_holiday")
 LEAN = re.compile(
@@ -28,6 +29,13 @@ def lean(name: str) -> bool:
 def full(name: str) -> bool:
     """The whole catalogue."""
     return True
+
+
+def predicate(name: str, patterns: Sequence[str]) -> Callable[[str], bool]:
+    """What a set keeps: one of SETS, or of a project's own whatever fits one of its patterns."""
+    if not patterns:
+        return SETS[name]
+    return lambda feature: any(fnmatchcase(feature, pattern) for pattern in patterns)
 
 
 SETS: Mapping[str, Callable[[str], bool]] = {"default": default, "lean": lean, "full": full}

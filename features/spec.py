@@ -69,6 +69,7 @@ class FeatureSpec:
     definitions: Definitions
     attributes: tuple[Attribute, ...] = ()
     set: str = "default"
+    chosen: tuple[str, ...] = ()  # the patterns of a set of the project's own
     roles: tuple[tuple[str, tuple[str, ...]], ...] = ()  # a role and the events that have it
     holidays: tuple[date, ...] = ()
     peers: tuple[Peers, ...] = ()
@@ -114,6 +115,7 @@ class FeatureSpec:
                 for a in self.attributes
             ],
             "definitions": self.definitions.to_dict(),
+            "chosen": list(self.chosen),
             "roles": {role: list(events) for role, events in self.roles},
             "holidays": [day.isoformat() for day in self.holidays],
             "peers": {p.name: list(p.means) for p in self.peers},
@@ -131,6 +133,7 @@ class FeatureSpec:
                 Attribute(a["name"], a["kind"], tuple(a["categories"])) for a in raw["attributes"]
             ),
             definitions=Definitions.from_dict(raw["definitions"]),
+            chosen=tuple(raw["chosen"]),
             roles=tuple((role, tuple(events)) for role, events in raw["roles"].items()),
             holidays=tuple(date.fromisoformat(day) for day in raw["holidays"]),
             peers=tuple(Peers(name, tuple(means)) for name, means in raw["peers"].items()),

@@ -178,13 +178,15 @@ class Value(_Section):
 
 
 class Features(_Section):
-    """`set`: which features of the catalogue (`holdfast features` prints them).
+    """`set`: which features of the catalogue (`holdfast features` prints them): "lean",
+    "default", "full", or one of `sets`, which names its features by patterns such as "gap_*".
 
     `own`: a Python file with features of the project's own. `failed_payment`, `support`: the
     events that are one. `holidays`: dates, for the set 'full'.
     """
 
-    set: Literal["default", "lean", "full"] = "default"
+    set: str = "default"
+    sets: dict[str, tuple[str, ...]] = {}
     own: str | None = None
     failed_payment: tuple[str, ...] = ()
     support: tuple[str, ...] = ()
@@ -194,6 +196,13 @@ class Features(_Section):
     most_events: int = Field(default=20, ge=0, le=200)
     most_channels: int = Field(default=8, ge=0, le=100)
     rare_share: float = Field(default=0.001, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _known_set(self) -> Self:
+        known = ("default", "full", "lean", *sorted(self.sets))
+        if self.set not in known:
+            raise ValueError(f"set '{self.set}' is none of {', '.join(known)}; add it to sets")
+        return self
 
 
 class Training(_Section):
