@@ -51,7 +51,8 @@ class SliceFinder:
         at = np.array([micros(cutoff.at) for cutoff in cutoffs], np.int64)
         if (np.diff(at) <= 0).any():
             raise ValueError("the cutoffs are sorted and differ")
-        self.number, self.ts = arrays["number"], arrays["ts"]
+        self.number: Ints = arrays["number"]
+        self.ts: Ints = arrays["ts"]
         active, ends = arrays["active"] == 1, arrays["ends"] == 1
         self.marks = {"active": active, "end": ends, "other": active & ~ends}
         self.length, self.n_cutoffs, self.n_rows = length, len(at), len(self.ts)
@@ -59,8 +60,10 @@ class SliceFinder:
         self.starts: Ints = np.searchsorted(self.number, np.arange(self.n_users))
         small = np.int16 if len(at) < np.iinfo(np.int16).max else np.int64
         # The first cutoff, by its place, at which a row is known; and after which it happened.
-        self.known = np.searchsorted(at, arrays["known"], side="right").astype(small)
-        happened = np.searchsorted(at, self.ts, side="right")
+        self.known: NDArray[np.signedinteger[Any]] = np.searchsorted(
+            at, arrays["known"], side="right"
+        ).astype(small)
+        happened: Ints = np.searchsorted(at, self.ts, side="right")
         self.late: Ints = np.flatnonzero(self.known > happened)
         self.late_happened = happened[self.late]
         self.late_of_user = np.bincount(self.number[self.late], minlength=self.n_users)

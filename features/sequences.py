@@ -167,7 +167,8 @@ def _channel(spec: FeatureSpec) -> pl.Expr:
 
 def _amount() -> pl.Expr:
     """Of -0.0 is made 0.0: the two sort as equals, and their bits would tell the row order."""
-    held = pl.col("amount").clip(-LARGEST_AMOUNT, LARGEST_AMOUNT) + 0.0
+    amount = pl.col("amount")
+    held = pl.when(amount == 0).then(0.0).otherwise(amount.clip(-LARGEST_AMOUNT, LARGEST_AMOUNT))
     return held.cast(pl.Float32).fill_null(float("nan"))
 
 
