@@ -140,6 +140,6 @@ def _eligible(
     latest = pl.DataFrame({f"last_{name}": found for name, found in slices.latest.items()})
     instants = latest.select(pl.when(pl.all() != NEVER).then(pl.all()).cast(TIME).name.keep())
     known = dates[slices.users] if dates.width else dates
-    plan = pl.concat([instants, known], how="horizontal").lazy()
+    plan = instants.with_columns(known.get_columns()).lazy()
     eligible = eligible_at(cutoff, spec.definitions).cast(pl.Int8).alias("eligible")
     return collect(plan.with_columns(eligible), CPU)["eligible"].to_numpy()
