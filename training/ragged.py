@@ -56,11 +56,12 @@ class Ragged:
         shape (n_sequences, longest), true where an event is."""
         lengths = self.lengths
         longest = int(lengths.max()) if len(lengths) else 0
-        rows, columns = self.owners, self.places
+        cells = self.owners * longest + self.places
         found = {}
         for name, values in self.values.items():
-            out = values.new_full((len(lengths), longest, *values.shape[1:]), fill)
-            found[name] = out.index_put_((rows, columns), values)
+            flat = values.new_full((len(lengths) * longest, *values.shape[1:]), fill)
+            flat.index_copy_(0, cells, values)
+            found[name] = flat.view(len(lengths), longest, *values.shape[1:])
         mask = torch.arange(longest, device=lengths.device) < lengths.unsqueeze(1)
         return found, mask
 
@@ -81,8 +82,8 @@ class Ragged:
         sizes = self.places.bincount()
         starts = sizes.cumsum(0) - sizes
         values = self.values[name]
-        data = torch.empty_like(values)
-        data[starts[self.places] + rank[self.owners]] = values
+        steps = starts.index_select(0, self.places) + rank.index_select(0, self.owners)
+        data = torch.empty_like(values).index_copy_(0, steps, values)
         return PackedSequence(data, sizes.cpu(), order, rank)
 
 
