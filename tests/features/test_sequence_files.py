@@ -27,6 +27,7 @@ from oracles.sequences_naive import received_frame
 
 from events.contract import EVENTS, TIME
 from events.store import EventStore, open_store
+from events.users import USERS, users_path
 from features import sequence_build
 from features.definitions import Definitions
 from features.eligible import eligible_plan
@@ -149,9 +150,10 @@ def test_copies_belong_to_their_cutoffs(tmp_path: Path) -> None:
     log = [row | {"received": row["ts"] + rng.randrange(60) * DAY} for row in random_log()]
     store = late_store(settings, log, 2)
     spec = learn_spec(store, CUTOFFS[0], settings)
-    for length in (LENGTH, 3):
-        found = open_sequences(built(settings, store, length=length).path)
-        assert contents(found) == naive(log, spec, length)
+    lengths = (LENGTH, 3)
+    found = [open_sequences(built(settings, store, length=length).path) for length in lengths]
+    for length, sequences in zip(lengths, found, strict=True):
+        assert contents(sequences) == naive(log, spec, length)
     for path in (settings.store / "sequences" / "buckets").glob("*-index.arrow"):
         path.unlink()  # and an index made anew names the copies that are there
     for path in (settings.store / "sequences").glob("*.json"):
@@ -211,6 +213,52 @@ def test_other_cutoffs_write_no_event_anew(tmp_path: Path) -> None:
     assert len(files(settings, "index")) == 2 * len(index)
     spec = learn_spec(open_store(settings), CUTOFFS[0], settings)
     assert contents(open_sequences(second.path)) == naive(log, spec)
+
+
+CHANGES: tuple[dict[str, Any], ...] = (
+    {"timezone": "Asia/Singapore"},
+    {"events": ("buy",)},
+    {"channels": ("app",)},
+    {"definitions": Definitions(Activity(events=("buy",)), Eligible(), Churn(), Value())},
+)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
+def test_other_definitions_make_other_sequences(tmp_path: Path, change: Any) -> None:
+    settings, log = settings_of(PASSIVE, tmp_path), random_log(rows=200)
+    write_store(settings, log, 2)
+    store = open_store(settings)
+    spec = learn_spec(store, CUTOFFS[0], settings)
+    for meant in (spec, replace(spec, **change)):
+        info = build_sequences(settings, store, CUTOFFS, meant, CPU, LENGTH)
+        found = open_sequences(info.path)
+        assert contents(found) == naive(log, meant)
+        for cutoff in CUTOFFS:
+            plan = eligible_plan(events_frame(log).lazy(), cutoff, meant.definitions, None)
+            rows = found.frame().filter(pl.col("eligible"), cutoff=cutoff.at)
+            assert set(rows["user_id"]) == set(collect(plan, CPU)["user_id"])
+
+
+def test_an_as_of_that_cuts_the_log_makes_other_sequences(tmp_path: Path) -> None:
+    settings, log = settings_of(PASSIVE, tmp_path), random_log(rows=200)
+    write_store(settings, log, 2)
+    spec = learn_spec(open_store(settings), CUTOFFS[0], settings)
+    for as_of in (CUTOFFS[1].at, T):
+        store = open_store(settings, as_of)
+        info = build_sequences(settings, store, [Cutoff(as_of)], spec, CPU, LENGTH)
+        assert info.rows == sum(row["ts"] < as_of for row in log)
+
+
+def test_other_dates_of_leaving_make_other_sequences(tmp_path: Path) -> None:
+    churn = Churn(kind="active", date_column="left")
+    settings = settings_of(Definitions(Activity(), Eligible(), churn, Value()), tmp_path)
+    write_store(settings, random_log(users=3, rows=60))
+    for left in (T - 99 * DAY, T + DAY):
+        frame = users_frame({"user 1": {"left": left}}).with_columns(bucket=pl.lit(0, pl.Int32))
+        kind = tables.TableKind(USERS.name, USERS.version, dict(frame.schema), ("bucket",))
+        tables.rewrite(users_path(settings), kind, [frame])
+        rows = open_sequences(built(settings).path).frame().filter(user_id="user 1")
+        assert rows["eligible"].to_list() == [left > T] * len(CUTOFFS)
 
 
 def test_new_events_touch_their_bucket_alone(tmp_path: Path) -> None:

@@ -268,6 +268,20 @@ def test_a_late_row_is_left_out_until_it_is_known_and_gaps_with_it() -> None:
     assert after["a"]["gap"] == np.array([86_400, 86_400], "f4").tobytes()
 
 
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_a_late_row_right_before_the_slice_counts_as_within(length: int) -> None:
+    """The first gap of the slice is the time since it."""
+    log = [event(T), event(T + DAY, received=T + 9 * DAY), event(T + 2 * DAY)]
+    index = collect(index_plan(sorted_rows(log).lazy(), Cutoff(T + 3 * DAY), length), CPU)
+    assert index["late"].to_list() == [True]
+
+
+def test_a_late_row_far_before_the_slice_does_not_break_it() -> None:
+    log = [event(T, received=T + 9 * DAY), event(T + DAY), event(T + 2 * DAY)]
+    index = collect(index_plan(sorted_rows(log).lazy(), Cutoff(T + 3 * DAY), 1), CPU)
+    assert index.select("begin", "end", "late").row(0) == (2, 3, False)
+
+
 def test_a_copy_serves_every_cutoff_until_something_new_is_known() -> None:
     log = [event(T), event(T + DAY, received=T + 99 * DAY), event(T + 2 * DAY)]
     log += [event(T + 20 * DAY)]
