@@ -27,7 +27,7 @@ from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime.collect import collect
 from runtime.device import Device
-from runtime.files import write_atomic
+from runtime.files import remove_drafts, write_atomic
 
 CPU = Device("cpu", "a look at the log")
 
@@ -60,6 +60,8 @@ def write_bucket(
     device: Device,
 ) -> None:
     """Writes what is not there. `events`: the bucket's rows of the log known at its as-of."""
+    for path in files.paths.values():
+        remove_drafts(path)
     kept = not files.late and files.events.exists() and files.users.exists()
     rows, people = _mapped(files) if kept else _sorted(events, spec, device)
     finder = SliceFinder(rows, cutoffs, length)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -300,6 +301,57 @@ def test_interrupted_work_is_taken_up_where_it_stopped(
     assert seen == ["00000", "00001", "00002", "00002", "00002", "00003"]
     spec = learn_spec(open_store(settings), CUTOFFS[0], settings)
     assert contents(open_sequences(info.path)) == naive(log, spec)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from features import sequence_bucket
+sys.path.insert(0, str(Path("tests")))
+import importlib.util
+spec = importlib.util.spec_from_file_location("tested", sys.argv[1])
+tested = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tested)
+real, calls = sequence_bucket.write_batches, []
+
+def dying(path, types, batches):
+    calls.append(path)
+    real(path, types, batches)
+    if len(calls) == int(sys.argv[3]):
+        path.write_bytes(path.read_bytes()[:100])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sequence_bucket.write_batches = dying
+tested.built(tested.settings_of(tested.PASSIVE, Path(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("at_write", [3, 4])  # the second bucket's index, and its events
+def test_a_killed_build_is_taken_up_and_ends_with_the_same_bytes(
+    tmp_path: Path, at_write: int
+) -> None:
+    held = []
+    for name in ("killed", "undisturbed"):
+        settings, log = settings_of(PASSIVE, tmp_path / name), random_log()
+        write_store(settings, log, 3)
+        pool = settings.store / "sequences" / "buckets"
+        if name == "killed":
+            arguments = [__file__, str(tmp_path / name), str(at_write)]
+            done = subprocess.run(
+                [sys.executable, "-c", KILLED, *arguments],
+                cwd=Path(__file__).parents[2],
+                capture_output=True,
+                check=False,
+            )
+            assert done.returncode == -signal.SIGKILL, done.stderr
+            assert len(list(pool.glob(".*.draft"))) == 1
+            before = files(settings, "events")
+        built(settings)
+        if name == "killed":
+            assert before.items() <= files(settings, "events").items()
+            assert len(before) == 1
+        held.append({(p.name[:5], p.name[-12:], p.read_bytes()) for p in pool.iterdir()})
+    assert held[0] == held[1]
 
 
 def test_events_without_an_index_are_taken_up_too(tmp_path: Path) -> None:
