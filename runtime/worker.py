@@ -28,20 +28,19 @@ def dask_setup(_: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def carry_out(order: str, key: int | str, folder: str) -> HoldfastError | None:
-    """Does one key of the task pickled at `order`; a HoldfastError is returned, not raised.
+def carry_out(order: str, key: int | str, folder: str) -> None:
+    """Does one key of the task pickled at `order`, and returns nothing: what a worker returns
+    lies in its memory, and is lost or waited for when it dies. Raises HoldfastError.
 
     Works in `folder`, where the command was called, as paths in the settings may be relative to
-    it. A returned error keeps its class and line on every transport, and leaves the worker's
-    log alone.
+    it.
     """
     os.chdir(folder)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a local worker shares the command's stdout
             _task(order).carry_out(key)
     except HoldfastError as error:
-        return portable(error)
-    return None
+        raise portable(error) from None
 
 
 @lru_cache(maxsize=1)

@@ -179,7 +179,7 @@ def test_an_interrupted_table_is_taken_up_where_it_stopped(
 
     def stopping(work: Any, bucket: int) -> pl.DataFrame:
         seen.append(bucket)
-        if len(seen) in (3, 4):  # once more after a failure, then given up
+        if bucket == 2 and seen.count(2) <= 2:  # once more after a failure, then given up
             raise RuntimeError("the lights went out")
         return real(work, bucket)
 
@@ -187,7 +187,7 @@ def test_an_interrupted_table_is_taken_up_where_it_stopped(
     with pytest.raises(BucketError, match="bucket 2"):
         snapshots_of(settings)
     found = read(snapshots_of(settings))
-    assert seen == [0, 1, 2, 2, 2, 3]
+    assert sorted(seen) == [0, 1, 2, 2, 2, 3]  # threads take them in any order
     assert_frame_equal(found, built(tmp_path / "undisturbed", random_log(), 4))
 
 

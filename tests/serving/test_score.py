@@ -213,7 +213,7 @@ def test_a_failed_bucket_is_named_and_the_others_kept(
         scored(project, models["logistic"])
     assert not scores_path(project).exists()
     scored(project, models["logistic"])
-    assert calls == [0, 1, 2, 2, 2, 3]
+    assert sorted(calls) == [0, 1, 2, 2, 2, 3]  # threads take them in any order
 
 
 def test_staging_of_an_older_log_is_removed(project: Settings, models: Models) -> None:
