@@ -81,12 +81,13 @@ def device_of(name: DeviceName) -> Device:
     return device
 
 
-def cluster_of(text: str) -> Cluster:
+def cluster_of(text: str, device: Device) -> Cluster:
     """Reads the option; says so on standard error where it is not this process."""
-    from runtime.cluster import IN_PROCESS, parse_cluster
+    from runtime.cluster import IN_PROCESS, parse_cluster, require_fitting
     from runtime.progress import say
 
     cluster = parse_cluster(text)
+    require_fitting(cluster, device)
     if cluster != IN_PROCESS:
         say(f"cluster: {cluster}")
     return cluster
