@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from runtime.cluster import Cluster
     from runtime.device import Device
     from runtime.settings import Settings
 
@@ -45,6 +46,15 @@ AsOf = Annotated[
     ),
 ]
 OnDevice = Annotated[DeviceName, typer.Option("--device", help="Where to run; auto says why.")]
+OnCluster = Annotated[
+    str,
+    typer.Option(
+        "--cluster",
+        metavar="none|local[:N]|cuda|tcp://HOST:PORT",
+        help="What the buckets are worked on by: this process, N processes of this machine, one "
+        "a GPU, or the workers of a Dask scheduler.",
+    ),
+]
 
 CONFIG = Path("holdfast.toml")
 
@@ -69,3 +79,15 @@ def device_of(name: DeviceName) -> Device:
     device = decide(name.value)
     say(f"device: {device.kind} ({device.reason})")
     return device
+
+
+def cluster_of(text: str, device: Device) -> Cluster:
+    """Reads the option; says so on standard error where it is not this process."""
+    from runtime.cluster import IN_PROCESS, parse_cluster, require_fitting
+    from runtime.progress import say
+
+    cluster = parse_cluster(text)
+    require_fitting(cluster, device)
+    if cluster != IN_PROCESS:
+        say(f"cluster: {cluster}")
+    return cluster

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from runtime import worker
 from runtime.cluster_kinds import (
     IN_PROCESS,
     Gpus,
@@ -24,6 +23,13 @@ from runtime.cluster_kinds import (
     LocalProcesses,
     Scheduler,
     parse_cluster,
+    require_fitting,
+)
+from runtime.cluster_options import (
+    NATIVE_THREADS,
+    PLAIN_ALLOCATIONS,
+    gpu_options,
+    local_options,
 )
 from runtime.device import decide
 from runtime.errors import ClusterError
@@ -35,15 +41,6 @@ if TYPE_CHECKING:
     from distributed import Client
 
 CONNECT_SECONDS = 10
-ALLOWED_DEATHS = 2  # of workers over one and the same key; one more and it is given up
-NATIVE_THREADS = (
-    "POLARS_MAX_THREADS",
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-)
-# Polars' GPU engine would otherwise take a pool of managed memory for itself.
-PLAIN_ALLOCATIONS = {"POLARS_GPU_ENABLE_CUDA_MANAGED_MEMORY": "0"}
 
 
 @dataclass(frozen=True)
@@ -95,11 +92,14 @@ def _gpus(kind: Gpus) -> Iterator[CarryOut]:
     try:
         from dask_cuda import LocalCUDACluster
         from dask_cuda.utils import get_n_gpus
+
+        workers = get_n_gpus()
     except ImportError as error:
         raise ClusterError(
             f"cluster {kind}: {error}; install it with pip install 'holdfast[gpu]'"
         ) from None
-    workers = get_n_gpus()
+    except Exception as error:  # NVML's own, which has no other base
+        raise ClusterError(f"cluster {kind}: the GPUs cannot be counted: {error}") from error
     with _own(kind, LocalCUDACluster, gpu_options, workers, PLAIN_ALLOCATIONS) as carry_out:
         yield carry_out
 
@@ -112,7 +112,10 @@ def _own(
     workers: int,
     environment: Mapping[str, str],
 ) -> Iterator[CarryOut]:
-    """A cluster of our own processes on this machine, gone at the end of the block."""
+    """A cluster of our own processes on this machine, gone at the end of the block.
+
+    After an error or Ctrl-C a bucket that is under way has some seconds (Dask's) to end.
+    """
     with (
         _quiet(),
         _scratch() as folder,
@@ -150,42 +153,6 @@ _STARTS: Mapping[type[Any], Callable[[Any], AbstractContextManager[CarryOut]]] =
 }
 
 
-def local_options(workers: int, folder: str) -> dict[str, Any]:
-    """Arguments of distributed.LocalCluster.
-
-    No memory limit: Dask would pause a worker whose memory Polars has not given back yet, and
-    has none of our results in memory that it could spill.
-    """
-    return {
-        "n_workers": workers,
-        "threads_per_worker": 1,
-        "processes": True,
-        "memory_limit": None,
-        "local_directory": folder,
-        "preload": [worker.__name__],
-        "silence_logs": logging.CRITICAL,
-        "scheduler_kwargs": {
-            "allowed_failures": ALLOWED_DEATHS,
-            "dashboard": False,
-            "dashboard_address": "127.0.0.1:0",  # any port: without one it warns of a taken 8787
-        },
-    }
-
-
-def gpu_options(folder: str) -> dict[str, Any]:
-    """Arguments of dask_cuda.LocalCUDACluster: a worker for each GPU, which is the only one it
-    computes on; cuDF spills to the host; the driver's own asynchronous allocations."""
-    options = local_options(0, folder)
-    del options["n_workers"], options["processes"]
-    return {
-        **options,
-        "enable_cudf_spill": True,
-        "rmm_async": True,
-        "rmm_managed_memory": False,
-        "device_memory_limit": None,
-    }
-
-
 def _client(of: Any) -> Client:
     from distributed import Client
 
@@ -198,7 +165,7 @@ def _running(start: Callable[[], Any], kind: Kind) -> Iterator[Client]:
     """The cluster that `start` makes and a client of it; both end with the block."""
     try:
         cluster = start()
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # of Dask's many layers, and of NVML
         raise ClusterError(f"cluster {kind}: cannot be started: {error}") from error
     with cluster, _client(cluster) as client:
         yield client
@@ -262,4 +229,5 @@ __all__ = [
     "Started",
     "connected",
     "parse_cluster",
+    "require_fitting",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from runtime.device import Device
 from runtime.errors import UsageError
 
 MOST_PROCESSES = 1024
@@ -68,3 +69,17 @@ def parse_cluster(text: str) -> Kind:
     if (address := _ADDRESS.fullmatch(text)) and 1 <= int(address[1]) <= MOST_PORTS:
         return Scheduler(text)
     raise UsageError(f"cluster '{text}': is none of the known kinds; give {ALLOWED}")
+
+
+def require_fitting(kind: Kind, device: Device) -> None:
+    """A GPU is worked on by one process. Raises UsageError."""
+    if isinstance(kind, Gpus) and device.kind == "cpu":
+        raise UsageError(
+            f"cluster '{kind}' on device 'cpu' ({device.reason}); give --cluster local, or mend "
+            "that"
+        )
+    if isinstance(kind, LocalProcesses) and device.kind == "gpu":
+        raise UsageError(
+            f"cluster '{kind}' on device 'gpu' ({device.reason}): the processes would share one "
+            "GPU; give --cluster cuda or --device cpu"
+        )

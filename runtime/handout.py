@@ -114,15 +114,15 @@ class _Handout:
 
     def _settle(self, future: Any, key: Any) -> None:
         if future.status == "finished":
-            if error := future.result():
-                raise error
             self._await_arrival(key)
         elif future.status == "error":
-            raise self._failed(future.exception(), key)
+            raise self._error(future.exception(), key)
         else:
             raise self._gone("the connection to the scheduler is lost")
 
-    def _failed(self, error: BaseException, key: Any) -> HoldfastError:
+    def _error(self, error: BaseException, key: Any) -> HoldfastError:
+        if isinstance(error, HoldfastError):
+            return error
         deaths = getattr(error, "allowed_failures", None)  # Dask's KilledWorker
         if deaths is not None:
             return BucketError(

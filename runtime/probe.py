@@ -39,7 +39,8 @@ def require_able(client: Any, kind: Kind, staging: Path) -> None:
     probe = make_folder(staging).absolute() / f".{token}.probe"
     probe.write_text(token)
     try:
-        found = client.run(_look_from(str(probe), token), on_error="return")
+        look = _look_from(str(probe), token, str(Path.cwd()))
+        found = client.run(look, on_error="return")
     finally:
         for path in staging.glob(f".{token}*.probe"):
             path.unlink(missing_ok=True)
@@ -61,7 +62,7 @@ def _require_python(client: Any, kind: Kind) -> None:
             )
 
 
-def _look_from(probe: str, token: str) -> Callable[[], str]:
+def _look_from(probe: str, token: str, folder: str) -> Callable[[], str]:
     """A function that needs nothing of ours to be loaded: it travels as its own text."""
 
     def look() -> str:
@@ -75,6 +76,8 @@ def _look_from(probe: str, token: str) -> Callable[[], str]:
             path.with_name(f".{token}-{os.getpid()}.probe").write_text(token)
         except OSError as error:
             return f"cannot use {path.parent} ({error.strerror}); let it share this folder"
+        if not pathlib.Path(folder).is_dir():  # relative paths are read from there
+            return f"has no folder {folder}; call the command from one that it shares"
         try:
             from runtime.worker import fingerprint
         except Exception as error:

@@ -6,7 +6,6 @@ of files is written once, read once by each worker, and survives the loss of any
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import os
 import pickle
@@ -19,29 +18,34 @@ from runtime.errors import BucketError, HoldfastError
 from runtime.files import digest_file, digest_of
 from runtime.task import Task
 
+STANDARD_OUTPUT = 1  # its file descriptor
+
 # Only named, not imported: the folders whose text decides what a worker computes.
 PACKAGES = ("runtime", "events", "features", "retention", "training", "serving", "holdfast")
 
 
 def dask_setup(_: object) -> None:
-    """Called as a local worker starts: Ctrl-C is for the command, which ends its workers."""
+    """Called as a local worker starts, which shares the command's terminal.
+
+    Ctrl-C is for the command, which ends its workers; and only the command speaks on standard
+    output.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(sys.stderr.fileno(), STANDARD_OUTPUT)
 
 
-def carry_out(order: str, key: int | str, folder: str) -> HoldfastError | None:
-    """Does one key of the task pickled at `order`; a HoldfastError is returned, not raised.
+def carry_out(order: str, key: int | str, folder: str) -> None:
+    """Does one key of the task pickled at `order`, and returns nothing: what a worker returns
+    lies in its memory, and is lost or waited for when it dies. Raises HoldfastError.
 
     Works in `folder`, where the command was called, as paths in the settings may be relative to
-    it. A returned error keeps its class and line on every transport, and leaves the worker's
-    log alone.
+    it.
     """
     os.chdir(folder)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # a local worker shares the command's stdout
-            _task(order).carry_out(key)
+        _task(order).carry_out(key)
     except HoldfastError as error:
-        return portable(error)
-    return None
+        raise portable(error) from None
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +16,10 @@ from training.threads import cores
 
 if TYPE_CHECKING:
     from xgboost import Booster, DMatrix
+
+# Buckets are scored by several threads: a booster may be set by one at a time, and shares out
+# the work of a prediction itself.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,9 @@ class Trees:
     def _predict(self, x: Matrix, **how: bool) -> Any:
         import xgboost
 
-        self.booster.set_param({"nthread": cores(x)})
-        return self.booster.predict(xgboost.DMatrix(x, nthread=cores(x)), **how)
+        with _ONE_AT_A_TIME:
+            self.booster.set_param({"nthread": cores(x)})
+            return self.booster.predict(xgboost.DMatrix(x, nthread=cores(x)), **how)
 
 
 def fit_churn(spec: XGBoostSpec, rows: Rows, device: Device) -> tuple[Trees, XGBoostSpec]:

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import json
 
-from dask_cuda import LocalCUDACluster
-from distributed import LocalCluster, Nanny, Scheduler, Worker
-
-from runtime.cluster import gpu_options
-
-
-def _accepted() -> set[str]:
-    """LocalCUDACluster hands what it does not know to LocalCluster, and that to the workers."""
-    makers = (LocalCUDACluster, LocalCluster, Nanny, Worker)
-    named = {name for maker in makers for name in inspect.signature(maker.__init__).parameters}
-    return named - {"self", "kwargs", "args", "worker_kwargs"}
+from runtime.cluster_options import gpu_options
 
 
 def main() -> None:
-    passed = gpu_options("folder")
-    accepted = _accepted()
-    bound = inspect.signature(LocalCUDACluster).bind(**passed)
-    own = set(bound.arguments) - {"kwargs"}
-    assert {"enable_cudf_spill", "rmm_async", "rmm_managed_memory"} <= own
+    if importlib.util.find_spec("dask_cuda") is None:
+        print(json.dumps({"missing": "dask_cuda"}))
+        return
+    from dask_cuda import LocalCUDACluster
+    from distributed import LocalCluster, Nanny, Scheduler, Worker
+
+    # LocalCUDACluster hands what it does not know to LocalCluster, and that to the workers.
+    accepted = {
+        name
+        for maker in (LocalCUDACluster, LocalCluster, Nanny, Worker)
+        for name, parameter in inspect.signature(maker.__init__).parameters.items()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    }
     scheduler = set(inspect.signature(Scheduler.__init__).parameters)
-    unknown = sorted(set(passed) - accepted)
-    unknown += sorted(set(passed["scheduler_kwargs"]) - scheduler)
-    noticed = "rmm_asink" not in accepted and "allowed_failings" not in scheduler
-    print(json.dumps({"passed": passed, "unknown": unknown, "noticed": noticed}))
+    passed = gpu_options("folder")
+    own = set(inspect.signature(LocalCUDACluster).bind(**passed).arguments)
+    found = {
+        "passed": passed,
+        "own": sorted(own - {"kwargs"}),
+        "unknown": sorted(set(passed) - accepted)
+        + sorted(set(passed["scheduler_kwargs"]) - scheduler),
+        "noticed": "rmm_asink" not in accepted and "allowed_failings" not in scheduler,
+    }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

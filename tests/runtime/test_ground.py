@@ -1,4 +1,4 @@
-"""Clock, files, lock, buckets, devices, foreign errors."""
+"""Clock, files, lock, devices, foreign errors."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.buckets import frames, map_buckets
 from runtime.clock import end_of_local_day, parse_instant, show
 from runtime.device import decide
-from runtime.errors import BucketError, OutputError, StoreError, UsageError, from_foreign
+from runtime.errors import OutputError, StoreError, UsageError, from_foreign
 from runtime.files import digest_file, digest_of, make_folder, write_atomic, write_text
 from runtime.lock import writing_to
 
@@ -92,22 +90,6 @@ def test_a_second_writer_is_refused_and_the_first_named(tmp_path: Path) -> None:
         pass
     with writing_to(tmp_path):
         pass
-
-
-def test_finished_buckets_are_not_redone(tmp_path: Path) -> None:
-    done: list[int] = []
-
-    def work(bucket: int) -> pl.DataFrame:
-        done.append(bucket)
-        if bucket == 2 and done.count(2) <= 2:
-            raise ValueError("odd")
-        return pl.DataFrame({"bucket": [bucket]})
-
-    with pytest.raises(BucketError, match="bucket 2 failed 2 times: odd"):
-        map_buckets(work, [0, 1, 2, 3], tmp_path, "counting")
-    paths = map_buckets(work, [0, 1, 2, 3], tmp_path, "counting")
-    assert done == [0, 1, 2, 2, 2, 3]
-    assert [f["bucket"][0] for f in frames(paths)] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
