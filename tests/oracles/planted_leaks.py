@@ -314,25 +314,26 @@ def _planted(rule: Rule, *caught_by: str, users: Users = "none") -> Planted:
     return Planted(rule, frozenset(caught_by), users)
 
 
+ANY_EVENT = ("active", "at", "cut", "late", "newcomers", "repeats", "soon")
 PLANTED = (
     _planted(inclusive_cutoff, "at"),
     _planted(vocabulary_of_events, "names", "late"),
     _planted(vocabulary_of_channels, "names"),
-    _planted(scaled_by_mean, "cut"),
+    _planted(scaled_by_mean, "active", "amounts", "at", "cut", "late", "repeats", "soon"),
     _planted(scaled_by_largest, "amounts"),
     _planted(late_arrival, "late"),
     _planted(time_zone_shift, "at", "soon"),
-    _planted(encoding_by_label, "cut"),
+    _planted(encoding_by_label, "active", "at", "cut", "newcomers", "soon"),
     _planted(encoding_by_loyalty, "active"),
     _planted(attribute_of_today, "attributes", users="in time"),
     _planted(eligible_by_latest_date, "attributes", users="in time"),
     _planted(duplicates_across, "repeats"),
     _planted(session_across, "at", "soon"),
-    _planted(backfilled_amounts, "cut"),
-    _planted(cohort_statistics, "cut"),
-    _planted(quantile_edges, "cut"),
+    _planted(backfilled_amounts, *ANY_EVENT, "amounts"),
+    _planted(cohort_statistics, *ANY_EVENT),
+    _planted(quantile_edges, "active", "amounts", "at", "cut", "late", "repeats", "soon"),
     _planted(rank_among_all, "newcomers"),
-    _planted(next_event, "cut"),
+    _planted(next_event, *ANY_EVENT, "moved"),
     _planted(end_of_the_log, "cut"),
     _planted(within_the_gap, "moved"),
     _planted(the_next_day, "soon"),
@@ -341,3 +342,19 @@ PLANTED = (
     _planted(no_such_name, "names"),
     _planted(by_chance, "again"),
 )
+
+# The twelve that the detector was asked to know, in the words in which they were named.
+ASKED_FOR = {
+    "inclusive cutoff": inclusive_cutoff,
+    "vocabulary over all time": vocabulary_of_events,
+    "a scaler fitted over all time": scaled_by_mean,
+    "late arrival": late_arrival,
+    "time zone shift": time_zone_shift,
+    "global encoding of a category by its label": encoding_by_label,
+    "user attribute from after the cutoff": attribute_of_today,
+    "duplicate removal across the cutoff": duplicates_across,
+    "session that spans it": session_across,
+    "backfilled amounts": backfilled_amounts,
+    "cohort statistics over all time": cohort_statistics,
+    "quantile edges over all time": quantile_edges,
+}
