@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -239,3 +241,9 @@ def test_a_check_of_nothing_is_no_pass(
 def test_no_cutoff_is_no_pass() -> None:
     with pytest.raises(LabelError, match="there is no cutoff"):
         check(_bare, deceptive_log(), [])
+
+
+def test_the_page_on_leaks_names_every_world() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "leaks.md").read_text()
+    named = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert named == [AGAIN.name, *(world.name for world in WORLDS)]
