@@ -7,7 +7,7 @@ it as everywhere else: what they learn is under test too.
 from __future__ import annotations
 
 import tempfile
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -59,8 +59,9 @@ def catalogue(settings: Settings) -> Compute:
             log = Log(collect(events, CPU), None if users is None else collect(users, CPU))
             write_world(there, log)
             # As of long after: the store itself is to hide nothing of what is altered.
-            as_of = max(log.events["ts"].max(), cutoff.at) + LONG_AFTER  # type: ignore[type-var]
-            return compute_catalogue(there, open_store(there, as_of), cutoff)
+            last: datetime = log.events.select(pl.col("ts").max()).item()
+            store = open_store(there, max(last, cutoff.at) + LONG_AFTER)
+            return compute_catalogue(there, store, cutoff)
 
     return compute
 

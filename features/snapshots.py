@@ -16,6 +16,7 @@ import polars as pl
 from events.contract import TIME
 from events.store import EventStore, open_store
 from events.users import USERS, scan_users, users_path
+from features.attributes import valid_before
 from features.definitions import Definitions
 from features.dictionary import dictionary
 from features.labels import labels_of, require_matured
@@ -180,6 +181,8 @@ def _bucket(work: _Work, bucket: int) -> pl.DataFrame:
     """All cutoffs of one bucket. Its events are sorted and marked once for all of them."""
     rows = collect(prepare(work.store.scan(bucket), work.spec), work.device).lazy()
     users = scan_users(work.settings, bucket)
+    if users is not None:
+        users = valid_before(users, work.store.as_of)  # labels read the latest of these
     plans = [_snapshot(work, cutoff, rows, users) for cutoff in work.cutoffs]
     found = [collect(plan, work.device) for plan in plans]
     return pl.concat(found).with_columns(bucket=pl.lit(bucket, dtype=pl.Int32))

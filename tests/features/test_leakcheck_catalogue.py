@@ -59,7 +59,12 @@ def events() -> pl.DataFrame:
     log = small_log(60).rename(
         {"customer": "user_id", "when": "ts", "what": "event", "paid": "amount", "where": "channel"}
     )
-    return events_frame(log.to_dicts()).drop("bucket")
+    frame = events_frame(log.to_dicts()).drop("bucket")
+    kept = {name: kind for name, kind in EVENTS.schema.items() if name != "bucket"}
+    return frame.select(
+        name if name in frame.columns else pl.lit(None, kind).alias(name)
+        for name, kind in kept.items()
+    )
 
 
 def users(in_time: bool) -> pl.DataFrame:
