@@ -61,10 +61,13 @@ def events() -> pl.DataFrame:
     )
     frame = events_frame(log.to_dicts()).drop("bucket")
     kept = {name: kind for name, kind in EVENTS.schema.items() if name != "bucket"}
-    return frame.select(
+    full = frame.select(
         name if name in frame.columns else pl.lit(None, kind).alias(name)
         for name, kind in kept.items()
     )
+    if "received" in kept:
+        return full.with_columns(received=pl.col("ts") + timedelta(seconds=1))
+    return full
 
 
 def users(in_time: bool) -> pl.DataFrame:

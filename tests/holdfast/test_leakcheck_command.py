@@ -62,6 +62,7 @@ def test_the_catalogue_is_clean(project: Path, capsys: pytest.CaptureFixture[str
     assert all(0 < row["users"] <= 40 for row in found["cutoffs"])
     assert len(found["worlds"]) >= 9
     assert found["not_altered"]["attributes"] == "a users table with 'valid_from'"
+    assert found["not_altered"]["late"] == "an event with 'received'"
 
 
 def test_what_was_checked_is_said(

@@ -42,7 +42,8 @@ def deceptive_log(users: Users = "none") -> Log:
             rows.append(row | {"event": event, "amount": round(chance.uniform(1, 99), 2)})
     rows.append({**rows[0], "ts": T - 50 * DAY, "amount": 100.0})  # the largest of all
     frame = events_frame(rows).drop("bucket")
-    return Log(frame.with_columns(received=pl.lit(None, TIME)), _people(users))
+    at_once = pl.when(pl.int_range(pl.len()) == 0).then(pl.col("ts") + timedelta(seconds=1))
+    return Log(frame.with_columns(received=at_once), _people(users))
 
 
 def _people(users: Users) -> pl.DataFrame | None:
@@ -62,9 +63,12 @@ def _people(users: Users) -> pl.DataFrame | None:
     return pl.concat([frame.with_columns(pl.lit(None, TIME).alias(VALID_FROM)), newer])
 
 
+def in_time(cutoff: datetime) -> pl.Expr:
+    return pl.col("received").is_null() | (pl.col("received") < cutoff)
+
+
 def known(events: pl.LazyFrame, cutoff: datetime) -> pl.LazyFrame:
-    received = pl.col("received").is_null() | (pl.col("received") < cutoff)
-    return events.filter((pl.col("ts") < cutoff) & received)
+    return events.filter(pl.col("ts") < cutoff, in_time(cutoff))
 
 
 def leaking(rule: Rule) -> Compute:
@@ -104,7 +108,7 @@ def honest(
 
 
 def inclusive_cutoff(events: pl.LazyFrame, past: Any, users: Any, t: datetime) -> pl.LazyFrame:
-    return events.filter(pl.col("ts") <= t, pl.col("received").is_null()).group_by("user_id").len()
+    return events.filter(pl.col("ts") <= t, in_time(t)).group_by("user_id").len()
 
 
 def vocabulary_of_events(
@@ -144,7 +148,7 @@ def late_arrival(events: pl.LazyFrame, past: Any, users: Any, t: datetime) -> pl
 
 def time_zone_shift(events: pl.LazyFrame, past: Any, users: Any, t: datetime) -> pl.LazyFrame:
     local = pl.col("ts").dt.convert_time_zone("America/New_York").dt.replace_time_zone(None)
-    rows = events.filter(local < t.replace(tzinfo=None), pl.col("received").is_null())
+    rows = events.filter(local < t.replace(tzinfo=None), in_time(t))
     return rows.group_by("user_id").len()
 
 
@@ -198,7 +202,7 @@ def duplicates_across(events: pl.LazyFrame, past: Any, users: Any, t: datetime) 
 
 
 def session_across(events: pl.LazyFrame, past: Any, users: Any, t: datetime) -> pl.LazyFrame:
-    rows = events.filter(pl.col("received").is_null()).sort("user_id", "ts")
+    rows = events.filter(in_time(t)).sort("user_id", "ts")
     begins = (pl.col("ts").diff().over("user_id") > timedelta(minutes=30)).fill_null(value=True)
     rows = rows.with_columns(session=begins.cast(pl.Int64).cum_sum())
     sessions = rows.group_by("user_id", "session").agg(
@@ -237,7 +241,7 @@ def quantile_edges(
 def rank_among_all(
     events: pl.LazyFrame, past: pl.LazyFrame, users: Any, t: datetime
 ) -> pl.LazyFrame:
-    arrived = events.filter(pl.col("received").is_null())
+    arrived = events.filter(in_time(t))
     everyone = arrived.select(pl.col("user_id").n_unique()).collect().item()
     mine = past.group_by("user_id").len()
     return mine.select("user_id", rank=pl.col("len").rank() / everyone)
