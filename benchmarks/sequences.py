@@ -21,10 +21,10 @@ import torch
 from benchmarks.features import CPU, DAYS, START, log, sorting
 from events.contract import EVENTS
 from events.store import EventStore, open_store
+from features.learn import learn_spec
 from features.sequence_build import SequencesInfo, build_sequences
 from features.sequence_files import open_sequences
 from features.sequences import ARRAYS
-from features.spec import learn_spec
 from features.time import Cutoff
 from runtime.settings import Settings, parse_settings
 from runtime.tables import append

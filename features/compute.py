@@ -13,6 +13,7 @@ import polars as pl
 from events.contract import TIME
 from events.store import EventStore
 from events.users import scan_users
+from features.attributes import valid_before
 from features.labels import labels_of
 from features.many import Bucket, features_at, labelled_at
 from features.plan import prepared_plan
@@ -43,6 +44,8 @@ def bucket_rows(job: Job, bucket: int) -> pl.DataFrame:
     labelled: a row an eligible user and cutoff, by cutoff and user."""
     plan = prepare(job.store.scan(bucket), job.spec, in_order=job.store.in_order(bucket))
     rows, users = collect(plan, job.device), scan_users(job.settings, bucket)
+    if users is not None:
+        users = valid_before(users, job.store.as_of)  # labels read the latest of these
     if job.device.kind == "cpu":
         whole = Bucket(rows, users, job.cutoffs, job.spec)
         if job.labelled:

@@ -7,7 +7,7 @@ it as everywhere else: what they learn is under test too.
 from __future__ import annotations
 
 import tempfile
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -37,6 +37,7 @@ STRANGERS = 50  # rows of the users table beside those of the sampled users
 BUCKETS = 2  # of the store of a world
 CHOSEN = (0.4, 0.6, 0.8)  # shares of the events that lie before the chosen cutoffs
 MINUTE = timedelta(minutes=1)
+LONG_AFTER = timedelta(days=1000)
 
 
 def compute_catalogue(settings: Settings, store: EventStore, cutoff: Cutoff) -> pl.DataFrame:
@@ -55,9 +56,12 @@ def catalogue(settings: Settings) -> Compute:
     def compute(events: pl.LazyFrame, users: pl.LazyFrame | None, cutoff: Cutoff) -> pl.DataFrame:
         with tempfile.TemporaryDirectory(prefix="holdfast-leakcheck-") as folder:
             there = _settled(settings, Path(folder))
-            known = None if users is None else collect(users, CPU)
-            write_world(there, Log(collect(events, CPU), known))
-            return compute_catalogue(there, open_store(there), cutoff)
+            log = Log(collect(events, CPU), None if users is None else collect(users, CPU))
+            write_world(there, log)
+            # As of long after: the store itself is to hide nothing of what is altered.
+            last: datetime = log.events.select(pl.col("ts").max()).item()
+            store = open_store(there, max(last, cutoff.at) + LONG_AFTER)
+            return compute_catalogue(there, store, cutoff)
 
     return compute
 
@@ -76,7 +80,9 @@ def write_world(settings: Settings, log: Log) -> None:
     events = log.events.with_columns(absent).with_columns(bucket_of(BUCKETS))
     append(events_path(settings), EVENTS, [events])
     if log.users is not None:
-        users = log.users.with_columns(bucket_of(BUCKETS))
+        # A table without any row would not be found.
+        nobody = log.users.clear(1).with_columns(user_id=pl.lit("leakcheck nobody"))
+        users = (log.users if log.users.height else nobody).with_columns(bucket_of(BUCKETS))
         kind = TableKind(USERS.name, USERS.version, dict(users.schema), USERS.partition_by)
         rewrite(users_path(settings), kind, [users])
 
@@ -90,7 +96,7 @@ def sample(store: EventStore, settings: Settings, users: int = USERS_SAMPLED) ->
     logs: list[Log] = []
     missing = users
     for bucket in _spread(store.buckets):
-        quota = min(missing, -(-users // BUCKETS_SAMPLED))
+        quota = min(missing, -(-users // min(BUCKETS_SAMPLED, len(store.buckets))))
         log = _of_bucket(store, settings, bucket, quota)
         missing -= log.events["user_id"].n_unique()
         logs.append(log)

@@ -73,7 +73,9 @@ def _unequal(both: pl.DataFrame, name: str) -> pl.Expr:
         a, b = a.cast(pl.Float64), b.cast(pl.Float64)
         size = pl.max_horizontal(a.abs(), b.abs())
         finite = pl.when(a.is_finite()).then(a.abs()).max().fill_null(0)
-        near = (a - b).abs() <= RELATIVE * size + OF_LARGEST * finite.clip(lower_bound=1)
+        near = (a - b).is_finite() & (
+            (a - b).abs() <= RELATIVE * size + OF_LARGEST * finite.clip(lower_bound=1)
+        )
         return (a.is_null() != b.is_null()) | ~(near | (a == b)).fill_null(value=True)
     if ours == theirs or (ours.is_integer() and theirs.is_integer()):
         return a.ne_missing(b)

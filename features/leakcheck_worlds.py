@@ -116,8 +116,9 @@ def _repeats(scene: Scene) -> Log:
 
 def _late(scene: Scene) -> Log | None:
     """Events of long ago and of just before t that nobody has received yet, of newcomers too."""
-    if "received" not in scene.known.columns:
-        return None
+    events = scene.log.events
+    if "received" not in events.columns or not events["received"].count():
+        return None  # nothing in this log is late
     first = scene.known.unique("user_id", keep="first", maintain_order=True)
     early = fresh(first, scene).with_columns(ts=pl.col("ts") - DAY)
     recent = repeated(fresh(scene.last, scene), [scene.cutoff - timedelta(microseconds=1)])
@@ -257,7 +258,7 @@ WORLDS: tuple[World, ...] = (
         "events of before the cutoff are received only at it and after",
         "'received' is not looked at: an event counts from when it happened, not from when it "
         "was known",
-        "a column 'received'",
+        "an event with 'received'",
         _late,
     ),
     World(

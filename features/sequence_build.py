@@ -17,10 +17,11 @@ import polars as pl
 
 from events.store import EventStore
 from events.users import USERS, scan_users, users_path
+from features.matured import require_history
 from features.sequence_bucket import BucketFiles, receipt, write_bucket
 from features.sequence_files import EVENTS, POOL, open_sequences
 from features.sequences import VERSION, known_before
-from features.spec import FeatureSpec, require_history
+from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime.buckets import frames, map_buckets
 from runtime.clock import show

@@ -97,7 +97,8 @@ class UserColumns(_Section):
 
 
 class Users(FileFormat):
-    """`attributes`: columns known when the user joined and unchanged since; they become features.
+    """`attributes`: columns known when the user joined and unchanged since, or since their row's
+    `valid_from`; they become features.
 
     `dates`: columns with an instant of something that happened to the user (a cancellation);
     they can define churn and are never features.

@@ -54,7 +54,7 @@ def project(folder: Path, rows: list[dict[str, Any]], users: tuple[str, ...]) ->
     )
     settings = settings_of(meant, folder)
     base = {"event": "view", "amount": None, "channel": None}
-    log = [base | {"user_id": u, "ts": T + n * DAY} for u in users for n in (-40, -9, 5, 30)]
+    log = [base | {"user_id": u, "ts": T + n * DAY} for u in users for n in (-40, -9, 5, 25, 40)]
     write_store(settings, log)
     frame = in_time(rows).with_columns(bucket=pl.lit(0, dtype=pl.Int32))
     kind = TableKind(USERS.name, USERS.version, dict(frame.schema), USERS.partition_by)
@@ -124,6 +124,19 @@ def test_eligibility_reads_the_date_known_then_and_labels_the_latest(tmp_path: P
     spec = learn_spec(store, Cutoff(T), settings)
     found = read(build_snapshots(settings, store, [Cutoff(T)], spec, CPU, True))
     assert found.select("user_id", "churn").rows() == [("leaves", 1), ("told late", 0)]
+
+
+def test_labels_read_nothing_that_is_valid_from_the_as_of_on(tmp_path: Path) -> None:
+    left: list[dict[str, Any]] = [
+        {"user_id": "a", "left": T + 3 * DAY, VALID_FROM: T + 4 * DAY},
+        {"user_id": "a", "left": None, VALID_FROM: T + 30 * DAY},  # came back
+    ]
+    settings = project(tmp_path, left, ("a",))
+    for as_of, churn in ((T + 30 * DAY, 1), (T + 30 * DAY + timedelta(microseconds=1), 0)):
+        store = open_store(settings, as_of)
+        spec = learn_spec(store, Cutoff(T), settings)
+        found = read(build_snapshots(settings, store, [Cutoff(T)], spec, CPU, True))
+        assert found["churn"].to_list() == [churn]
 
 
 def test_a_file_with_several_rows_a_user_is_kept_whole(tmp_path: Path) -> None:

@@ -32,11 +32,12 @@ from events.users import USERS, users_path
 from features import sequence_build
 from features.definitions import Definitions
 from features.eligible import eligible_plan
+from features.learn import learn_spec
 from features.sequence_bucket import BucketFiles, write_bucket
 from features.sequence_build import SequencesInfo, build_sequences
 from features.sequence_files import Sequences, map_batches, open_sequences
 from features.sequences import ARRAYS
-from features.spec import FeatureSpec, learn_spec
+from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime import tables
 from runtime.collect import collect

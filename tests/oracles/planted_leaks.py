@@ -42,7 +42,8 @@ def deceptive_log(users: Users = "none") -> Log:
             rows.append(row | {"event": event, "amount": round(chance.uniform(1, 99), 2)})
     rows.append({**rows[0], "ts": T - 50 * DAY, "amount": 100.0})  # the largest of all
     frame = events_frame(rows).drop("bucket")
-    return Log(frame.with_columns(received=pl.lit(None, TIME)), _people(users))
+    at_once = pl.when(pl.int_range(pl.len()) == 0).then(pl.col("ts") + timedelta(seconds=1))
+    return Log(frame.with_columns(received=at_once), _people(users))
 
 
 def _people(users: Users) -> pl.DataFrame | None:
@@ -62,9 +63,12 @@ def _people(users: Users) -> pl.DataFrame | None:
     return pl.concat([frame.with_columns(pl.lit(None, TIME).alias(VALID_FROM)), newer])
 
 
+def in_time(cutoff: datetime) -> pl.Expr:
+    return pl.col("received").is_null() | (pl.col("received") < cutoff)
+
+
 def known(events: pl.LazyFrame, cutoff: datetime) -> pl.LazyFrame:
-    received = pl.col("received").is_null() | (pl.col("received") < cutoff)
-    return events.filter((pl.col("ts") < cutoff) & received)
+    return events.filter(pl.col("ts") < cutoff, in_time(cutoff))
 
 
 def leaking(rule: Rule) -> Compute:
@@ -104,7 +108,7 @@ def honest(
 
 
 def inclusive_cutoff(events: pl.LazyFrame, past: Any, users: Any, t: datetime) -> pl.LazyFrame:
-    return events.filter(pl.col("ts") <= t, pl.col("received").is_null()).group_by("user_id").len()
+    return events.filter(pl.col("ts") <= t, in_time(t)).group_by("user_id").len()
 
 
 def vocabulary_of_events(
@@ -144,7 +148,7 @@ def late_arrival(events: pl.LazyFrame, past: Any, users: Any, t: datetime) -> pl
 
 def time_zone_shift(events: pl.LazyFrame, past: Any, users: Any, t: datetime) -> pl.LazyFrame:
     local = pl.col("ts").dt.convert_time_zone("America/New_York").dt.replace_time_zone(None)
-    rows = events.filter(local < t.replace(tzinfo=None), pl.col("received").is_null())
+    rows = events.filter(local < t.replace(tzinfo=None), in_time(t))
     return rows.group_by("user_id").len()
 
 
@@ -198,7 +202,7 @@ def duplicates_across(events: pl.LazyFrame, past: Any, users: Any, t: datetime) 
 
 
 def session_across(events: pl.LazyFrame, past: Any, users: Any, t: datetime) -> pl.LazyFrame:
-    rows = events.filter(pl.col("received").is_null()).sort("user_id", "ts")
+    rows = events.filter(in_time(t)).sort("user_id", "ts")
     begins = (pl.col("ts").diff().over("user_id") > timedelta(minutes=30)).fill_null(value=True)
     rows = rows.with_columns(session=begins.cast(pl.Int64).cum_sum())
     sessions = rows.group_by("user_id", "session").agg(
@@ -237,7 +241,7 @@ def quantile_edges(
 def rank_among_all(
     events: pl.LazyFrame, past: pl.LazyFrame, users: Any, t: datetime
 ) -> pl.LazyFrame:
-    arrived = events.filter(pl.col("received").is_null())
+    arrived = events.filter(in_time(t))
     everyone = arrived.select(pl.col("user_id").n_unique()).collect().item()
     mine = past.group_by("user_id").len()
     return mine.select("user_id", rank=pl.col("len").rank() / everyone)
@@ -314,25 +318,26 @@ def _planted(rule: Rule, *caught_by: str, users: Users = "none") -> Planted:
     return Planted(rule, frozenset(caught_by), users)
 
 
+ANY_EVENT = ("active", "at", "cut", "late", "newcomers", "repeats", "soon")
 PLANTED = (
     _planted(inclusive_cutoff, "at"),
     _planted(vocabulary_of_events, "names", "late"),
     _planted(vocabulary_of_channels, "names"),
-    _planted(scaled_by_mean, "cut"),
+    _planted(scaled_by_mean, "active", "amounts", "at", "cut", "late", "repeats", "soon"),
     _planted(scaled_by_largest, "amounts"),
     _planted(late_arrival, "late"),
     _planted(time_zone_shift, "at", "soon"),
-    _planted(encoding_by_label, "cut"),
+    _planted(encoding_by_label, "active", "at", "cut", "newcomers", "soon"),
     _planted(encoding_by_loyalty, "active"),
     _planted(attribute_of_today, "attributes", users="in time"),
     _planted(eligible_by_latest_date, "attributes", users="in time"),
     _planted(duplicates_across, "repeats"),
     _planted(session_across, "at", "soon"),
-    _planted(backfilled_amounts, "cut"),
-    _planted(cohort_statistics, "cut"),
-    _planted(quantile_edges, "cut"),
+    _planted(backfilled_amounts, *ANY_EVENT, "amounts"),
+    _planted(cohort_statistics, *ANY_EVENT),
+    _planted(quantile_edges, "active", "amounts", "at", "cut", "late", "repeats", "soon"),
     _planted(rank_among_all, "newcomers"),
-    _planted(next_event, "cut"),
+    _planted(next_event, *ANY_EVENT, "moved"),
     _planted(end_of_the_log, "cut"),
     _planted(within_the_gap, "moved"),
     _planted(the_next_day, "soon"),
@@ -341,3 +346,19 @@ PLANTED = (
     _planted(no_such_name, "names"),
     _planted(by_chance, "again"),
 )
+
+# The twelve that the detector was asked to know, in the words in which they were named.
+ASKED_FOR = {
+    "inclusive cutoff": inclusive_cutoff,
+    "vocabulary over all time": vocabulary_of_events,
+    "a scaler fitted over all time": scaled_by_mean,
+    "late arrival": late_arrival,
+    "time zone shift": time_zone_shift,
+    "global encoding of a category by its label": encoding_by_label,
+    "user attribute from after the cutoff": attribute_of_today,
+    "duplicate removal across the cutoff": duplicates_across,
+    "session that spans it": session_across,
+    "backfilled amounts": backfilled_amounts,
+    "cohort statistics over all time": cohort_statistics,
+    "quantile edges over all time": quantile_edges,
+}
