@@ -21,7 +21,7 @@ from runtime.collect import collect
 from runtime.errors import InputError, SchemaError
 from runtime.settings import FileFormat
 
-BATCH_ROWS = 1 << 22
+BATCH_ROWS = 1 << 20
 BATCH_BYTES = 1 << 28
 LEAST_CELL_BYTES = 16  # a text's place in memory, its characters beside
 PYARROW_ROWS = 1 << 17

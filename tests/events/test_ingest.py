@@ -172,7 +172,9 @@ def test_buckets_are_fixed_by_the_store(tmp_path: Path) -> None:
     _, events = ingested(tmp_path, HEAD + "".join(ROWS))
     hashed = events.select("user_id", "bucket").with_columns(bucket_of(3).alias("again"))
     assert hashed["bucket"].equals(hashed["again"].alias("bucket"))
-    with pytest.raises(StoreError, match=r"has 3 buckets, the settings ask for 4; leave .* optimize --buckets 4"):
+    with pytest.raises(
+        StoreError, match=r"has 3 buckets, the settings ask for 4; leave .* optimize --buckets 4"
+    ):
         ingest(settings_in(tmp_path, events={"buckets": 4}))
 
 
