@@ -16,7 +16,7 @@ from events.store import CPU
 from runtime.collect import collect
 from runtime.files import write_atomic
 
-ROW_GROUP = 1 << 16  # what is read beside the buckets asked for is at most two of these
+ROW_GROUP = 1 << 15  # what is read beside the buckets asked for is at most two of these
 
 
 @dataclass(frozen=True)

@@ -100,9 +100,10 @@ def as_time(name: str, dtype: pl.DataType, time_format: str, zone: str) -> pl.Ex
 
 
 def as_amount(name: str, dtype: pl.DataType, decimal: str) -> pl.Expr:
-    """A float, possibly NaN or infinite; null where a text is no number."""
+    """A float, possibly NaN or infinite; null where a text is no number. -0 becomes 0: rows
+    that are equal are then the same."""
     if dtype.is_numeric():
-        return pl.col(name).cast(pl.Float64())
+        return _without_negative_zero(pl.col(name).cast(pl.Float64()))
     text = as_text(name, dtype).str.strip_chars()
     grouping = "," if decimal == "." else "."
     plain = (
@@ -114,7 +115,11 @@ def as_amount(name: str, dtype: pl.DataType, decimal: str) -> pl.Expr:
         plain = pl.when(
             ~text.str.contains(r"^[+-]?\d+\.\d*$") | text.str.contains(_GROUPED[","])
         ).then(plain.str.replace(",", ".", literal=True))
-    return plain.cast(pl.Float64(), strict=False)
+    return _without_negative_zero(plain.cast(pl.Float64(), strict=False))
+
+
+def _without_negative_zero(number: pl.Expr) -> pl.Expr:
+    return pl.when(number == 0).then(0.0).otherwise(number)
 
 
 def as_json_object(names: Sequence[str], schema: pl.Schema) -> pl.Expr:

@@ -21,7 +21,7 @@ from runtime.collect import collect
 from runtime.errors import InputError, SchemaError
 from runtime.settings import FileFormat
 
-BATCH_ROWS = 1 << 22
+BATCH_ROWS = 1 << 20
 BATCH_BYTES = 1 << 28
 LEAST_CELL_BYTES = 16  # a text's place in memory, its characters beside
 PYARROW_ROWS = 1 << 17
@@ -72,18 +72,27 @@ def _rows_at_once(file: pq.ParquetFile, most: int) -> int:
 def _frames(path: Path, file: pq.ParquetFile, batch_rows: int) -> Iterator[pl.DataFrame]:
     meta = file.metadata
     groups = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
-    types = {field.type for field in file.schema_arrow}
-    plain = all(any(is_such(found) for is_such in _PLAIN) for found in types)
-    if plain and max(groups, default=0) <= batch_rows:
+    if max(groups, default=0) <= batch_rows and _alike_in_polars(path, file.schema_arrow):
         yield from _by_polars(path, groups, batch_rows)
         return
     for batch in file.iter_batches(batch_size=min(batch_rows, PYARROW_ROWS)):
         yield pl.DataFrame(pa.Table.from_batches([batch]))
 
 
+def _alike_in_polars(path: Path, schema: pa.Schema) -> bool:
+    """Whether Polars takes every column for what pyarrow takes it for."""
+    if not all(any(is_such(field.type) for is_such in _PLAIN) for field in schema):
+        return False
+    return _scan(path).collect_schema() == pl.DataFrame(schema.empty_table()).schema
+
+
+def _scan(path: Path) -> pl.LazyFrame:
+    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+
+
 def _by_polars(path: Path, groups: list[int], batch_rows: int) -> Iterator[pl.DataFrame]:
     """Whole row groups at a time; the first alone, for who wants only a look."""
-    plan, begin, rows = pl.scan_parquet(path, glob=False, hive_partitioning=False), 0, 0
+    plan, begin, rows = _scan(path), 0, 0
     for number, group in enumerate(groups):
         rows += group
         following = groups[number + 1] if number + 1 < len(groups) else batch_rows

@@ -15,8 +15,6 @@ from events.propose_roles import roles_of
 from events.readers import find_in_folder
 from runtime.settings import parse_settings
 
-_BUCKET_BYTES = 256 << 20
-_FEWEST_BUCKETS = 16
 _FEW_KINDS = 50
 
 
@@ -180,14 +178,8 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
 
 
 def _events(plan: Plan) -> str:
-    size = sum(look.path.stat().st_size for source in plan.sources for look in source.looks)
-    buckets = _FEWEST_BUCKETS
-    while buckets * _BUCKET_BYTES < size:
-        buckets *= 2
     mode, why = _deduplicate(plan)
-    lines = ["[events]", f"# {why}", f"deduplicate = {quoted(mode)}"]
-    lines.append(f"buckets = {buckets} # fixed once the store is there; more for more users")
-    return "\n".join([*lines, ""])
+    return "\n".join(["[events]", f"# {why}", f"deduplicate = {quoted(mode)}", ""])
 
 
 def _deduplicate(plan: Plan) -> tuple[str, str]:

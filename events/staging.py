@@ -31,7 +31,7 @@ from runtime.errors import InputError
 from runtime.files import digest_of, make_folder, remove_folder, write_atomic, write_json
 
 STAGING_VERSION = 2
-FLUSH_ROWS = 1 << 22
+FLUSH_ROWS = 1 << 20
 FLUSH_BYTES = 1 << 29
 
 

@@ -22,7 +22,8 @@ BUCKETS = "holdfast.buckets"  # the number of them, as recorded with each versio
 
 @dataclass(frozen=True)
 class EventStore:
-    """One version of the events table, seen as of an instant: nothing at or after it is read."""
+    """One version of the events table, seen as of an instant: nothing that happened, or became
+    known, at or after it is read."""
 
     table: Table
     buckets: tuple[int, ...]
@@ -37,15 +38,22 @@ class EventStore:
         return self.table.version
 
     def scan(self, bucket: int) -> pl.LazyFrame:
-        """Events of a bucket before `as_of`, in ROW_ORDER's columns, not necessarily sorted."""
-        return self.table.scan(bucket=bucket).filter(pl.col("ts") < self.as_of)
+        """Events of a bucket known before `as_of`, in ROW_ORDER's columns, not necessarily
+        sorted."""
+        return self.table.scan(bucket=bucket).filter(known_before(self.as_of))
 
     def in_order(self, bucket: int) -> bool:
         """Whether the bucket's rows lie in ROW_ORDER, as those of each file do."""
         return self.table.in_one_file(bucket=bucket)
 
     def scan_all(self) -> pl.LazyFrame:
-        return self.table.scan().filter(pl.col("ts") < self.as_of)
+        return self.table.scan().filter(known_before(self.as_of))
+
+
+def known_before(as_of: datetime) -> pl.Expr:
+    """Whether an event had happened and was known: its arrival, if told, is earlier too."""
+    arrived = pl.col("received").is_null() | (pl.col("received") < as_of)
+    return (pl.col("ts") < as_of) & arrived
 
 
 def events_path(settings: Settings) -> Path:
@@ -53,7 +61,8 @@ def events_path(settings: Settings) -> Path:
 
 
 def open_store(settings: Settings, as_of: datetime | None = None) -> EventStore:
-    """The newest version as of `as_of` (default: just after the last event).
+    """The newest version as of `as_of` (default: just after the last event, and after the last
+    arrival where the log tells arrivals).
 
     Where every event before `as_of` lies at a local midnight the log has dates only; its last
     day is then complete, and the default as-of is the midnight after it. Raises StoreError.
@@ -62,12 +71,13 @@ def open_store(settings: Settings, as_of: datetime | None = None) -> EventStore:
     zone = settings.project.timezone
     plan = table.scan()
     if as_of is not None:
-        plan = plan.filter(pl.col("ts") < as_of)
+        plan = plan.filter(known_before(as_of))
     local = pl.col("ts").dt.convert_time_zone(zone)
     seen = collect(
         plan.select(
             first=pl.col("ts").min(),
             last=pl.col("ts").max(),
+            arrived=pl.col("received").max(),
             date_only=(local.dt.time() == time()).all(),
         ),
         CPU,
@@ -78,6 +88,8 @@ def open_store(settings: Settings, as_of: datetime | None = None) -> EventStore:
     day_end = end_of_local_day(seen["last"], zone)
     if as_of is None:
         as_of = day_end if seen["date_only"] else seen["last"] + MICROSECOND
+        if seen["arrived"] is not None:
+            as_of = max(as_of, seen["arrived"] + MICROSECOND)
     covered = min(as_of, day_end)
     buckets = tuple(sorted(int(b) for b in table.partitions("bucket")))
     parted_in = table.numbers[BUCKETS]

@@ -16,6 +16,7 @@ from events import csv_reader, staging
 from events.ingest import ingest
 from events.staging import bucket_of
 from runtime.errors import InputError, SchemaError, StoreError
+from runtime.settings import parse_settings
 
 ROWS = [
     "1,007,2024-03-01 10:00:00,view,\n",
@@ -194,3 +195,31 @@ def test_a_misspelt_column_is_named_with_a_hint(tmp_path: Path) -> None:
         "source log, log.csv: no column 'usr'; did you mean 'user'?; found 'id', 'user', 'ts', "
         "'what', 'paid'; map it under [source.columns]"
     )
+
+
+def test_sources_with_columns_of_their_own_make_one_log(tmp_path: Path) -> None:
+    put(tmp_path, "a.csv", "user,ts,paid,shop\nu,2024-03-01,1.5,web\nv,2024-03-02,,\n")
+    put(tmp_path, "b.csv", "user,ts,what,extra\nu,2024-03-01,view,x\nw,2024-03-03,buy,\n")
+    put(tmp_path, "c.csv", "user,ts\nu,2024-03-01\n")
+    named = {"user_id": "user", "ts": "ts"}
+    sources = [
+        {"name": "a", "path": "a.csv", "columns": named | {"amount": "paid", "channel": "shop"}},
+        {"name": "b", "path": "b.csv", "columns": named | {"event": "what"}},
+        {"name": "c", "path": "c.csv", "columns": named, "constants": {"amount": 2.5}},
+    ]
+    sources[1]["constants"] = {"channel": "app"}
+    ingest(parse_settings({"source": sources, "events": {"buckets": 2}}, tmp_path))
+    day = [datetime(2024, 3, n, tzinfo=UTC) for n in range(4) if n]
+    assert sorted(table(tmp_path).drop("bucket", "event_id", "received").rows(), key=str) == [
+        ("u", day[0], "a", 1.5, "web", "a", None),
+        ("u", day[0], "c", 2.5, None, "c", None),
+        ("u", day[0], "view", None, "app", "b", '{"extra":"x"}'),
+        ("v", day[1], "a", None, None, "a", None),
+        ("w", day[2], "buy", None, "app", "b", None),
+    ]
+
+
+def test_a_negative_nothing_is_nothing(tmp_path: Path) -> None:
+    rows = [f"1,u,2024-03-01 10:00:00,buy,{zero}\n" for zero in ("-0", "0", "0.0")]
+    result, events = ingested(tmp_path, HEAD + "".join(rows))
+    assert (result.rows_added, str(events["amount"][0])) == (1, "0.0")
