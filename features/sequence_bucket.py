@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from events.contract import TIME
+from features.attributes import valid_at
 from features.eligible import eligible_at, with_dates
 from features.sequence_files import (
     EVENTS,
@@ -24,7 +25,7 @@ from features.sequence_files import (
 from features.sequence_index import NEVER, SliceFinder, Slices
 from features.sequences import sequence_plan
 from features.spec import FeatureSpec
-from features.time import Cutoff
+from features.time import Cutoff, at_instant
 from runtime.collect import collect
 from runtime.device import Device
 from runtime.files import remove_drafts, write_atomic
@@ -65,8 +66,7 @@ def write_bucket(
     kept = not files.late and files.events.exists() and files.users.exists()
     rows, people = _mapped(files) if kept else _sorted(events, spec, device)
     finder = SliceFinder(rows, cutoffs, length)
-    dates = _dates(people, users, spec)
-    slices = _batches(finder, cutoffs, dates, spec)
+    slices = _batches(finder, cutoffs, people, users, spec)
     write_atomic(files.index, lambda draft: write_batches(draft, INDEX, slices))
     if kept:
         return
@@ -120,17 +120,26 @@ def _with_copies(rows: Arrays, finder: SliceFinder) -> Arrays:
     return {name: np.concatenate((rows[name], copies[name])) for name in EVENTS}
 
 
-def _dates(people: pl.DataFrame, users: pl.LazyFrame | None, spec: FeatureSpec) -> pl.DataFrame:
-    """What eligibility reads of the users table, by number; without columns where nothing."""
+def _dates(
+    people: pl.DataFrame, users: pl.LazyFrame | None, cutoff: Cutoff, spec: FeatureSpec
+) -> pl.DataFrame:
+    """What eligibility reads of the users table as it was at the cutoff, by number; without
+    columns where nothing."""
+    users = None if users is None else valid_at(users, cutoff.at)
     numbered = people.lazy().select("user_id").with_row_index("number")
     dated = collect(with_dates(numbered, users, spec.definitions).sort("number"), CPU)
     return dated.drop("number", "user_id")
 
 
 def _batches(
-    finder: SliceFinder, cutoffs: Sequence[Cutoff], dates: pl.DataFrame, spec: FeatureSpec
+    finder: SliceFinder,
+    cutoffs: Sequence[Cutoff],
+    people: pl.DataFrame,
+    users: pl.LazyFrame | None,
+    spec: FeatureSpec,
 ) -> Iterator[Arrays]:
     for cutoff, slices in zip(cutoffs, finder.slices(), strict=True):
+        dates = _dates(people, users, cutoff, spec)
         found = _eligible(cutoff, slices, dates, spec)
         yield {"user": slices.users, "begin": slices.begin, "end": slices.end, "eligible": found}
 
@@ -142,6 +151,6 @@ def _eligible(
     latest = pl.DataFrame({f"last_{name}": found for name, found in slices.latest.items()})
     instants = latest.select(pl.when(pl.all() != NEVER).then(pl.all()).cast(TIME).name.keep())
     known = dates[slices.users] if dates.width else dates
-    plan = instants.with_columns(known.get_columns()).lazy()
-    eligible = eligible_at(cutoff, spec.definitions).cast(pl.Int8).alias("eligible")
+    plan = instants.with_columns(known.get_columns()).lazy().with_columns(cutoff=at_instant(cutoff))
+    eligible = eligible_at(spec.definitions).cast(pl.Int8).alias("eligible")
     return collect(plan.with_columns(eligible), CPU)["eligible"].to_numpy()
