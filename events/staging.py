@@ -17,6 +17,7 @@ import polars_hash as plh
 from events.batches import Batch
 from events.columns import no_column
 from events.contract import EVENTS
+from events.erased import Erased
 from events.normalise import SourcePlan, mapped_columns, normalise
 from events.readers import InputFile, read
 from runtime.errors import InputError
@@ -34,6 +35,7 @@ class Summary:
     rows: int = 0
     usable: int = 0
     rejected: int = 0
+    erased: int = 0
     columns: list[str] = field(default_factory=list)
     first_reason: str | None = None
     first_line: int | None = None
@@ -82,8 +84,10 @@ def stage(
     buckets: int,
     staging: Path,
     advance: Callable[[float], None],
+    erased: Erased,
 ) -> Staged:
-    """`advance` is told the rows read. Raises InputError where no row of the file can be used."""
+    """`advance` is told the rows read; those of `erased` users are left out. Raises InputError
+    where no row of the file can be used."""
     folder = staging / staged_name(plan, digest, buckets)
     done = folder / "summary.json"
     if done.exists():
@@ -92,22 +96,30 @@ def stage(
     else:
         remove_folder(folder)
         writer = _Writer(make_folder(folder), buckets)
-        summary = _write(writer, plan, file, advance)
+        summary = _write(writer, plan, file, advance, erased)
         write_json(done, asdict(summary))
     _check(summary, plan, file)
     return Staged(plan, file, digest, folder, summary)
 
 
 def _write(
-    writer: _Writer, plan: SourcePlan, file: InputFile, advance: Callable[[float], None]
+    writer: _Writer,
+    plan: SourcePlan,
+    file: InputFile,
+    advance: Callable[[float], None],
+    erased: Erased,
 ) -> Summary:
     summary = Summary()
     columns: dict[str, None] = {}
     for batch in read(file.path, plan.source):
         columns |= dict.fromkeys(batch.rows.columns)
         found = normalise(batch, plan)
+        rows = erased.rows(found.rows)
+        rejects = erased.rejects(found.rejects, plan.source.columns.user_id)
+        summary.erased += found.rows.height + found.rejects.height - rows.height - rejects.height
         _count(summary, batch, found.rejects)
-        writer.add(found.rows, found.rejects)
+        summary.rejected -= found.rejects.height - rejects.height
+        writer.add(rows, rejects)
         advance(batch.rows.height)
     writer.flush()
     summary.columns = list(columns)

@@ -10,6 +10,7 @@ import polars as pl
 
 from events.columns import as_id, as_text, as_time, nulled, require
 from events.contract import TIME
+from events.erased import erased_filter
 from events.ledger import Ledger, write_ledger
 from events.readers import InputFile, find_files, read
 from events.staging import bucket_of
@@ -75,6 +76,7 @@ def read_users(settings: Settings, ledger: Ledger) -> UsersFrame | None:
         *(pl.Series(name, _dates(text[name], name, users)) for name in users.dates),
     )
     _check_ids(frame["user_id"])
+    frame = erased_filter(settings.store)(frame)
     buckets = settings.events.buckets
     return UsersFrame(frame.with_columns(bucket_of(buckets)), digest, buckets)
 
