@@ -11,10 +11,11 @@ Every step may be cut off and done again: run again it goes on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from events.erase_journal import Journal
 from events.erase_tables import ErasedTable, erase_from_parquet, erase_from_table, table_folders
 from events.erase_text import Wanted, erase_from_text, holds_any
 from events.erased import erased_path, read_erased, write_erased
@@ -47,13 +48,11 @@ class Receipt:
     path: Path
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Job:
     settings: Settings
     wanted: Wanted
     folders: tuple[Path, ...]  # beside the store: exports, tracking and what else was named
-    found: set[str] = field(default_factory=set)
-    files: dict[str, int] = field(default_factory=dict)
 
 
 def erase(settings: Settings, user_ids: Sequence[str], also: Sequence[Path] = ()) -> Receipt:
@@ -92,25 +91,31 @@ def _erase(job: _Job) -> Receipt:
     store = job.settings.store
     erased = read_erased(store).with_ids(sorted(job.wanted.ids))
     write_erased(store, erased)  # first, so that nothing brings back what is taken out below
+    journal = Journal(receipts(store), erased, job.wanted.ids)
     deleted = _delete_derived(store)
-    tables = tuple(_from_tables(job))
-    _from_files(job)
+    tables = tuple(_from_tables(job, journal))
+    _from_files(job, journal)
     at = datetime.now(UTC)
-    path = store / "erasures" / f"{at:%Y%m%dT%H%M%S.%fZ}.json"
+    path = receipts(store) / f"{at:%Y%m%dT%H%M%S.%fZ}.json"
     receipt = Receipt(
         at=at,
-        found=bool(job.found),
-        rows=sum(table.rows for table in tables) + sum(job.files.values()),
-        users={erased.mark(user): user in job.found for user in sorted(job.wanted.ids)},
+        found=bool(journal.users),
+        rows=sum(table.rows for table in tables) + sum(journal.files.values()),
+        users={mark: mark in journal.users for mark in map(erased.mark, sorted(job.wanted.ids))},
         tables=tables,
-        files=job.files,
+        files=dict(journal.files),
         deleted=deleted,
         left=tuple(_left(job)),
         path=path,
     )
     write_json(path, asdict(receipt) | {"at": at.isoformat(), "path": path.name})
+    journal.close()
     _tell(receipt)
     return receipt
+
+
+def receipts(store: Path) -> Path:
+    return store / "erasures"
 
 
 def _delete_derived(store: Path) -> tuple[str, ...]:
@@ -124,26 +129,26 @@ def _delete_derived(store: Path) -> tuple[str, ...]:
     return tuple(folder.name for folder in folders)
 
 
-def _from_tables(job: _Job) -> Iterator[ErasedTable]:
+def _from_tables(job: _Job, journal: Journal) -> Iterator[ErasedTable]:
     folders = table_folders(job.settings.store)
     columns = {source.name: source.columns.user_id for source in job.settings.source}
     with progress("erasing from tables", len(folders), "tables") as advance:
         for folder in folders:
-            done, found = erase_from_table(folder, job.wanted.ids, columns)
-            job.found |= found
-            yield done
+            done = erase_from_table(folder, job.wanted.ids, columns, journal.note)
+            noted = journal.tables.get(done.table)
+            if noted is None or noted.version is None:
+                yield done
+            else:  # in this run, or in one that was cut off
+                yield replace(done, rows=noted.rows, version_before=noted.version)
             advance()
 
 
-def _from_files(job: _Job) -> None:
+def _from_files(job: _Job, journal: Journal) -> None:
     files = list(_loose_files(job))
     with progress("erasing from files", len(files), "files") as advance:
         for path in files:
             how = erase_from_parquet if path.suffix == ".parquet" else erase_from_text
-            gone = how(path, job.wanted)
-            if gone:
-                job.found |= set(gone)
-                job.files[str(path)] = sum(gone.values())
+            how(path, job.wanted, journal.note)
             advance()
 
 
@@ -154,7 +159,7 @@ def _loose_files(job: _Job) -> Iterator[Path]:
     for folder in (store, *job.folders):
         remove_drafts_below(folder)
         for path in sorted(folder.rglob("*")):
-            ours = path == erased_path(store) or path.parent == store / "erasures"
+            ours = path == erased_path(store) or path.parent == receipts(store)
             if path.is_file() and not ours and not tables & set(path.parents):
                 yield path
 

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from events.contract import QUARANTINE
+from events.erase_journal import Note
 from events.erase_text import Wanted
 from events.erased import ids_in
 from events.staging import bucket_of
@@ -46,33 +47,33 @@ def table_folders(store: Path) -> list[Path]:
 
 
 def erase_from_table(
-    path: Path, ids: Set[str], columns: Mapping[str, str]
-) -> tuple[ErasedTable, set[str]]:
-    """Takes the users' rows out of the table and deletes its older versions, and says which of
-    the users were in it. `columns`: what a source calls its user. Memory: a file of the table."""
+    path: Path, ids: Set[str], columns: Mapping[str, str], note: Note
+) -> ErasedTable:
+    """Takes the users' rows out of the table and deletes its older versions. `columns`: what a
+    source calls its user. Memory: a file of the table."""
     kind = stored_kind(path)
     table = open_table(path, kind, [BUCKETS])
     add: list[Part] = []
     gone: list[Path] = []
     found: set[str] = set()
-    left = table.rows()
-    for file, values in _suspects(table, kind, ids):
+    erased = 0
+    for file, values, held in _suspects(table, kind, ids):
         theirs = _theirs(file, kind, ids, columns)
         if theirs is None:
             continue
         rows, users = theirs
         found |= users
+        erased += held - rows.height
         gone.append(file)
         if rows.height:
             # In the types that the file has, of which the log knows only the nearest.
             own = replace(kind, schema={**rows.schema, **_parted(kind)})
             add.append(write_part(path, own, rows, is_sorted=True, **_named(values)))
+    version = table.version
     if gone:
-        commit(path, kind, add, gone, since=table.version)
-    deleted = vacuum(path)
-    after = open_table(path, kind)
-    erased = left - after.rows()
-    return ErasedTable(str(path), erased, table.version, after.version, deleted), found
+        note(str(path), erased, found, version)
+        version = commit(path, kind, add, gone, since=version)
+    return ErasedTable(str(path), erased, table.version, version, vacuum(path))
 
 
 def _parted(kind: TableKind) -> dict[str, pl.DataType]:
@@ -85,17 +86,18 @@ def _named(values: Mapping[str, str | None]) -> dict[str, Any]:
 
 def _suspects(
     table: Table, kind: TableKind, ids: Set[str]
-) -> list[tuple[Path, Mapping[str, str | None]]]:
-    """The files that may hold one of the users: all, or those of their buckets where the table
-    says how many it has."""
+) -> list[tuple[Path, Mapping[str, str | None], int]]:
+    """The files that may hold one of the users, their partition and rows: all of them, or those
+    of the users' buckets where the table says how many it has."""
     if kind.name != QUARANTINE.name and USER not in kind.schema:
         return []
+    files = [(*file, rows) for file, rows in zip(table.files, table.counts, strict=True)]
     parted_in = table.numbers[BUCKETS]
     if parted_in is None or "bucket" not in kind.partition_by:
-        return list(table.files)
+        return files
     users = pl.DataFrame({USER: sorted(ids)}, schema={USER: pl.String()})
     buckets = set(users.select(bucket_of(parted_in)).to_series().cast(pl.String()))
-    return [(path, values) for path, values in table.files if values["bucket"] in buckets]
+    return [(path, values, rows) for path, values, rows in files if values["bucket"] in buckets]
 
 
 def _theirs(
@@ -117,14 +119,14 @@ def _theirs(
     return (collect(plan.filter(~wanted), CPU), users) if users else None
 
 
-def erase_from_parquet(path: Path, wanted: Wanted) -> dict[str, int]:
-    """How many rows of each user have gone from a Parquet file that is in no table."""
+def erase_from_parquet(path: Path, wanted: Wanted, note: Note) -> None:
+    """Takes the users' rows out of a Parquet file that is in no table."""
     plan = pl.scan_parquet(path, glob=False, hive_partitioning=False)
     if plan.collect_schema().get(USER) != pl.String():
-        return {}
+        return
     theirs = pl.col(USER).is_in(sorted(wanted.ids)).fill_null(value=False)
-    counted = collect(plan.filter(theirs).group_by(USER).len(), CPU)
-    if counted.height:
+    users = collect(plan.filter(theirs).select(USER), CPU)[USER]
+    if len(users):
+        note(str(path), len(users), set(users), None)
         rest = collect(plan.filter(~theirs), CPU)
         write_atomic(path, rest.write_parquet)
-    return dict(counted.iter_rows())

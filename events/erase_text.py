@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from events.erase_journal import Note
 from runtime.files import digest_file, write_atomic, write_json
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -49,28 +50,26 @@ def _quoted(text: str) -> str:
     return text.replace('"', '""')
 
 
-def erase_from_text(path: Path, wanted: Wanted) -> Mapping[str, int]:
-    """How many rows of each id have gone from the file; its manifest is made to fit.
+def erase_from_text(path: Path, wanted: Wanted, note: Note) -> None:
+    """Takes the rows of these ids out of the file and makes its manifest fit.
 
     Memory: a row of CSV or JSON lines, the whole of a JSON or HTML file. Raises OutputError.
     """
-    if not _may_hold(path, wanted):
-        return {}
     how = _how(path)
-    if how is None or path.name.endswith(MANIFEST):
-        return {}
+    if how is None or path.name.endswith(MANIFEST) or not _may_hold(path, wanted):
+        return
     gone: dict[str, int] = {}
 
     def write(draft: Path) -> None:
         with path.open("rb") as source, draft.open("wb") as target:
             how(source, target, wanted, gone)
-        if gone and path.with_name(path.name + MANIFEST).exists():
+        note(str(path), sum(gone.values()), set(gone), None)
+        if path.with_name(path.name + MANIFEST).exists():
             # Before the file itself: cut off here, a rerun finds the ids and comes by again.
             _fit_manifest(path, draft, gone)
 
     if _has_rows(path, how, wanted):
         write_atomic(path, write)
-    return gone
 
 
 Eraser = Callable[[BinaryIO, BinaryIO | None, Wanted, dict[str, int]], None]

@@ -118,7 +118,7 @@ def _staging(job: _Job) -> Path:
 
 def _bucket(job: _Job, bucket: int) -> pl.DataFrame:
     """SCORES of a bucket's eligible users, by user id."""
-    users = scan_users(job.settings, bucket)
+    users = scan_users(job.settings, bucket, job.store.parted_in)
     plan = feature_plan(job.store.scan(bucket), Cutoff(job.store.as_of), job.model.spec, users)
     features = collect(plan, job.device).sort("user_id")
     scored = [_scored(job.model, part) for part in features.iter_slices(SLICE)]

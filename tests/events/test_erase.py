@@ -265,13 +265,20 @@ def test_cut_off_at_any_step_a_rerun_completes_it(
         return whole(*given, **named)
 
     monkeypatch.setattr(module, name, cut_off)
+    receipt = None
     try:
-        erase(project, [GONE])
+        receipt = erase(project, [GONE])
     except KeyboardInterrupt:
         for table, rows in _rows(project).items():
             assert_frame_equal(rows, before[table])
     monkeypatch.undo()
-    erase(project, [GONE])
+    again = erase(project, [GONE])
+    whole_receipt = receipt or again  # that of the run that came to its end tells everything
+    assert whole_receipt.found
+    assert whole_receipt.rows == 31
+    assert {Path(t.table).name: t.rows for t in whole_receipt.tables}["events"] == 20
+    assert len(whole_receipt.files) == 4
+    assert not [*(project.store / "erasures").glob(".unfinished-*")]
     assert _anywhere(project) == []
     for table, rows in _rows(project).items():
         assert_frame_equal(rows, before[table])
@@ -375,6 +382,13 @@ def test_the_filter_takes_out_exactly_the_erased(ids: list[str], erased: list[st
     assert left == [user for user in ids if user not in erased]
 
 
+def _taken(path: Path, wanted: Wanted) -> tuple[int, set[str]]:
+    """The rows and users that went from a file."""
+    told: list[tuple[int, set[str]]] = []
+    erase_from_text(path, wanted, lambda _, rows, users, __: told.append((rows, set(users))))
+    return told[0] if told else (0, set())
+
+
 FIELD = st.text(
     st.characters(
         exclude_categories=["Cs"], exclude_characters="\0\r\x1c\x1d\x1e\x85\u2028\u2029\x0b\x0c"
@@ -391,12 +405,12 @@ def test_a_row_goes_by_its_whole_field(rows: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name, "f.csv")
         path.write_bytes(_csv(rows))
-        gone = erase_from_text(path, wanted)
+        gone = _taken(path, wanted)
         assert path.read_bytes() == _csv(rest)
-        assert sum(gone.values()) == len(rows) - len(rest)
+        assert gone == (len(rows) - len(rest), {user for _, user in rows} & wanted.ids)
         lines = Path(name, "f.jsonl")
         lines.write_bytes(_jsonl(rows))
-        assert erase_from_text(lines, wanted) == gone
+        assert _taken(lines, wanted) == gone
         assert lines.read_bytes() == _jsonl(rest)
 
 
@@ -419,11 +433,11 @@ def test_rows_of_json_and_html_go_by_the_users_column(tmp_path: Path) -> None:
     head = "<table><thead><tr><th>user_id</th><th>n</th></tr></thead>"
     people = head + row.format(12) + row.format(123) + "</table>"
     page.write_text(counts + people)
-    assert erase_from_text(page, wanted) == {"12": 1}
+    assert _taken(page, wanted) == (1, {"12"})
     assert page.read_text() == counts + head + row.format(123) + "</table>"
     data = tmp_path / "d.json"
     data.write_text('{"n": 12, "top": [{"user_id": 12}, {"user_id": "123"}, null], "of": "12"}')
-    assert erase_from_text(data, wanted) == {"12": 1}
+    assert _taken(data, wanted) == (1, {"12"})
     assert json.loads(data.read_text()) == {
         "n": 12,
         "top": [{"user_id": "123"}, None],
