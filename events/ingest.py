@@ -16,6 +16,7 @@ import polars as pl
 
 from events.adding import add_staged
 from events.contract import EVENTS, QUARANTINE
+from events.erased import read_erased
 from events.layout import buckets_for, estimate_rows
 from events.ledger import Ledger, read_ledger, write_ledger
 from events.readers import InputFile
@@ -119,7 +120,7 @@ def _ingest(settings: Settings, sources: Sequence[FoundSource]) -> IngestResult:
     return IngestResult(
         rows_read=rows,
         rows_added=added,
-        duplicates=rows - rejected - added,
+        duplicates=rows - rejected - sum(s.summary.erased for s in staged) - added,
         quarantined=rejected,
         users=_count_users(table),
         version=table.version,
@@ -185,10 +186,10 @@ def _stage_all(
             ledger.formats |= found_formats(plan)
             work.append((plan, files))
     _keep_only(staging, {staged_name(p, f.digest, buckets) for p, files in work for f in files})
-    staged = []
+    erased, staged = read_erased(settings.store), []
     with progress("reading", None, "rows") as advance:
         for plan, files in work:
-            done = [stage(plan, f.file, f.digest, buckets, staging, advance) for f in files]
+            done = [stage(plan, f.file, f.digest, buckets, staging, advance, erased) for f in files]
             if not ledger.files.get(plan.source.name):
                 check_columns_seen(plan, done)
             staged += done

@@ -18,6 +18,7 @@ import polars_hash as plh
 from events.batches import Batch
 from events.bucketed import Bucketed, open_bucketed, write_bucketed
 from events.columns import no_column
+from events.erased import Erased
 from events.mapping import (
     ROW_COLUMNS,
     Constants,
@@ -43,6 +44,7 @@ class Summary:
     rows: int = 0
     usable: int = 0
     rejected: int = 0
+    erased: int = 0
     columns: list[str] = field(default_factory=list)
     first_reason: str | None = None
     first_line: int | None = None
@@ -92,8 +94,10 @@ def stage(
     buckets: int,
     staging: Path,
     advance: Callable[[float], None],
+    erased: Erased,
 ) -> Staged:
-    """`advance` is told the rows read. Raises InputError where no row of the file can be used."""
+    """`advance` is told the rows read; those of `erased` users are left out. Raises InputError
+    where no row of the file can be used."""
     folder = staging / staged_name(plan, digest, buckets)
     done = folder / "summary.json"
     if done.exists():
@@ -103,22 +107,30 @@ def stage(
         remove_folder(folder)
         constants = constant_columns(plan, fixed_columns(file.path, plan.source))
         writer = _Writer(make_folder(folder), buckets, constants)
-        summary = _write(writer, plan, file, advance)
+        summary = _write(writer, plan, file, advance, erased)
         write_json(done, asdict(summary))
     _check(summary, plan, file)
     return Staged(plan, file, digest, folder, summary)
 
 
 def _write(
-    writer: _Writer, plan: SourcePlan, file: InputFile, advance: Callable[[float], None]
+    writer: _Writer,
+    plan: SourcePlan,
+    file: InputFile,
+    advance: Callable[[float], None],
+    erased: Erased,
 ) -> Summary:
     summary = Summary()
     columns: dict[str, None] = {}
     for batch in read(file.path, plan.source):
         columns |= dict.fromkeys(batch.rows.columns)
         found = normalise(batch, plan)
+        rows = erased.rows(found.rows)
+        rejects = erased.rejects(found.rejects, plan.source.columns.user_id)
+        summary.erased += found.rows.height + found.rejects.height - rows.height - rejects.height
         _count(summary, batch, found.rejects)
-        writer.add(found.rows, found.rejects)
+        summary.rejected -= found.rejects.height - rejects.height
+        writer.add(rows, rejects)
         advance(batch.rows.height)
     writer.flush()
     summary.columns = list(columns)

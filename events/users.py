@@ -10,6 +10,7 @@ import polars as pl
 
 from events.columns import as_id, as_text, as_time, nulled, require
 from events.contract import TIME
+from events.erased import erased_filter
 from events.ledger import Ledger, write_ledger
 from events.readers import InputFile, find_files, read
 from events.staging import bucket_of
@@ -81,6 +82,7 @@ def read_users(settings: Settings, ledger: Ledger, buckets: int) -> UsersFrame |
         *(_dates(text[n], n, users).alias(VALID_FROM) for n in _validity(users)),
     )
     _check_ids(frame)
+    frame = erased_filter(settings.store)(frame)
     return UsersFrame(frame.with_columns(bucket_of(buckets)), digest, buckets)
 
 

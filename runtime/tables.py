@@ -192,9 +192,17 @@ def vacuum(path: Path) -> int:
     try:
         for file in deleted:
             file.unlink(missing_ok=True)
+        _remove_empty(path)
     except OSError as error:
         raise from_foreign(error, str(path)) or error from error
     return len(deleted)
+
+
+def _remove_empty(path: Path) -> None:
+    folders = [folder for folder in path.rglob("*/") if folder.is_dir()]
+    for folder in sorted(folders, key=lambda f: len(f.parts), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _data_files(path: Path) -> list[Path]:
