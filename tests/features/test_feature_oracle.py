@@ -21,41 +21,18 @@ from oracles.features_logs import (
     users_frame,
 )
 from oracles.features_strategies import World, logs, people, specs, worlds
+from oracles.features_worked import FULL, PLAIN, row
 
-from features.definitions import Definitions
 from features.dictionary import dictionary, phrase
 from features.eligible import eligible_plan
 from features.plan import feature_plan, prepared_plan
 from features.spec import FeatureSpec
 from features.streams import prepare
-from features.time import Cutoff, Window
+from features.time import Cutoff
 from runtime.collect import collect
 from runtime.device import Device
-from runtime.settings import Activity, Churn, Eligible, Value
 
 CPU = Device("cpu", "test")
-PLAIN = Definitions(Activity(), Eligible(), Churn(), Value())
-FULL = FeatureSpec(
-    windows=tuple(Window(days) for days in (7, 30, 90, 365)),
-    events=("view", "buy"),
-    channels=("web",),
-    pools_events=True,
-    pools_channels=True,
-    has_amount=True,
-    has_events=True,
-    has_channels=True,
-    has_times=True,
-    session_gap_minutes=30,
-    timezone="Europe/Berlin",
-    definitions=PLAIN,
-)
-
-
-def row(minutes: float, event: str = "view", **other: Any) -> dict[str, Any]:
-    """An event so many minutes before the cutoff."""
-    base = {"user_id": "a", "event": event, "amount": None, "channel": "web"}
-    return base | {"ts": T - timedelta(minutes=minutes)} | other
-
 
 DAY = 24 * 60
 EDGE_LOG = [
