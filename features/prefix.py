@@ -159,7 +159,7 @@ class Lookup:
         begins = self.rows.begins
         if len(begins):
             cells[self.rows.cell[begins]] = np.maximum.reduceat(known, begins)
-        running = np.maximum.accumulate(cells.reshape(self.rows.users, -1), axis=1)
+        running = np.maximum.accumulate(cells.reshape(self.rows.users, self.rows.width), axis=1)
         found = running[self.who, self.rows.boundaries.place(0)[self.cut]]
         return np.where(np.isneginf(found), np.nan, found)
 

@@ -1,4 +1,4 @@
-"""Every feature equals the naive one, on small awkward logs."""
+"""Every feature equals the naive one and the one in SQL, on small awkward logs."""
 
 from __future__ import annotations
 
@@ -11,43 +11,28 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oracles import features_naive
-from oracles.features_logs import T, by_user, differences, events_frame, users_frame
-from oracles.features_strategies import logs, people, specs
+from oracles.features_engines import ENGINES, ORACLES, Computes
+from oracles.features_logs import (
+    ATTRIBUTES,
+    T,
+    by_user,
+    differences,
+    events_frame,
+    users_frame,
+)
+from oracles.features_strategies import World, logs, people, specs, worlds
+from oracles.features_worked import FULL, PLAIN, row
 
-from features.definitions import Definitions
 from features.dictionary import dictionary, phrase
 from features.eligible import eligible_plan
 from features.plan import feature_plan, prepared_plan
 from features.spec import FeatureSpec
 from features.streams import prepare
-from features.time import Cutoff, Window
+from features.time import Cutoff
 from runtime.collect import collect
 from runtime.device import Device
-from runtime.settings import Activity, Churn, Eligible, Value
 
 CPU = Device("cpu", "test")
-PLAIN = Definitions(Activity(), Eligible(), Churn(), Value())
-FULL = FeatureSpec(
-    windows=tuple(Window(days) for days in (7, 30, 90, 365)),
-    events=("view", "buy"),
-    channels=("web",),
-    pools_events=True,
-    pools_channels=True,
-    has_amount=True,
-    has_events=True,
-    has_channels=True,
-    has_times=True,
-    session_gap_minutes=30,
-    timezone="Europe/Berlin",
-    definitions=PLAIN,
-)
-
-
-def row(minutes: float, event: str = "view", **other: Any) -> dict[str, Any]:
-    """An event so many minutes before the cutoff."""
-    base = {"user_id": "a", "event": event, "amount": None, "channel": "web"}
-    return base | {"ts": T - timedelta(minutes=minutes)} | other
-
 
 DAY = 24 * 60
 EDGE_LOG = [
@@ -67,14 +52,39 @@ def computed(log: list[dict[str, Any]], spec: FeatureSpec, users: Any) -> dict[s
     return by_user(collect(plan, CPU))
 
 
-@settings(max_examples=150, deadline=None)
-@given(log=logs, spec=specs, users=people)
-@example(log=EDGE_LOG, spec=FULL, users={})
-@example(log=[row(5)], spec=FULL, users={})
-@example(log=[row(-5)], spec=FULL, users={})
-def test_every_feature_equals_the_naive_one(log: Any, spec: FeatureSpec, users: Any) -> None:
-    expected = features_naive.features(log, T, spec, users)
-    assert differences(computed(log, spec, users), expected) == []
+def agree(world: World, oracle: Computes, tolerance: float) -> None:
+    """Both engines give what the oracle gives: the same people, columns and values."""
+    asked = world.log, world.cutoffs, world.spec, world.users
+    expected = oracle(*asked)
+    told = {name: differences(find(*asked), expected, tolerance) for name, find in ENGINES.items()}
+    assert told == {name: [] for name in ENGINES}
+
+
+@settings(max_examples=80, deadline=None)
+@given(world=worlds())
+@example(world=World(EDGE_LOG, [T], FULL, {}))
+@example(world=World([row(5)], [T], FULL, {}))
+@example(world=World([row(-5)], [T], FULL, {}))
+def test_every_feature_equals_the_naive_one(world: World) -> None:
+    agree(world, ORACLES["Python"], 1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(world=worlds())
+@example(world=World(EDGE_LOG, [T - timedelta(days=7), T], FULL, {}))
+def test_every_feature_equals_the_one_in_sql(world: World) -> None:
+    agree(world, ORACLES["DuckDB"], 1e-6)
+
+
+@pytest.mark.parametrize("oracle", ORACLES)
+def test_no_feature_is_without_an_oracle(oracle: str) -> None:
+    spec = replace(FULL, attributes=ATTRIBUTES)
+    [values] = ORACLES[oracle](EDGE_LOG, [T], spec, {}).values()
+    known = dictionary(spec)
+    assert sorted(set(known) - set(values)) == [], f"not in {oracle}"
+    assert sorted(set(values) - set(known)) == [], f"not in the dictionary, only in {oracle}"
+    counts = {name for name, feature in known.items() if feature.unit == "count"}
+    assert {name for name in counts if not isinstance(values[name], int)} == set()
 
 
 @settings(max_examples=40, deadline=None)

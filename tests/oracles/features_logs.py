@@ -66,19 +66,21 @@ def write_store(settings: Settings, log: Sequence[Mapping[str, Any]], buckets: i
     tables.append(settings.store / "events", EVENTS, [events_frame(log, buckets)])
 
 
-def same(found: Any, expected: Any) -> bool:
-    """Whole numbers exactly, others to 1e-9 of their size."""
+def same(found: Any, expected: Any, tolerance: float = 1e-9) -> bool:
+    """Whole numbers exactly, others to so much of their size."""
     if found is None or expected is None or isinstance(found, str | datetime):
         return found == expected
     if isinstance(found, int) and isinstance(expected, int):
         return found == expected
-    return math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
+    return math.isclose(found, expected, rel_tol=tolerance, abs_tol=1e-9)
 
 
 def differences(
-    found: Mapping[str, Mapping[str, Any]], expected: Mapping[str, Mapping[str, Any]]
+    found: Mapping[Any, Mapping[str, Any]],
+    expected: Mapping[Any, Mapping[str, Any]],
+    tolerance: float = 1e-9,
 ) -> list[str]:
-    """What differs between two tables by user and column."""
+    """What differs between two tables by user, or cutoff and user, and column."""
     if set(found) != set(expected):
         return [f"users {sorted(found)} instead of {sorted(expected)}"]
     told = []
@@ -88,7 +90,7 @@ def differences(
         told += [
             f"{user}.{name}: {value} instead of {expected[user].get(name)}"
             for name, value in row.items()
-            if not same(value, expected[user].get(name))
+            if not same(value, expected[user].get(name), tolerance)
         ]
     return told
 

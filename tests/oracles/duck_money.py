@@ -1,0 +1,41 @@
+"""SQL of purchases."""
+
+from __future__ import annotations
+
+from oracles.duck_base import within
+
+from features.spec import FeatureSpec
+
+
+def money(spec: FeatureSpec) -> str:
+    if not spec.has_amount:
+        return ""
+    windows = "".join(
+        f""",
+        count(paid) filter ({within(w.days)}) as purchases_{w},
+        coalesce(sum(paid) filter ({within(w.days)}), 0) as amount_{w},
+        avg(paid) filter ({within(w.days)}) as amount_mean_{w}"""
+        for w in spec.windows
+    )
+    return f"""
+    with steps as (
+        select *, days_between(ts, lag(ts) over (partition by t, user_id order by ts)) as step
+        from purchases),
+    actives as (
+        select t, user_id, count(distinct day) as days from active group by t, user_id)
+    select t, user_id,
+        days_between(t, max(ts)) as purchase_recency_days,
+        days_between(t, min(ts)) as purchase_tenure_days,
+        count(paid) as purchases_total,
+        coalesce(sum(paid), 0) as amount_total,
+        avg(paid) as amount_mean,
+        max(paid) as amount_max,
+        stddev_samp(paid) as amount_deviation,
+        last(paid order by ts, event, paid, channel nulls first) as amount_last,
+        count(*) filter (paid < 0) / nullif(count(paid), 0) as refund_share,
+        avg(step) as purchase_gap_mean_days,
+        days_between(t, max(ts)) / nullif(avg(step), 0) as purchase_gap_now_over_mean,
+        count(paid) / any_value(days) as purchases_per_active_day{windows}
+    from people join actives using (t, user_id) left join steps using (t, user_id)
+    group by t, user_id
+    """

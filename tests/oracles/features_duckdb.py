@@ -1,0 +1,63 @@
+"""Features in SQL, as a careful analyst would write them: DuckDB runs one text a family.
+
+It works out every cutoff in one pass, in the time zone of the spec: DuckDB's wheel holds its
+own time zones, so nothing is downloaded. A new family is a function from a spec to a SELECT of
+`t`, `user_id` and its columns over the tables of `duck_base`, named in FAMILIES; "" where the
+spec has none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import polars as pl
+from oracles.duck_activity import activity, decay
+from oracles.duck_base import tables
+from oracles.duck_change import change
+from oracles.duck_gaps import gaps
+from oracles.duck_kinds import channels, kinds
+from oracles.duck_money import money
+from oracles.duck_rhythm import rhythm, sessions
+from oracles.duck_statics import statics
+
+from features.spec import FeatureSpec
+
+FAMILIES: tuple[Callable[[FeatureSpec], str], ...] = (
+    activity,
+    decay,
+    gaps,
+    money,
+    kinds,
+    channels,
+    sessions,
+    rhythm,
+    change,
+    statics,
+)
+Found = dict[tuple[datetime, str], dict[str, Any]]
+
+
+def features(
+    events: pl.DataFrame, cutoffs: Sequence[datetime], spec: FeatureSpec, users: pl.DataFrame
+) -> Found:
+    """Feature values by (cutoff, user) and name, of everyone eligible."""
+    with duckdb.connect(config={"threads": 1}) as db:
+        db.execute("set timezone = 'UTC'")
+        db.register("log", events.select("user_id", "ts", "event", "amount", "channel").to_arrow())
+        db.register("users", users.to_arrow())
+        db.register("cutoffs", pl.DataFrame({"t": cutoffs}).to_arrow())
+        for statement in tables(spec):
+            db.execute(statement)
+        found: Found = {key: {} for key in _answer(db, "people").iter_rows()}
+        for family in FAMILIES:
+            if sql := family(spec):
+                for row in _answer(db, f"({sql}) semi join people using (t, user_id)").to_dicts():
+                    found[row.pop("t"), row.pop("user_id")] |= row
+    return found
+
+
+def _answer(db: duckdb.DuckDBPyConnection, tables: str) -> pl.DataFrame:
+    return pl.DataFrame(db.sql(f"from {tables}").to_arrow_table())

@@ -1,0 +1,69 @@
+"""Both engines and both oracles as functions of one shape, to be run over one log and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from oracles import features_duckdb, features_naive
+from oracles.features_logs import by_user, events_frame, users_frame
+
+from features.many import features_at
+from features.plan import feature_plan
+from features.spec import FeatureSpec
+from features.streams import prepare
+from features.time import Cutoff
+from runtime.collect import collect
+from runtime.device import Device
+
+Row = Mapping[str, Any]
+Found = dict[tuple[datetime, str], dict[str, Any]]
+Computes = Callable[[Sequence[Row], Sequence[datetime], FeatureSpec, Mapping[str, Row]], Found]
+CPU = Device("cpu", "test")
+
+
+def by_plan(
+    log: Sequence[Row], cutoffs: Sequence[datetime], spec: FeatureSpec, users: Mapping[str, Row]
+) -> Found:
+    """One cutoff at a time, as on the GPU."""
+    events, known = events_frame(log).lazy(), users_frame(users).lazy()
+    return {
+        (t, user): row
+        for t in cutoffs
+        for user, row in by_user(collect(feature_plan(events, Cutoff(t), spec, known), CPU)).items()
+    }
+
+
+def by_prefix_sums(
+    log: Sequence[Row], cutoffs: Sequence[datetime], spec: FeatureSpec, users: Mapping[str, Row]
+) -> Found:
+    """All cutoffs at once."""
+    rows = collect(prepare(events_frame(log).lazy(), spec), CPU)
+    found = features_at(rows, [Cutoff(t) for t in cutoffs], spec, users_frame(users).lazy())
+    return by_cutoff_and_user(found)
+
+
+def naively(
+    log: Sequence[Row], cutoffs: Sequence[datetime], spec: FeatureSpec, users: Mapping[str, Row]
+) -> Found:
+    return {
+        (t, user): row
+        for t in cutoffs
+        for user, row in features_naive.features(log, t, spec, users).items()
+    }
+
+
+def in_sql(
+    log: Sequence[Row], cutoffs: Sequence[datetime], spec: FeatureSpec, users: Mapping[str, Row]
+) -> Found:
+    return features_duckdb.features(events_frame(log), cutoffs, spec, users_frame(users))
+
+
+ENGINES: Mapping[str, Computes] = {"plan": by_plan, "prefix sums": by_prefix_sums}
+ORACLES: Mapping[str, Computes] = {"Python": naively, "DuckDB": in_sql}
+
+
+def by_cutoff_and_user(frame: pl.DataFrame) -> Found:
+    return {(row.pop("cutoff"), row.pop("user_id")): row for row in frame.to_dicts()}
