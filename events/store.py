@@ -32,6 +32,7 @@ class EventStore:
     covered_until: datetime  # up to here the log is complete: as_of, or the end of its last day
     date_only: bool  # every event lies at a local midnight
     parted_in: int | None = None  # the number of buckets users are hashed to
+    has_arrivals: bool = False  # some row tells when it became known
 
     @property
     def version(self) -> int:
@@ -92,8 +93,16 @@ def open_store(settings: Settings, as_of: datetime | None = None) -> EventStore:
             as_of = max(as_of, seen["arrived"] + MICROSECOND)
     covered = min(as_of, day_end)
     buckets = tuple(sorted(int(b) for b in table.partitions("bucket")))
-    parted_in = table.numbers[BUCKETS]
-    return EventStore(table, buckets, as_of, seen["first"], covered, seen["date_only"], parted_in)
+    return EventStore(
+        table,
+        buckets,
+        as_of,
+        first=seen["first"],
+        covered_until=covered,
+        date_only=seen["date_only"],
+        parted_in=table.numbers[BUCKETS],
+        has_arrivals=seen["arrived"] is not None,
+    )
 
 
 __all__ = ["BUCKETS", "ROW_ORDER", "EventStore", "events_path", "open_store"]

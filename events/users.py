@@ -44,19 +44,28 @@ def scan_users(
     settings: Settings, bucket: int | None = None, parted_in: int | None = None
 ) -> pl.LazyFrame | None:
     """user_id, attributes, dates and, with several rows a user, VALID_FROM; None without a
-    users table. Where a bucket of `parted_in`
-    (default: those of the newest log) is named: its users, and all others too while the table
-    is parted in another number of buckets than the log, so join it."""
+    users table. Of a bucket: see `users_files`; join it, it may hold others too."""
+    files = users_files(settings, bucket, parted_in)
+    if files is None:
+        return None
+    if not files:
+        every = users_files(settings) or []
+        return pl.scan_parquet(every[:1], hive_partitioning=False).head(0)
+    return pl.scan_parquet(files, hive_partitioning=False)
+
+
+def users_files(
+    settings: Settings, bucket: int | None = None, parted_in: int | None = None
+) -> list[Path] | None:
+    """The files of the users table; None where there is none. Where a bucket of `parted_in`
+    (default: those of the newest log) is named: those that hold its users, which are all while
+    the table is parted in another number of buckets than the log."""
     if settings.users is None or not exists(users_path(settings)):
         return None
     table: Table = open_table(users_path(settings), USERS, [BUCKETS])
-    files = table.files_of()
     asked, found = parted_in or recorded(events_path(settings), BUCKETS), table.numbers[BUCKETS]
-    whole = bucket is None or (asked is not None and found is not None and asked != found)
-    mine = files if whole or bucket is None else table.files_of(bucket=bucket)
-    if not mine:
-        return pl.scan_parquet(files[:1], hive_partitioning=False).head(0)
-    return pl.scan_parquet(mine, hive_partitioning=False)
+    whole = asked is not None and found is not None and asked != found
+    return table.files_of() if whole or bucket is None else table.files_of(bucket=bucket)
 
 
 def read_users(settings: Settings, ledger: Ledger, buckets: int) -> UsersFrame | None:

@@ -12,7 +12,7 @@ import polars as pl
 
 from features.measure import DAY_US, Measure, reference
 from features.spec import FeatureSpec
-from features.streams import stream
+from features.streams import known_at, stream
 from features.time import Cutoff, Window
 
 Wanted = Mapping[str, Collection[int | None]]
@@ -27,7 +27,7 @@ def aggregated(
 ) -> pl.LazyFrame:
     """From prepared rows: `number`, `user_id` and each wanted measure, a row a user with an
     event before the cutoff."""
-    known = rows.filter(pl.col("ts") < cutoff.at)
+    known = known_at(rows, cutoff)
     people = known.group_by("number").agg(pl.col("user_id").first())
     for name in dict.fromkeys(measure.stream for measure in measures.values()):
         sums = {

@@ -6,6 +6,7 @@ over rows that were prepared once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -43,16 +44,38 @@ def bucket_rows(job: Job, bucket: int) -> pl.DataFrame:
     """`cutoff`, `user_id`, the features, `churn` (Int8) and `value` (Float64), null where not
     labelled: a row an eligible user and cutoff, by cutoff and user."""
     plan = prepare(job.store.scan(bucket), job.spec, in_order=job.store.in_order(bucket))
-    rows, users = collect(plan, job.device), scan_users(job.settings, bucket)
+    rows, users = collect(plan, job.device), scan_users(job.settings, bucket, job.store.parted_in)
     if users is not None:
         users = valid_before(users, job.store.as_of)  # labels read the latest of these
     if job.device.kind == "cpu":
-        whole = Bucket(rows, users, job.cutoffs, job.spec)
-        if job.labelled:
-            return labelled_at(whole, job.settings)
-        return features_at(whole).with_columns(**ABSENT)
-    plans = [_at(job, cutoff, rows.lazy(), users) for cutoff in job.cutoffs]
-    return pl.concat([collect(plan, job.device) for plan in plans]).sort("cutoff", "user_id")
+        found = [_looked_up(job, part) for part in _parted(job, rows, users)]
+    else:
+        plans = [_at(job, cutoff, rows.lazy(), users) for cutoff in job.cutoffs]
+        found = [collect(plan, job.device) for plan in plans]
+    return found[0] if len(found) == 1 else pl.concat(found).sort("cutoff", "user_id")
+
+
+def _parted(job: Job, rows: pl.DataFrame, users: pl.LazyFrame | None) -> Iterator[Bucket]:
+    """All cutoffs together, but each alone that some event lies before and arrived after."""
+    late = rows.filter(pl.col("received") > pl.col("ts"))
+    missed = {c for c in job.cutoffs if late.filter(_missed(c)).height}
+    together = tuple(c for c in job.cutoffs if c not in missed)
+    if together:
+        yield Bucket(rows, rows, users, together, job.spec)
+    for cutoff in sorted(missed):
+        yield Bucket(rows, rows.filter(~_missed(cutoff)), users, (cutoff,), job.spec)
+
+
+def _missed(cutoff: Cutoff) -> pl.Expr:
+    """Whether an event had happened before the cutoff and was not known."""
+    arrives = (pl.col("received") >= cutoff.at).fill_null(value=False)
+    return (pl.col("ts") < cutoff.at) & arrives
+
+
+def _looked_up(job: Job, bucket: Bucket) -> pl.DataFrame:
+    if job.labelled:
+        return labelled_at(bucket, job.settings)
+    return features_at(bucket).with_columns(**ABSENT)
 
 
 def _at(job: Job, cutoff: Cutoff, rows: pl.LazyFrame, users: pl.LazyFrame | None) -> pl.LazyFrame:

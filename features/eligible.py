@@ -17,6 +17,7 @@ from datetime import timedelta
 
 import polars as pl
 
+from events.store import known_before
 from features.attributes import held, in_frame, keys, latest, valid_at
 from features.definitions import Definitions, marked
 from features.measure import ROW, Measure
@@ -84,7 +85,7 @@ def eligible_plan(
     events: pl.LazyFrame, cutoff: Cutoff, definitions: Definitions, users: pl.LazyFrame | None
 ) -> pl.LazyFrame:
     """The `user_id` of everyone who is scored at the cutoff, in no order."""
-    rows = marked(events.filter(pl.col("ts") < cutoff.at), definitions)
+    rows = marked(events.filter(known_before(cutoff.at)), definitions)
     sums = {
         name: pl.when(measure.value & (pl.col("active") | (measure.stream == "events")))
         .then(pl.col("ts"))

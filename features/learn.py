@@ -7,7 +7,7 @@ from datetime import time
 
 import polars as pl
 
-from events.store import EventStore
+from events.store import EventStore, known_before
 from events.users import scan_users, users_path
 from features.aggregate import aggregated
 from features.attributes import learn_attributes, valid_at
@@ -41,7 +41,7 @@ def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> Feature
     limits = settings.features
     events = _vocabulary(seen.events, limits.most_events, limits.rare_share)
     channels = _vocabulary(seen.channels, limits.most_channels, limits.rare_share)
-    known = store.scan_all().filter(pl.col("ts") < before.at).select("user_id").unique()
+    known = store.scan_all().filter(known_before(before.at)).select("user_id").unique()
     names = settings.users.attributes if settings.users else ()
     spec = FeatureSpec(
         windows=tuple(Window(days) for days in sorted(set(limits.windows_days))),
@@ -98,7 +98,7 @@ def _learn_peers(
     sums = {name: value.sum() for name, value in values.items()}
     parts = []
     for bucket in store.buckets:
-        rows = prepare(store.scan(bucket).filter(pl.col("ts") < before.at), spec)
+        rows = prepare(store.scan(bucket).filter(known_before(before.at)), spec)
         people = aggregated(rows, before, spec, measures, wanted)
         users = scan_users(settings, bucket)
         users = None if users is None else valid_at(users, before.at)
@@ -133,7 +133,7 @@ def _look(store: EventStore, before: Cutoff, definitions: Definitions, zone: str
     local_time = pl.col("ts").dt.convert_time_zone(zone).dt.time()
     amounts = value_amount(definitions.value).is_not_null().any()
     for bucket in store.buckets:
-        rows = store.scan(bucket).filter(pl.col("ts") < before.at)
+        rows = store.scan(bucket).filter(known_before(before.at))
         flags = collect(rows.select(amounts, times=(local_time != time()).any()), CPU).row(0)
         seen.has_amount |= flags[0]
         seen.has_times |= flags[1]

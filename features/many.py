@@ -16,7 +16,7 @@ from features.measure import Measure, Stream
 from features.plan import featured, measures_of
 from features.prefix import Boundaries, Ints, StreamRows, looked_up, row_value, typed
 from features.spec import FeatureSpec
-from features.streams import stream
+from features.streams import begun, stream
 from features.time import Cutoff
 from runtime.collect import collect
 from runtime.device import Device
@@ -27,9 +27,11 @@ CPU = Device("cpu", "prefix sums")
 
 @dataclass(frozen=True)
 class Bucket:
-    """`rows`: a bucket's, as `features.streams.prepare` makes them; `users`: its users table."""
+    """`rows`: a bucket's, as `features.streams.prepare` makes them; `known`: those of them that
+    features may read; `users`: its users table."""
 
     rows: pl.DataFrame
+    known: pl.DataFrame
     users: pl.LazyFrame | None
     cutoffs: Sequence[Cutoff]
     spec: FeatureSpec
@@ -59,7 +61,7 @@ def _features(bucket: Bucket) -> tuple[pl.DataFrame, Ints, Ints]:
     days = {d for windows in wanted.values() for d in windows if d is not None}
     names = _first_names(bucket.rows)
     boundaries = Boundaries(bucket.cutoffs, sorted(days))
-    streams = _streams(bucket.rows, spec, measures, len(names), boundaries)
+    streams = _streams(bucket.known, spec, measures, len(names), boundaries)
     who, cut = _pairs(len(names), len(bucket.cutoffs))
     asked: Wanted = dict.fromkeys(eligibility_measures(spec.definitions), (None,))
     known = _measured(streams, measures, asked, who, cut)
@@ -93,7 +95,7 @@ def _streams(
             for key, measure in measures.items()
             if measure.stream == name and measure.how != "first"
         }
-        plan = stream(rows.lazy(), name, spec).select("number", "ts", **values)
+        plan = stream(begun(rows.lazy()), name, spec).select("number", "ts", **values)
         found[name] = StreamRows(collect(plan, CPU), users, boundaries)
     return found
 

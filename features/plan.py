@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import polars as pl
 
+from events.store import known_before
 from features.activity import activity, decay
 from features.aggregate import Wanted, aggregated
 from features.attributes import held, keys, valid_at
@@ -61,9 +62,9 @@ def feature_plan(
 ) -> pl.LazyFrame:
     """`user_id` and the spec's features (Int64 or Float64), a row an eligible user, in no order.
 
-    Reads nothing at or after the cutoff, whatever `events` holds.
+    Reads nothing that happened or arrived at or after the cutoff, whatever `events` holds.
     """
-    rows = prepare(events.filter(pl.col("ts") < cutoff.at), spec)
+    rows = prepare(events.filter(known_before(cutoff.at)), spec)
     return prepared_plan(rows, cutoff, spec, users)
 
 

@@ -18,7 +18,7 @@ import polars as pl
 
 from events.contract import TIME
 from events.store import EventStore, open_store
-from events.users import USERS, scan_users, users_path
+from events.users import VALID_FROM, scan_users, users_files
 from features.compute import Job, bucket_rows
 from features.definitions import Definitions
 from features.dictionary import dictionary
@@ -143,20 +143,18 @@ def _table_digest(job: Job) -> str:
 def _bucket_digests(job: Job, named: str) -> dict[int, str]:
     """Names what each bucket is computed from: the exact files of the log and of the users.
 
-    The as-of is not among it: no cutoff and no label reaches beyond it.
+    No cutoff and no label reaches beyond the as-of; it is among it only where rows tell when
+    they became known or valid.
     """
-    users = users_path(job.settings)
-    known = open_table(users, USERS) if scan_users(job.settings) is not None else None
-    return {
-        bucket: digest_of(
-            [
-                named,
-                [path.name for path in job.store.table.files_of(bucket=bucket)],
-                [path.name for path in known.files_of(bucket=bucket)] if known else [],
-            ]
-        )
-        for bucket in job.store.buckets
-    }
+    store, users = job.store, scan_users(job.settings)
+    timed = store.has_arrivals or (users is not None and VALID_FROM in users.collect_schema())
+    found = {}
+    for bucket in store.buckets:
+        log = store.table.files_of(bucket=bucket)
+        known = users_files(job.settings, bucket, store.parted_in) or []
+        files = [[path.name for path in paths] for paths in (log, known)]
+        found[bucket] = digest_of([named, *files, show(store.as_of) if timed else ""])
+    return found
 
 
 def _kind(spec: FeatureSpec) -> TableKind:

@@ -2,6 +2,7 @@
 
 What a row is given here depends on it and on rows before it in its user's order alone, so rows
 prepared once serve every cutoff: cutting them at t equals preparing the log cut at t.
+An event that arrives late is known at no cutoff before its arrival.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from datetime import timedelta
 
 import polars as pl
 
+from events.store import known_before
 from features.definitions import marked
 from features.measure import MINUTE_US, Stream
 from features.spec import FeatureSpec
+from features.time import Cutoff
 
 FIRST_WEEK = timedelta(days=7)
 OTHER = 0  # the code of names without a column of their own
@@ -31,7 +34,7 @@ def prepare(events: pl.LazyFrame, spec: FeatureSpec, *, in_order: bool = False) 
     user_id, ts, active, ends, amount    as `marked` gives them
     kind, channel_code    Int16: 1 + place in the spec's vocabulary, 0 for the rest;
                           channel_code is null where the channel is
-    new           whether the row lies in the first week after the user's first event
+    received      when the event became known, null for at once
     day           Int32, the local date in days since 1970-01-01, in the spec's time zone
     hour, weekday Int8, local; weekdays count from Monday, 1
     """
@@ -40,12 +43,13 @@ def prepare(events: pl.LazyFrame, spec: FeatureSpec, *, in_order: bool = False) 
         rows = rows.sort(ORDER)
     local = pl.col("ts").dt.convert_time_zone(spec.timezone)
     changed = (pl.col("user_id") != pl.col("user_id").shift(1)).fill_null(value=False)
-    rows = rows.select(
+    return rows.select(
         "user_id",
         "ts",
         "active",
         "ends",
         "amount",
+        "received",
         *spec.extra_columns,
         number=changed.cast(pl.Int64).cum_sum().set_sorted(),
         kind=_code("event", spec.events),
@@ -54,6 +58,15 @@ def prepare(events: pl.LazyFrame, spec: FeatureSpec, *, in_order: bool = False) 
         hour=local.dt.hour().cast(pl.Int8),
         weekday=local.dt.weekday().cast(pl.Int8),
     )
+
+
+def known_at(rows: pl.LazyFrame, cutoff: Cutoff) -> pl.LazyFrame:
+    """The prepared rows that had happened and were known before a cutoff, as `begun`."""
+    return begun(rows.filter(known_before(cutoff.at)))
+
+
+def begun(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows with `new`: whether each lies in the first week after its user's first event."""
     first = pl.when(FOLLOWS.fill_null(value=False).not_()).then(pl.col("ts")).forward_fill()
     return rows.with_columns(new=pl.col("ts") < first + FIRST_WEEK)
 
@@ -68,7 +81,7 @@ def _code(column: str, names: tuple[str, ...]) -> pl.Expr:
 
 
 def stream(rows: pl.LazyFrame, name: Stream, spec: FeatureSpec) -> pl.LazyFrame:
-    """The rows that measures of a stream look at, with columns of its own.
+    """Of `begun` rows those that measures of a stream look at, with columns of its own.
 
     events      every event
     active      activities, each with `before` (the instant of the activity before, null for a

@@ -11,7 +11,7 @@ from oracles.features_engines import ENGINES, Computes
 from oracles.features_logs import T, differences, events_frame
 from oracles.features_worked import DAY, FULL, HOUR, MICRO, MINUTE, at, row
 
-from features.many import features_at
+from features.many import Bucket, features_at
 from features.plan import feature_plan
 from features.spec import FeatureSpec
 from features.streams import prepare
@@ -165,7 +165,8 @@ def test_a_log_with_one_user_says_of_him_what_a_log_with_many_does(engine: Compu
 def test_a_log_of_nobody_has_no_rows() -> None:
     events = events_frame([]).lazy()
     plan = collect(feature_plan(events, Cutoff(T), FULL, None), CPU)
-    many = features_at(collect(prepare(events, FULL), CPU), [Cutoff(T)], FULL, None)
+    rows = collect(prepare(events, FULL), CPU)
+    many = features_at(Bucket(rows, rows, None, [Cutoff(T)], FULL))
     assert plan.height == many.height == 0
     assert many.drop("cutoff").schema == plan.schema
 

@@ -37,7 +37,8 @@ def test_many_cutoffs_equal_one_at_a_time(
 ) -> None:
     cutoffs = [Cutoff(T + offset) for offset in sorted(apart)]
     events, known = events_frame(log).lazy(), users_frame(users).lazy()
-    found = features_at(Bucket(collect(prepare(events, spec), CPU), known, cutoffs, spec))
+    rows = collect(prepare(events, spec), CPU)
+    found = features_at(Bucket(rows, rows, known, cutoffs, spec))
     each = [
         collect(feature_plan(events, cutoff, spec, known), CPU).select(
             pl.lit(cutoff.at, dtype=pl.Datetime("us", "UTC")).alias("cutoff"), pl.all()
@@ -59,7 +60,8 @@ def test_many_labels_equal_one_cutoff_at_a_time(
     asked = settings_of(spec.definitions)
     cutoffs = [Cutoff(T + offset) for offset in sorted(apart)]
     events, known = events_frame(log).lazy(), users_frame(users).lazy()
-    bucket = Bucket(collect(prepare(events, spec), CPU), known, cutoffs, spec)
+    rows = collect(prepare(events, spec), CPU)
+    bucket = Bucket(rows, rows, known, cutoffs, spec)
     found = labelled_at(bucket, asked).select("cutoff", "user_id", "churn", "value")
     each = [
         collect(label_plan(events, c, asked, known, has_amount=spec.has_amount), CPU).with_columns(

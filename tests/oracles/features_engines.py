@@ -10,7 +10,7 @@ import polars as pl
 from oracles import features_duckdb, features_naive
 from oracles.features_logs import by_user, events_frame, users_frame
 
-from features.many import features_at
+from features.many import Bucket, features_at
 from features.plan import feature_plan
 from features.spec import FeatureSpec
 from features.streams import prepare
@@ -41,7 +41,8 @@ def by_prefix_sums(
 ) -> Found:
     """All cutoffs at once."""
     rows = collect(prepare(events_frame(log).lazy(), spec), CPU)
-    found = features_at(rows, [Cutoff(t) for t in cutoffs], spec, users_frame(users).lazy())
+    known, instants = users_frame(users).lazy(), [Cutoff(t) for t in cutoffs]
+    found = features_at(Bucket(rows, rows, known, instants, spec))
     return by_cutoff_and_user(found)
 
 
