@@ -64,6 +64,7 @@ class _Handout:
         self.kind = kind
         self.task = task
         self.order = order
+        self.left = len(keys)
         self.waiting = deque(keys)
         self.running: dict[Any, Any] = {}  # future to key
         self.ready: SimpleQueue[Any] = SimpleQueue()
@@ -78,6 +79,7 @@ class _Handout:
                     future = self.ready.get(timeout=POLL_SECONDS)
                     try:
                         self._settle(future, self.running.pop(future))
+                        self.left -= 1
                         done()
                     except HoldfastError as error:
                         failed = failed or error
@@ -146,8 +148,7 @@ class _Handout:
             time.sleep(0.1)
 
     def _gone(self, what: str) -> BucketError:
-        left = len(self.waiting) + len(self.running)
         return BucketError(
-            f"{self.task.label}: cluster {self.kind}: {what}; {left} {self.task.unit}s are not "
-            "done, finished ones are kept: mend the cluster and run again to go on"
+            f"{self.task.label}: cluster {self.kind}: {what}; {self.left} {self.task.unit}s are "
+            "not done, finished ones are kept: mend the cluster and run again to go on"
         )
