@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime.buckets import frames, map_buckets
 from runtime.clock import show
+from runtime.cluster import IN_PROCESS, Cluster
 from runtime.collect import collect
 from runtime.device import Device
 from runtime.errors import LabelError, StoreError, UsageError
@@ -75,6 +77,7 @@ def build_sequences(
     spec: FeatureSpec,
     device: Device,
     length: int,
+    cluster: Cluster = IN_PROCESS,
 ) -> SequencesInfo:
     """The last `length` events at each cutoff of everyone with one before it: written, or found.
 
@@ -88,7 +91,7 @@ def build_sequences(
     if path.exists():
         say(f"sequences {digest}: already there, used as they are")
     else:
-        _build(work, path, digest)
+        _build(work, path, digest, cluster)
     found = open_sequences(path).manifest
     counts = (found["rows"], found["users"], found["sequences"])
     return SequencesInfo(path, digest, *counts, work.cutoffs, length)
@@ -147,11 +150,11 @@ def _of_the_index(work: _Work) -> dict[str, Any]:
     }
 
 
-def _build(work: _Work, path: Path, digest: str) -> None:
+def _build(work: _Work, path: Path, digest: str, cluster: Cluster) -> None:
     staging = work.settings.store / ".staging" / f"sequences-{digest}"
     with writing_to(staging):
         staged = map_buckets(
-            lambda bucket: _bucket(work, bucket), work.store.buckets, staging, "sequences"
+            partial(_bucket, work), work.store.buckets, staging, "sequences", cluster
         )
         receipts = pl.concat(frames(staged)) if staged else pl.DataFrame()
         write_json(path, _manifest(work, digest, receipts))

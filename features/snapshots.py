@@ -100,12 +100,22 @@ def snapshot(
 
     Columns are learned from before the earliest of them. Raises LabelError, StoreError.
     """
+    job = asked(settings, cutoffs, as_of, device)
+    return build_snapshots(
+        settings, job.store, job.cutoffs, job.spec, device, job.labelled, cluster
+    )
+
+
+def asked(
+    settings: Settings, cutoffs: Sequence[datetime], as_of: datetime | None, device: Device
+) -> Job:
+    """What `snapshot` computes. Raises LabelError for a cutoff without a matured label."""
     store = open_store(settings, as_of)
-    wanted = [Cutoff(instant) for instant in cutoffs or [store.as_of]]
+    wanted = sorted({Cutoff(instant) for instant in cutoffs or [store.as_of]})
     for cutoff in wanted if cutoffs else ():
         require_matured(cutoff, store, settings)
-    spec = learn_spec(store, min(wanted), settings)
-    return build_snapshots(settings, store, wanted, spec, device, bool(cutoffs), cluster)
+    spec = learn_spec(store, wanted[0], settings)
+    return Job(settings, store, tuple(wanted), spec, device, bool(cutoffs))
 
 
 def read(snapshots: Snapshots, cutoffs: Sequence[Cutoff] | None = None) -> pl.DataFrame:

@@ -13,8 +13,10 @@ from holdfast.app import (
     Config,
     DeviceName,
     Json,
+    OnCluster,
     OnDevice,
     app,
+    cluster_of,
     device_of,
     instant_of,
     settings_of,
@@ -52,6 +54,7 @@ def train(
         str | None, typer.Option("--model", help="xgboost or logistic; default: holdfast.toml's.")
     ] = None,
     device: OnDevice = DeviceName.auto,
+    cluster: OnCluster = "none",
     as_json: Json = False,
 ) -> None:
     """One tracked run: split, fit, calibrate, evaluate, register."""
@@ -59,7 +62,8 @@ def train(
     from training.recipe import train as fit
 
     settings = settings_of(config)
-    result = as_dict(fit(settings, instant_of(as_of, settings), model, device_of(device)))
+    instant, on = instant_of(as_of, settings), device_of(device)
+    result = as_dict(fit(settings, instant, model, on, cluster_of(cluster, on)))
     if as_json:
         print_json(result)
         return
@@ -178,6 +182,7 @@ def score(
         str | None, typer.Option("--model", help="A model's name or a run; default: champion.")
     ] = None,
     device: OnDevice = DeviceName.auto,
+    cluster: OnCluster = "none",
     as_json: Json = False,
 ) -> None:
     """Churn, value and reasons for every eligible user."""
@@ -185,8 +190,8 @@ def score(
     from serving.score import score as score_users
 
     settings = settings_of(config)
-    instant = instant_of(as_of, settings)
-    result = as_dict(score_users(settings, instant, model, device_of(device)))
+    instant, on = instant_of(as_of, settings), device_of(device)
+    result = as_dict(score_users(settings, instant, model, on, cluster_of(cluster, on)))
     print_json(result) if as_json else print_fields("Scored", result)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +21,7 @@ from features.plan import VERSION
 from features.time import Cutoff
 from runtime.buckets import frames, map_buckets
 from runtime.clock import show
+from runtime.cluster import IN_PROCESS, Cluster
 from runtime.collect import collect
 from runtime.device import Device
 from runtime.errors import LabelError
@@ -73,7 +74,11 @@ class _Job:
 
 
 def score(
-    settings: Settings, as_of: datetime | None, model: str | None, device: Device
+    settings: Settings,
+    as_of: datetime | None,
+    model: str | None,
+    device: Device,
+    cluster: Cluster = IN_PROCESS,
 ) -> ScoreResult:
     """Scores as of `as_of` (default: just after the last event) with a model (default: champion).
 
@@ -87,14 +92,15 @@ def score(
     require_fit(loaded, run, store.as_of, settings)
     say(f"score: as of {show(store.as_of)}, model {run}, device {device.kind} ({device.reason})")
     with writing_to(settings.store):
-        rows = _score(_Job(settings, store, loaded, run, device))
+        rows = _score(_Job(settings, store, loaded, run, device), cluster)
     return ScoreResult(scores_path(settings), rows, store.as_of, run_id)
 
 
-def _score(job: _Job) -> int:
+def _score(job: _Job, cluster: Cluster) -> int:
     key = as_of_key(job.store.as_of)
     staging = _staging(job)
-    paths = map_buckets(lambda b: _bucket(job, b), job.store.buckets, staging, f"score {key}")
+    work = partial(_bucket, job)
+    paths = map_buckets(work, job.store.buckets, staging, f"score {key}", cluster)
     rows = int(collect(pl.scan_parquet(paths).select(pl.len()), CPU).item())
     if rows:
         replace(scores_path(job.settings), SCORES, frames(paths), f"as_of_key = '{key}'")

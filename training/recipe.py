@@ -24,6 +24,7 @@ from features.learn import learn_spec
 from features.matured import longest_horizon_days, matured_cutoffs
 from features.snapshots import Snapshots, build_snapshots, read
 from runtime.clock import show
+from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.errors import LabelError
 from runtime.files import write_json, write_text
@@ -71,7 +72,11 @@ class Trained:
 
 
 def train(
-    settings: Settings, as_of: datetime | None, model: str | None, device: Device
+    settings: Settings,
+    as_of: datetime | None,
+    model: str | None,
+    device: Device,
+    cluster: Cluster = IN_PROCESS,
 ) -> TrainResult:
     """Trains as of an instant (default: just after the last event). Reads nothing at or after it.
 
@@ -85,7 +90,7 @@ def train(
     split = split_of(settings, store)
     say(f"train {kind} as of {show(store.as_of)} on {device.kind} ({device.reason})")
     features = learn_spec(store, split.fit.cutoffs[0], settings)
-    snapshots = build_snapshots(settings, store, split.cutoffs, features, device, labelled=True)
+    snapshots = build_snapshots(settings, store, split.cutoffs, features, device, True, cluster)
     task = Task(kind, features, snapshots.features, store.as_of, settings.training.seed, device)
     frame = read(snapshots)
     tags = _tags(task, store, split)
