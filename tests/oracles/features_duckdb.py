@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import polars as pl
 from oracles.duck_activity import activity, decay
+from oracles.duck_around import peers, season, subscription, troubles
 from oracles.duck_base import tables
 from oracles.duck_change import change
 from oracles.duck_gaps import gaps
@@ -35,6 +36,10 @@ FAMILIES: tuple[Callable[[FeatureSpec], str], ...] = (
     sessions,
     rhythm,
     change,
+    subscription,
+    troubles,
+    peers,
+    season,
     statics,
 )
 Found = dict[tuple[datetime, str], dict[str, Any]]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from oracles.naive_activity import activity, decay
+from oracles.naive_around import peers, season, subscription, troubles
 from oracles.naive_change import change
 from oracles.naive_gaps import gaps
 from oracles.naive_kinds import channels, kinds
@@ -42,6 +43,10 @@ FAMILIES: tuple[Callable[[Person], Values], ...] = (
     sessions,
     rhythm,
     change,
+    subscription,
+    troubles,
+    peers,
+    season,
     statics,
 )
 

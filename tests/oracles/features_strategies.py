@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oracles.features_logs import ATTRIBUTES, CHANNELS, EDGES, EVENTS_SEEN, USERS, T
 
 from features.definitions import Definitions
-from features.spec import FeatureSpec
+from features.spec import FeatureSpec, Peers
 from features.time import Window
 from runtime.settings import Activity, Churn, Eligible, Value
 
@@ -135,7 +135,24 @@ definitions = st.builds(
     ),
 )
 mostly = st.sampled_from((True, True, True, False))
-specs = st.builds(
+roles = st.sampled_from(
+    (
+        (),
+        (("support", ("view",)),),
+        (("failed_payment", ("Buy", "cancel")), ("support", ("odd name/€",))),
+    )
+)
+means = st.lists(st.sampled_from((None, 0.0, 0.5, 12.0)), min_size=7, max_size=7).map(tuple)
+holidays = st.sampled_from(((), (date(2024, 3, 31),), (date(2023, 12, 25), date(2024, 4, 1))))
+
+
+def with_peers(spec: FeatureSpec, learned: list[tuple[float | None, ...]]) -> FeatureSpec:
+    names = ("events", "active_days", *(("amount",) if spec.has_amount else ()))
+    known = zip(names, learned, strict=False)
+    return replace(spec, peers=tuple(Peers(n, m) for n, m in known) if spec.windows else ())
+
+
+plain_specs = st.builds(
     FeatureSpec,
     windows=st.sampled_from(
         (tuple(map(Window, (7, 30, 90, 365))), (Window(31),), (), tuple(map(Window, (1, 7, 3650))))
@@ -152,7 +169,11 @@ specs = st.builds(
     timezone=st.sampled_from((*ZONES, "Asia/Kathmandu")),
     definitions=definitions,
     attributes=st.sampled_from(((), ATTRIBUTES)),
+    set=st.just("full"),
+    roles=roles,
+    holidays=holidays,
 )
+specs = st.builds(with_peers, plain_specs, st.lists(means, min_size=3, max_size=3))
 
 
 @dataclass(frozen=True)
