@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -43,7 +43,7 @@ def season(spec: FeatureSpec) -> Family:
 
 def _holidays(spec: FeatureSpec) -> list[Column]:
     zone = ZoneInfo(spec.timezone)
-    instants = [datetime.combine(day, time(), zone) for day in spec.holidays]
+    instants = [datetime.combine(day, time(), zone).astimezone(UTC) for day in spec.holidays]
     return [
         column(
             "days_to_holiday",
