@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from oracles import features_naive
 from oracles.features_engines import ENGINES, ORACLES, Computes
 from oracles.features_logs import (
-    ATTRIBUTES,
     T,
     by_user,
     differences,
@@ -21,7 +20,7 @@ from oracles.features_logs import (
     users_frame,
 )
 from oracles.features_strategies import World, logs, people, specs, worlds
-from oracles.features_worked import FULL, PLAIN, row
+from oracles.features_worked import CHURNS, FULL, PLAIN, row, whole
 
 from features.dictionary import dictionary, phrase
 from features.eligible import eligible_plan
@@ -76,9 +75,10 @@ def test_every_feature_equals_the_one_in_sql(world: World) -> None:
     agree(world, ORACLES["DuckDB"], 1e-6)
 
 
+@pytest.mark.parametrize("churn", CHURNS)
 @pytest.mark.parametrize("oracle", ORACLES)
-def test_no_feature_is_without_an_oracle(oracle: str) -> None:
-    spec = replace(FULL, attributes=ATTRIBUTES)
+def test_no_feature_is_without_an_oracle(oracle: str, churn: str) -> None:
+    spec = whole(churn)
     [values] = ORACLES[oracle](EDGE_LOG, [T], spec, {}).values()
     known = dictionary(spec)
     assert sorted(set(known) - set(values)) == [], f"not in {oracle}"

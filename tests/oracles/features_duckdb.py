@@ -21,8 +21,11 @@ from oracles.duck_gaps import gaps
 from oracles.duck_kinds import channels, kinds
 from oracles.duck_money import money
 from oracles.duck_rhythm import rhythm, sessions
+from oracles.duck_season import peers, season
 from oracles.duck_statics import statics
+from oracles.duck_subscription import subscription, troubles
 
+from features.sets import predicate
 from features.spec import FeatureSpec
 
 FAMILIES: tuple[Callable[[FeatureSpec], str], ...] = (
@@ -35,6 +38,10 @@ FAMILIES: tuple[Callable[[FeatureSpec], str], ...] = (
     sessions,
     rhythm,
     change,
+    subscription,
+    troubles,
+    peers,
+    season,
     statics,
 )
 Found = dict[tuple[datetime, str], dict[str, Any]]
@@ -43,7 +50,8 @@ Found = dict[tuple[datetime, str], dict[str, Any]]
 def features(
     events: pl.DataFrame, cutoffs: Sequence[datetime], spec: FeatureSpec, users: pl.DataFrame
 ) -> Found:
-    """Feature values by (cutoff, user) and name, of everyone eligible."""
+    """Values of the spec's set by (cutoff, user) and name, of everyone eligible."""
+    kept = predicate(spec.set, spec.chosen)
     with duckdb.connect(config={"threads": 1}) as db:
         db.execute("set timezone = 'UTC'")
         db.register("log", events.select("user_id", "ts", "event", "amount", "channel").to_arrow())
@@ -55,7 +63,8 @@ def features(
         for family in FAMILIES:
             if sql := family(spec):
                 for row in _answer(db, f"({sql}) semi join people using (t, user_id)").to_dicts():
-                    found[row.pop("t"), row.pop("user_id")] |= row
+                    key = row.pop("t"), row.pop("user_id")
+                    found[key] |= {name: value for name, value in row.items() if kept(name)}
     return found
 
 

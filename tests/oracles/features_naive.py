@@ -17,7 +17,10 @@ from oracles.naive_kinds import channels, kinds
 from oracles.naive_money import money
 from oracles.naive_person import DAY, Person, Row, Values
 from oracles.naive_rhythm import rhythm, sessions
+from oracles.naive_season import peers, season
+from oracles.naive_subscription import subscription, troubles
 
+from features.sets import predicate
 from features.spec import FeatureSpec
 
 
@@ -42,6 +45,10 @@ FAMILIES: tuple[Callable[[Person], Values], ...] = (
     sessions,
     rhythm,
     change,
+    subscription,
+    troubles,
+    peers,
+    season,
     statics,
 )
 
@@ -49,7 +56,8 @@ FAMILIES: tuple[Callable[[Person], Values], ...] = (
 def features(
     log: Sequence[Row], t: datetime, spec: FeatureSpec, users: Mapping[str, Row]
 ) -> dict[str, Values]:
-    """Feature values by user and name, of everyone eligible at t."""
+    """Values of the spec's set by user and name, of everyone eligible at t."""
+    kept = predicate(spec.set, spec.chosen)
     found = {}
     for user in sorted({row["user_id"] for row in log}):
         rows = sorted(
@@ -59,7 +67,7 @@ def features(
         person = Person(rows, t, spec, users.get(user, {}))
         if is_eligible(person):
             values = [family(person) for family in FAMILIES]
-            found[user] = {name: value for made in values for name, value in made.items()}
+            found[user] = {k: v for made in values for k, v in made.items() if kept(k)}
     return found
 
 
