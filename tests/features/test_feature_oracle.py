@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oracles import features_naive
-from oracles.features_engines import ENGINES, ORACLES, Computes
+from oracles.features_engines import ENGINES, ORACLES
 from oracles.features_logs import (
     T,
     by_user,
@@ -51,12 +51,17 @@ def computed(log: list[dict[str, Any]], spec: FeatureSpec, users: Any) -> dict[s
     return by_user(collect(plan, CPU))
 
 
-def agree(world: World, oracle: Computes, tolerance: float) -> None:
-    """Both engines give what the oracle gives: the same people, columns and values."""
+TOLERANCES = {"Python": 1e-9, "DuckDB": 1e-6}
+
+
+def agree(world: World, *oracles: str) -> None:
+    """Both engines give what the oracles give: the same people, columns and values."""
     asked = world.log, world.cutoffs, world.spec, world.users
-    expected = oracle(*asked)
-    told = {name: differences(find(*asked), expected, tolerance) for name, find in ENGINES.items()}
-    assert told == {name: [] for name in ENGINES}
+    found = {name: compute(*asked) for name, compute in ENGINES.items()}
+    for oracle in oracles:
+        expected = ORACLES[oracle](*asked)
+        told = {n: differences(f, expected, TOLERANCES[oracle]) for n, f in found.items()}
+        assert told == {name: [] for name in ENGINES}, oracle
 
 
 @settings(max_examples=80, deadline=None)
@@ -65,14 +70,21 @@ def agree(world: World, oracle: Computes, tolerance: float) -> None:
 @example(world=World([row(5)], [T], FULL, {}))
 @example(world=World([row(-5)], [T], FULL, {}))
 def test_every_feature_equals_the_naive_one(world: World) -> None:
-    agree(world, ORACLES["Python"], 1e-9)
+    agree(world, "Python")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(world=worlds())
 @example(world=World(EDGE_LOG, [T - timedelta(days=7), T], FULL, {}))
 def test_every_feature_equals_the_one_in_sql(world: World) -> None:
-    agree(world, ORACLES["DuckDB"], 1e-6)
+    agree(world, "DuckDB")
+
+
+@pytest.mark.slow
+@settings(max_examples=500, deadline=None)
+@given(world=worlds())
+def test_every_feature_equals_both_on_many_more_logs(world: World) -> None:
+    agree(world, *ORACLES)
 
 
 @pytest.mark.parametrize("churn", CHURNS)
