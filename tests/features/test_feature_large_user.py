@@ -53,7 +53,7 @@ def by_prefix_sums(events: pl.DataFrame) -> dict[Any, dict[str, Any]]:
     """At thirteen cutoffs, of which the last is looked at."""
     cutoffs = [Cutoff(T - k * 28 * DAY) for k in reversed(range(13))]
     rows = collect(prepare(events.lazy(), SPEC), CPU)
-    found = by_cutoff_and_user(features_at(Bucket(rows, None, cutoffs, SPEC)))
+    found = by_cutoff_and_user(features_at(Bucket(rows, rows, None, cutoffs, SPEC)))
     earlier = [v["events_total"] for (at, user), v in found.items() if user == "big"]
     assert earlier == [N - k * 4 * WEEK for k in reversed(range(13))]
     return {user: values for (at, user), values in found.items() if at == T}
