@@ -218,6 +218,15 @@ def test_what_rounding_leaves_is_nothing_in_a_quiet_week_too(engine: Computes) -
     assert one(engine, [*log, row(day)])["amount_change_7d_30d"] is None
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.xfail(strict=True, reason="weights relative to the latest cutoff fade to nothing")
+def test_decay_at_cutoffs_twenty_years_apart() -> None:
+    """An event a week before the first cutoff has faded by half there, whatever comes later."""
+    first = T - 20 * 365 * DAY
+    found = ENGINES["prefix sums"]([at(first - 7 * DAY)], [first, T], FULL, {})
+    assert found[first, "a"]["activity_decay_7d"] == pytest.approx(0.5)
+
+
 def test_what_a_log_lacks_in_one_family_leaves_the_others(engine: Computes) -> None:
     log = [row(5, "buy", amount=2.0), row(10)]
     for flag in ("has_amount", "has_events", "has_channels", "has_times"):

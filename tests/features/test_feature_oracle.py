@@ -11,9 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oracles import features_naive
-from oracles.features_engines import ENGINES, ORACLES, Computes
+from oracles.features_engines import ENGINES, ORACLES
 from oracles.features_logs import (
-    ATTRIBUTES,
     T,
     by_user,
     differences,
@@ -21,7 +20,7 @@ from oracles.features_logs import (
     users_frame,
 )
 from oracles.features_strategies import World, logs, people, specs, worlds
-from oracles.features_worked import FULL, PLAIN, row
+from oracles.features_worked import CHURNS, FULL, PLAIN, row, whole
 
 from features.dictionary import dictionary, phrase
 from features.eligible import eligible_plan
@@ -52,12 +51,17 @@ def computed(log: list[dict[str, Any]], spec: FeatureSpec, users: Any) -> dict[s
     return by_user(collect(plan, CPU))
 
 
-def agree(world: World, oracle: Computes, tolerance: float) -> None:
-    """Both engines give what the oracle gives: the same people, columns and values."""
+TOLERANCES = {"Python": 1e-9, "DuckDB": 1e-6}
+
+
+def agree(world: World, *oracles: str) -> None:
+    """Both engines give what the oracles give: the same people, columns and values."""
     asked = world.log, world.cutoffs, world.spec, world.users
-    expected = oracle(*asked)
-    told = {name: differences(find(*asked), expected, tolerance) for name, find in ENGINES.items()}
-    assert told == {name: [] for name in ENGINES}
+    found = {name: compute(*asked) for name, compute in ENGINES.items()}
+    for oracle in oracles:
+        expected = ORACLES[oracle](*asked)
+        told = {n: differences(f, expected, TOLERANCES[oracle]) for n, f in found.items()}
+        assert told == {name: [] for name in ENGINES}, oracle
 
 
 @settings(max_examples=80, deadline=None)
@@ -66,19 +70,27 @@ def agree(world: World, oracle: Computes, tolerance: float) -> None:
 @example(world=World([row(5)], [T], FULL, {}))
 @example(world=World([row(-5)], [T], FULL, {}))
 def test_every_feature_equals_the_naive_one(world: World) -> None:
-    agree(world, ORACLES["Python"], 1e-9)
+    agree(world, "Python")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(world=worlds())
 @example(world=World(EDGE_LOG, [T - timedelta(days=7), T], FULL, {}))
 def test_every_feature_equals_the_one_in_sql(world: World) -> None:
-    agree(world, ORACLES["DuckDB"], 1e-6)
+    agree(world, "DuckDB")
 
 
+@pytest.mark.slow
+@settings(max_examples=500, deadline=None)
+@given(world=worlds())
+def test_every_feature_equals_both_on_many_more_logs(world: World) -> None:
+    agree(world, *ORACLES)
+
+
+@pytest.mark.parametrize("churn", CHURNS)
 @pytest.mark.parametrize("oracle", ORACLES)
-def test_no_feature_is_without_an_oracle(oracle: str) -> None:
-    spec = replace(FULL, attributes=ATTRIBUTES)
+def test_no_feature_is_without_an_oracle(oracle: str, churn: str) -> None:
+    spec = whole(churn)
     [values] = ORACLES[oracle](EDGE_LOG, [T], spec, {}).values()
     known = dictionary(spec)
     assert sorted(set(known) - set(values)) == [], f"not in {oracle}"
@@ -87,16 +99,14 @@ def test_no_feature_is_without_an_oracle(oracle: str) -> None:
     assert {name for name in counts if not isinstance(values[name], int)} == set()
 
 
-@settings(max_examples=40, deadline=None)
-@given(log=logs, spec=specs, users=people)
-def test_rows_prepared_once_serve_an_earlier_cutoff(
-    log: Any, spec: FeatureSpec, users: Any
-) -> None:
+@settings(max_examples=30, deadline=None)
+@given(world=worlds())
+def test_rows_prepared_once_serve_an_earlier_cutoff(world: World) -> None:
     """Preparing the whole log and cutting it equals cutting it first."""
-    earlier = Cutoff(T - timedelta(days=7))
-    events, known = events_frame(log).lazy(), users_frame(users).lazy()
-    whole = prepared_plan(prepare(events, spec), earlier, spec, known)
-    cut = feature_plan(events, earlier, spec, known)
+    earliest = Cutoff(min(world.cutoffs))
+    events, known = events_frame(world.log).lazy(), users_frame(world.users).lazy()
+    whole = prepared_plan(prepare(events, world.spec), earliest, world.spec, known)
+    cut = feature_plan(events, earliest, world.spec, known)
     assert differences(by_user(collect(whole, CPU)), by_user(collect(cut, CPU))) == []
 
 

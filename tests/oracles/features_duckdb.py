@@ -15,15 +15,17 @@ from typing import Any
 import duckdb
 import polars as pl
 from oracles.duck_activity import activity, decay
-from oracles.duck_around import peers, season, subscription, troubles
 from oracles.duck_base import tables
 from oracles.duck_change import change
 from oracles.duck_gaps import gaps
 from oracles.duck_kinds import channels, kinds
 from oracles.duck_money import money
 from oracles.duck_rhythm import rhythm, sessions
+from oracles.duck_season import peers, season
 from oracles.duck_statics import statics
+from oracles.duck_subscription import subscription, troubles
 
+from features.sets import predicate
 from features.spec import FeatureSpec
 
 FAMILIES: tuple[Callable[[FeatureSpec], str], ...] = (
@@ -42,16 +44,18 @@ FAMILIES: tuple[Callable[[FeatureSpec], str], ...] = (
     season,
     statics,
 )
+LOG = ("user_id", "ts", "event", "amount", "channel", "received")
 Found = dict[tuple[datetime, str], dict[str, Any]]
 
 
 def features(
     events: pl.DataFrame, cutoffs: Sequence[datetime], spec: FeatureSpec, users: pl.DataFrame
 ) -> Found:
-    """Feature values by (cutoff, user) and name, of everyone eligible."""
+    """Values of the spec's set by (cutoff, user) and name, of everyone eligible."""
+    kept = predicate(spec.set, spec.chosen)
     with duckdb.connect(config={"threads": 1}) as db:
         db.execute("set timezone = 'UTC'")
-        db.register("log", events.select("user_id", "ts", "event", "amount", "channel").to_arrow())
+        db.register("log", events.select(LOG).to_arrow())
         db.register("users", users.to_arrow())
         db.register("cutoffs", pl.DataFrame({"t": cutoffs}).to_arrow())
         for statement in tables(spec):
@@ -60,7 +64,8 @@ def features(
         for family in FAMILIES:
             if sql := family(spec):
                 for row in _answer(db, f"({sql}) semi join people using (t, user_id)").to_dicts():
-                    found[row.pop("t"), row.pop("user_id")] |= row
+                    key = row.pop("t"), row.pop("user_id")
+                    found[key] |= {name: value for name, value in row.items() if kept(name)}
     return found
 
 

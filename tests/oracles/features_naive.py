@@ -1,8 +1,8 @@
 """Features by the book: plain Python, one user and one loop at a time, straight from the words.
 
 Written from the descriptions and not from the plan; slow on purpose. A row of the log is a dict
-with `user_id`, `ts` (aware), `event`, `amount` and `channel`. A new family is a function from a
-Person to its values, named in FAMILIES.
+with `user_id`, `ts` (aware), `event`, `amount`, `channel` and, where it came late, `received`.
+A new family is a function from a Person to its values, named in FAMILIES.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from oracles.naive_activity import activity, decay
-from oracles.naive_around import peers, season, subscription, troubles
 from oracles.naive_change import change
 from oracles.naive_gaps import gaps
 from oracles.naive_kinds import channels, kinds
 from oracles.naive_money import money
 from oracles.naive_person import DAY, Person, Row, Values
 from oracles.naive_rhythm import rhythm, sessions
+from oracles.naive_season import peers, season
+from oracles.naive_subscription import subscription, troubles
 
+from features.sets import predicate
 from features.spec import FeatureSpec
 
 
@@ -54,18 +56,25 @@ FAMILIES: tuple[Callable[[Person], Values], ...] = (
 def features(
     log: Sequence[Row], t: datetime, spec: FeatureSpec, users: Mapping[str, Row]
 ) -> dict[str, Values]:
-    """Feature values by user and name, of everyone eligible at t."""
+    """Values of the spec's set by user and name, of everyone eligible at t."""
+    kept = predicate(spec.set, spec.chosen)
     found = {}
     for user in sorted({row["user_id"] for row in log}):
         rows = sorted(
-            (row for row in log if row["user_id"] == user and row["ts"] < t),
+            (row for row in log if row["user_id"] == user and is_known(row, t)),
             key=lambda row: row["ts"],
         )
         person = Person(rows, t, spec, users.get(user, {}))
         if is_eligible(person):
             values = [family(person) for family in FAMILIES]
-            found[user] = {name: value for made in values for name, value in made.items()}
+            found[user] = {k: v for made in values for k, v in made.items() if kept(k)}
     return found
+
+
+def is_known(row: Row, t: datetime) -> bool:
+    """Whether it had happened and arrived."""
+    received = row.get("received")
+    return row["ts"] < t and (received is None or received < t)
 
 
 def is_eligible(person: Person) -> bool:

@@ -27,6 +27,7 @@ from oracles.features_logs import (
     users_frame,
     write_store,
 )
+from oracles.features_worked import FULL, WHOLE
 
 from events.store import open_store
 from features.definitions import Definitions
@@ -52,31 +53,23 @@ ACTIVITIES = {
 
 
 def specs() -> Iterator[tuple[str, FeatureSpec]]:
-    full = FeatureSpec(
-        windows=tuple(map(Window, (7, 30, 90, 365))),
-        events=("view", "buy"),
-        channels=("web",),
-        pools_events=True,
-        pools_channels=True,
-        has_amount=True,
-        has_events=True,
-        has_channels=True,
-        has_times=True,
-        session_gap_minutes=30,
-        timezone="Europe/Berlin",
-        definitions=Definitions(Activity(), Eligible(within_days=90), Churn(), Value()),
-        attributes=ATTRIBUTES,
-    )
+    short = Definitions(Activity(), Eligible(within_days=90), Churn(), Value())
+    full = replace(FULL, attributes=ATTRIBUTES, definitions=short)
     bought = Value(events=("buy",), horizon_days=60)
     yield "full", full
     yield "no windows", replace(full, windows=())
     yield "no names", replace(full, events=(), channels=(), timezone="UTC")
     for flag in ("has_amount", "has_events", "has_channels", "has_times", "attributes"):
         yield f"without {flag}", replace(full, **{flag: () if flag == "attributes" else False})
+    for name in ("default", "lean", "full"):
+        yield f"set {name}", replace(WHOLE, set=name)
+    yield "one window", replace(WHOLE, windows=(Window(1),))
+    named = {"set": "mine", "chosen": ("user_*",)}
+    yield "nothing but users", replace(WHOLE, windows=(), peers=(), **named)
     for kind, churn in CHURNS.items():
         for name, activity in ACTIVITIES.items():
             meant = Definitions(activity, Eligible(), churn, bought)
-            yield f"{kind}, {name} active", replace(full, definitions=meant)
+            yield f"{kind}, {name} active", replace(WHOLE, definitions=meant)
 
 
 def plans(folder: Path) -> Iterator[tuple[str, pl.LazyFrame]]:

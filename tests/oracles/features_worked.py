@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from oracles.features_logs import T
+from oracles.features_logs import ATTRIBUTES, T
 
 from features.definitions import Definitions
-from features.spec import FeatureSpec
+from features.spec import FeatureSpec, Peers
 from features.time import Window
 from runtime.settings import Activity, Churn, Eligible, Value
 
@@ -29,6 +30,25 @@ FULL = FeatureSpec(
     timezone="Europe/Berlin",
     definitions=PLAIN,
 )
+MEANS = (None, 0.5, 3.0, 0.0, 2.0, 8.0, 1.5)  # of each band of tenure
+WHOLE = replace(
+    FULL,
+    set="full",
+    attributes=ATTRIBUTES,
+    roles=(("failed_payment", ("cancel",)), ("support", ("odd name/€", "view"))),
+    holidays=(date(2024, 3, 29), date(2024, 4, 1), date(2023, 12, 25)),
+    peers=tuple(Peers(name, MEANS) for name in ("events", "active_days", "amount")),
+)
+CHURNS = {
+    "passive": Churn(),
+    "active": Churn(kind="active", events=("cancel",), date_column="left"),
+    "lapse": Churn(kind="lapse", events=("view", "buy"), period_days=30, grace_days=3),
+}
+
+
+def whole(churn: str) -> FeatureSpec:
+    """A spec with every feature that there is under a kind of churn."""
+    return replace(WHOLE, definitions=replace(PLAIN, churn=CHURNS[churn]))
 
 
 def at(instant: datetime, event: str = "view", **other: Any) -> dict[str, Any]:
