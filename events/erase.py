@@ -59,14 +59,18 @@ def erase(settings: Settings, user_ids: Sequence[str], also: Sequence[Path] = ()
     """Takes these users out of the store, the exports and the tracking folder, and out of the
     folders `also`, where exports were written elsewhere.
 
-    Memory: a file of a table. Raises UsageError where no id is named, StoreError where there is
-    no store or another process writes to it, OutputError.
+    Memory: a file of a table. Raises UsageError where no id is named, InputError where `also`
+    names no folder, StoreError where there is no store or another process writes to it,
+    OutputError.
     """
     ids = frozenset(user_ids) - {""}
     if not ids:
         raise UsageError("erase: no user is named; give --user ID or --users-from FILE")
     if not exists(events_path(settings)):
         raise StoreError(f"{settings.store}: there is no store here; check project.store")
+    for folder in also:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: is no folder; name one that holds exports")
     columns = {"user_id", *(source.columns.user_id for source in settings.source)}
     if settings.users is not None:
         columns.add(settings.users.columns.user_id)

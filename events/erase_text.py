@@ -12,6 +12,7 @@ import json
 import mmap
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,10 +22,12 @@ from runtime.files import digest_file, write_atomic, write_json
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 LINES = (".jsonl", ".ndjson")
+FEW = 50  # ids: more are not looked for one by one
 MANIFEST = ".manifest.json"
 FORMULA_START = ("=", "+", "-", "@", "\t", "\r")
 _TABLE = re.compile(r"<table\b.*?</table\s*>", re.DOTALL | re.IGNORECASE)
 _ROW = re.compile(r"<tr\b.*?</tr\s*>", re.DOTALL | re.IGNORECASE)
+_WORD = re.compile(rb"""[^\s"',;:<>(){}\[\]]+""")
 _CELL = re.compile(r"<t[dh]\b[^>]*>(.*?)</t[dh]\s*>", re.DOTALL | re.IGNORECASE)
 
 
@@ -85,21 +88,31 @@ def _how(path: Path) -> Eraser | None:
 
 
 def _may_hold(path: Path, wanted: Wanted) -> bool:
-    """Whether the bytes of one of the ids are in the file: most files need no closer look."""
-    return _found(path, b"|".join(map(re.escape, wanted.needles)))
+    """Whether the bytes of one of a few ids are in the file: most files need no closer look."""
+    if len(wanted.ids) > FEW:
+        return True
+    with _bytes_of(path) as content:
+        return any(content.find(needle) >= 0 for needle in wanted.needles)
 
 
 def holds_any(path: Path, wanted: Wanted) -> bool:
     """Whether one of the ids stands in the file as a word of its own, in whatever place."""
-    words = b"|".join(map(re.escape, wanted.needles))
-    return _found(path, rb"(?<![\w-])(?:" + words + rb")(?![\w-])")
+    words = {needle for needle in wanted.needles if _WORD.fullmatch(needle)}
+    others = [needle for needle in wanted.needles if needle not in words]
+    with _bytes_of(path) as content:
+        return any(found.group() in words for found in _WORD.finditer(content)) or any(
+            content.find(needle) >= 0 for needle in others
+        )
 
 
-def _found(path: Path, pattern: bytes) -> bool:
+@contextmanager
+def _bytes_of(path: Path) -> Iterator[mmap.mmap]:
+    """The file as it lies on the disk; an empty one cannot be mapped."""
     if not path.stat().st_size:
-        return False
+        yield mmap.mmap(-1, 1)
+        return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return re.search(pattern, content) is not None
+        yield content
 
 
 def _has_rows(path: Path, how: Eraser, wanted: Wanted) -> bool:
@@ -116,13 +129,12 @@ def _delimited(
     gone: dict[str, int],
     delimiter: str,
 ) -> None:
-    needles = wanted.needles
     place: int | None = None
     for number, record in enumerate(_records(source)):
         if number == 0:
             header = _fields(record, delimiter)
             place = next((i for i, name in enumerate(header) if name in wanted.columns), None)
-        elif place is not None and any(needle in record for needle in needles):
+        elif place is not None:
             fields = _fields(record, delimiter)
             user = fields[place] if place < len(fields) else None
             if user in wanted.ids:
@@ -150,14 +162,11 @@ def _fields(record: bytes, delimiter: str) -> list[str]:
 
 
 def _lines(source: BinaryIO, target: BinaryIO | None, wanted: Wanted, gone: dict[str, int]) -> None:
-    needles = wanted.needles
     for line in source:
-        if any(needle in line for needle in needles):
-            user = _user_of(_parsed(line), wanted)
-            if user is not None:
-                gone[user] = gone.get(user, 0) + 1
-                continue
-        if target is not None:
+        user = _user_of(_parsed(line), wanted)
+        if user is not None:
+            gone[user] = gone.get(user, 0) + 1
+        elif target is not None:
             target.write(line)
 
 

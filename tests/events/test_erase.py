@@ -224,6 +224,15 @@ def test_an_unknown_user_is_said_and_kept_out(
     assert _anywhere(project)
 
 
+def test_hundreds_at_once(project: Settings) -> None:
+    empty = put(project.store.parent, "mlruns/artifacts/empty.txt", "")
+    receipt = erase(project, [GONE, *(f"stranger-{n}" for n in range(300))])
+    assert (receipt.rows, sum(receipt.users.values())) == (31, 1)
+    assert receipt.left == ()
+    assert _anywhere(project) == []
+    assert empty.exists()
+
+
 def test_several_at_once_and_again(project: Settings) -> None:
     first = erase(project, [GONE, "u3", "nobody"])
     assert sorted(first.users.values()) == [False, True, True]
@@ -338,6 +347,8 @@ def test_what_cannot_be_meant_is_refused(project: Settings, tmp_path: Path) -> N
         erase(project, ["", ""])
     with pytest.raises(StoreError, match="there is no store here"):
         erase(settings_in(tmp_path / "empty"), [GONE])
+    with pytest.raises(InputError, match="elsewhere: is no folder"):
+        erase(project, [GONE], also=[tmp_path / "elsewhere"])
     with pytest.raises(InputError, match=r"none\.txt: cannot be read"):
         read_ids(tmp_path / "none.txt")
     work = project.store / ".staging" / "snapshots-1"
