@@ -54,6 +54,7 @@ def log(count: int) -> pl.DataFrame:
         pl.col("ts").cast(TIME),
         pl.col("amount").fill_nan(None),
         bucket_of(BUCKETS),
+        received=pl.lit(None, dtype=TIME),
         **{name: pl.lit(value, dtype=pl.String) for name, value in text.items()},
     )
 

@@ -42,6 +42,7 @@ def events_frame(log: Sequence[Mapping[str, Any]], buckets: int = 1) -> pl.DataF
         event_id=pl.lit(None, dtype=pl.String),
         source=pl.lit("test"),
         properties=pl.lit(None, dtype=pl.String),
+        received=pl.lit(None, dtype=TIME),
         bucket=bucket.cast(pl.Int32),
     )
 
