@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from events.contract import EVENTS
 from events.duplicates import Mode, new_rows
 from events.mapping import ROW_COLUMNS, Constants
 from events.staging import Staged
-from runtime.progress import progress
+from runtime.progress import Advance, progress
 from runtime.tables import Table, append
 from runtime.threads import in_threads
 
@@ -48,18 +48,32 @@ def add_staged(
     def work(group: range) -> list[pl.DataFrame]:
         return list(_new_in(pieces, group, stored, mode))
 
-    added = [0]
+    groups = list(_groups(pieces, buckets))
     with progress("adding", buckets) as advance:
+        found = zip(groups, in_threads(work, groups, THREADS), strict=True)
+        return _store(path, _told(found, advance), keys, numbers)
 
-        def frames() -> Iterator[pl.DataFrame]:
-            for group in in_threads(work, _groups(pieces, buckets), THREADS):
-                for fresh in group:
-                    added[0] += fresh.height
-                    advance()
-                    if fresh.height:
-                        yield fresh
 
-        append(path, EVENTS, frames(), keys, numbers)
+def _told(
+    found: Iterable[tuple[range, list[pl.DataFrame]]], advance: Advance
+) -> Iterator[pl.DataFrame]:
+    for group, frames in found:
+        yield from frames
+        advance(len(group))
+
+
+def _store(
+    path: Path, frames: Iterator[pl.DataFrame], keys: Sequence[str], numbers: dict[str, int]
+) -> int:
+    """Writes each bucket's rows and commits them all at once; how many rows."""
+    added = [0]
+
+    def counted() -> Iterator[pl.DataFrame]:
+        for frame in frames:
+            added[0] += frame.height
+            yield frame
+
+    append(path, EVENTS, counted(), keys, numbers)
     return added[0]
 
 
@@ -91,35 +105,35 @@ def _groups(pieces: _Pieces, buckets: int) -> Iterator[range]:
 def _new_in(
     pieces: _Pieces, group: range, stored: Table | None, mode: Mode
 ) -> Iterator[pl.DataFrame]:
-    """The new rows of each bucket of the group, in EVENTS' columns and ROW_ORDER."""
+    """The new rows of each bucket that has some, in EVENTS' columns and ROW_ORDER."""
     names = [name for name in ROW_COLUMNS if name not in pieces.shared]
     read = [
         _with(part.read(group.start, group.stop), constants).select(names)
         for part, constants in pieces.parts
     ]
     for bucket in group:
-        rows = pl.concat(_of_bucket(pieces, read, group, bucket)) if read else _no_rows(names)
+        staged = list(_of_bucket(pieces, read, group, bucket))
+        if not staged:
+            continue
         known = stored.scan(bucket=bucket) if stored else None
-        fresh = new_rows(_with(rows, pieces.shared), known, mode)
-        yield fresh.with_columns(bucket=pl.lit(bucket, EVENTS.schema["bucket"])).select(
-            list(EVENTS.schema)
-        )
+        fresh = new_rows(_with(pl.concat(staged), pieces.shared), known, mode)
+        if fresh.height:
+            number = pl.lit(bucket, EVENTS.schema["bucket"])
+            yield fresh.with_columns(bucket=number).select(list(EVENTS.schema))
 
 
 def _of_bucket(
     pieces: _Pieces, read: Sequence[pl.DataFrame], group: range, bucket: int
 ) -> Iterator[pl.DataFrame]:
+    """The bucket's rows in each part that has some."""
     for (part, _), rows in zip(pieces.parts, read, strict=True):
         first = part.starts[group.start]
         begin, end = part.starts[bucket] - first, part.starts[bucket + 1] - first
-        yield rows.slice(int(begin), int(end - begin))
+        if end > begin:
+            yield rows.slice(int(begin), int(end - begin))
 
 
 def _with(rows: pl.DataFrame, constants: Constants) -> pl.DataFrame:
     return rows.with_columns(
         pl.lit(value, EVENTS.schema[name]).alias(name) for name, value in constants.items()
     )
-
-
-def _no_rows(names: Sequence[str]) -> pl.DataFrame:
-    return pl.DataFrame(schema={name: EVENTS.schema[name] for name in names})
