@@ -48,8 +48,9 @@ def add_staged(
     pieces, parts = _pieces(staged), list[Part]()
 
     def work(group: range) -> int:
-        for bucket, fresh in zip(group, _new_in(pieces, group, stored, mode), strict=True):
+        for fresh in _new_in(pieces, group, stored, mode):
             if fresh.height:
+                bucket = fresh["bucket"][0]
                 parts.append(write_part(path, EVENTS, fresh, is_sorted=True, bucket=bucket))
         return len(group)
 
@@ -93,35 +94,35 @@ def _groups(pieces: _Pieces, buckets: int) -> Iterator[range]:
 def _new_in(
     pieces: _Pieces, group: range, stored: Table | None, mode: Mode
 ) -> Iterator[pl.DataFrame]:
-    """The new rows of each bucket of the group, in EVENTS' columns and ROW_ORDER."""
+    """The new rows of each bucket that has some, in EVENTS' columns and ROW_ORDER."""
     names = [name for name in ROW_COLUMNS if name not in pieces.shared]
     read = [
         _with(part.read(group.start, group.stop), constants).select(names)
         for part, constants in pieces.parts
     ]
     for bucket in group:
-        rows = pl.concat(_of_bucket(pieces, read, group, bucket)) if read else _no_rows(names)
+        staged = list(_of_bucket(pieces, read, group, bucket))
+        if not staged:
+            continue
         known = stored.scan(bucket=bucket) if stored else None
-        fresh = new_rows(_with(rows, pieces.shared), known, mode)
-        yield fresh.with_columns(bucket=pl.lit(bucket, EVENTS.schema["bucket"])).select(
-            list(EVENTS.schema)
-        )
+        fresh = new_rows(_with(pl.concat(staged), pieces.shared), known, mode)
+        if fresh.height:
+            number = pl.lit(bucket, EVENTS.schema["bucket"])
+            yield fresh.with_columns(bucket=number).select(list(EVENTS.schema))
 
 
 def _of_bucket(
     pieces: _Pieces, read: Sequence[pl.DataFrame], group: range, bucket: int
 ) -> Iterator[pl.DataFrame]:
+    """The bucket's rows in each part that has some."""
     for (part, _), rows in zip(pieces.parts, read, strict=True):
         first = part.starts[group.start]
         begin, end = part.starts[bucket] - first, part.starts[bucket + 1] - first
-        yield rows.slice(int(begin), int(end - begin))
+        if end > begin:
+            yield rows.slice(int(begin), int(end - begin))
 
 
 def _with(rows: pl.DataFrame, constants: Constants) -> pl.DataFrame:
     return rows.with_columns(
         pl.lit(value, EVENTS.schema[name]).alias(name) for name, value in constants.items()
     )
-
-
-def _no_rows(names: Sequence[str]) -> pl.DataFrame:
-    return pl.DataFrame(schema={name: EVENTS.schema[name] for name in names})

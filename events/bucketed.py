@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from runtime.collect import collect
 from runtime.files import write_atomic
 
 ROW_GROUP = 1 << 15  # what is read beside the buckets asked for is at most two of these
+
+Compression = Literal["lz4", "uncompressed"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,13 @@ class Bucketed:
         return collect(plan.slice(begin, end - begin), CPU)
 
 
-def write_bucketed(path: Path, rows: pl.DataFrame, bucket: pl.Series, buckets: int) -> None:
+def write_bucketed(
+    path: Path,
+    rows: pl.DataFrame,
+    bucket: pl.Series,
+    buckets: int,
+    compression: Compression = "uncompressed",
+) -> None:
     """`bucket` in [0, buckets) for each row. Memory: twice the rows. Raises OutputError."""
     number = bucket.cast(pl.UInt16).to_numpy()
     order = np.argsort(number, kind="stable")  # of 16 bits: a radix sort
@@ -45,7 +54,7 @@ def write_bucketed(path: Path, rows: pl.DataFrame, bucket: pl.Series, buckets: i
     write_atomic(
         path,
         lambda draft: parted.write_parquet(
-            draft, compression="lz4", row_group_size=ROW_GROUP, statistics=False
+            draft, compression=compression, row_group_size=ROW_GROUP, statistics=False
         ),
     )
 

@@ -7,7 +7,6 @@ bucket by bucket, in one commit: memory holds a batch or a few buckets, never th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,8 @@ from runtime.progress import progress, say
 from runtime.settings import Settings
 from runtime.tables import Table, committed, exists, open_table, recorded, replace
 from runtime.threads import in_threads
+
+HASHED_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def _new_files(settings: Settings, sources: Sequence[FoundSource], ledger: Ledge
     """The files whose contents the store has not; one of several equal ones."""
     found: dict[str, _New] = {}
     files = [(source, file) for source in sources for file in source.files]
-    digests = in_threads(lambda each: digest_file(each[1].path), files, os.cpu_count() or 1)
+    digests = in_threads(lambda each: digest_file(each[1].path), files, HASHED_AT_ONCE)
     for (source, file), digest in zip(files, digests, strict=True):
         key = file_key(source.source.name, digest)
         if key in found:

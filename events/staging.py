@@ -16,7 +16,7 @@ import polars as pl
 import polars_hash as plh
 
 from events.batches import Batch
-from events.bucketed import Bucketed, open_bucketed, write_bucketed
+from events.bucketed import Bucketed, Compression, open_bucketed, write_bucketed
 from events.columns import no_column
 from events.erased import Erased
 from events.mapping import (
@@ -196,7 +196,9 @@ class _Writer:
             self.rows, self.rejects = [], []  # the batches can go
             if rows.height:
                 bucket = rows.select(bucket_of(self.buckets)).to_series()
-                write_bucketed(self._path("rows"), rows, bucket, self.buckets)
+                # Without long texts to compress saves little space and costs a fifth more time.
+                compression: Compression = "lz4" if "properties" in self.columns else "uncompressed"
+                write_bucketed(self._path("rows"), rows, bucket, self.buckets, compression)
             if rejects.height:
                 write_atomic(
                     self._path("rejects"),

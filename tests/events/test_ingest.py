@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ingest_tools import HEAD, ingested, put, settings_in, table
 
-from events import csv_reader, staging
+from events import adding, csv_reader, staging
 from events.ingest import ingest
 from events.staging import bucket_of
 from runtime.errors import InputError, SchemaError, StoreError
@@ -93,6 +93,7 @@ def test_neither_files_nor_batches_nor_order_matter(
     put(other, "a.csv", HEAD + "".join(shuffled[cut:]))
     monkeypatch.setattr(csv_reader.read_csv, "__defaults__", (data.draw(st.integers(16, 400)),))
     monkeypatch.setattr(staging, "FLUSH_ROWS", data.draw(st.integers(1, 9)))
+    monkeypatch.setattr(adding, "GROUP_ROWS", data.draw(st.integers(1, 9)))
     try:
         ingest(settings_in(other, events={"deduplicate": "row"}))
     except InputError as error:  # a file of bad rows alone is refused, and said so
