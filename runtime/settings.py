@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic import (
 )
 
 from runtime.errors import SettingsError
+from runtime.settings_words import in_words
 
 
 def _known_zone(name: str) -> str:
@@ -283,42 +283,6 @@ def parse_settings(raw: dict[str, Any], folder: Path, called: str = "settings") 
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
-        raise SettingsError(f"{called}: {_in_words(error, raw)}") from None
+        raise SettingsError(f"{called}: {in_words(error, Settings)}") from None
     settings._folder = folder
     return settings
-
-
-def _in_words(error: ValidationError, raw: dict[str, Any]) -> str:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the file"
-    if first["type"] == "extra_forbidden":
-        return _unknown_key(first["loc"], place)
-    if first["type"] == "missing":
-        return f"'{place}' is missing; add it"
-    found = first.get("input")
-    shown = "" if isinstance(found, dict | BaseModel) else f" (found {found!r})"
-    return f"{place}: {first['msg'].removeprefix('Value error, ')}{shown}"
-
-
-def _unknown_key(location: tuple[str | int, ...], place: str) -> str:
-    known = _known_keys(location[:-1])
-    near = difflib.get_close_matches(str(location[-1]), known, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    return f"unknown key '{place}'{hint} known here: {', '.join(known)}"
-
-
-def _known_keys(section: tuple[str | int, ...]) -> list[str]:
-    model: type[BaseModel] = Settings
-    for part in section:
-        if isinstance(part, str):
-            model = _model_in(model.model_fields[part].annotation) or model
-    return sorted(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        if found := _model_in(inner):
-            return found
-    return None

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from oracles.features_logs import (
 from oracles.features_strategies import definitions, logs, people, rows, specs
 
 from events.store import open_store
+from events.users import USERS, users_path
 from features.definitions import Definitions
 from features.eligible import eligible_plan
 from features.learn import learn_spec
@@ -30,12 +32,22 @@ from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime.collect import collect
 from runtime.device import Device
+from runtime.settings import Settings
+from runtime.tables import TableKind, rewrite
 
 CPU = Device("cpu", "test")
 later_rows = rows.map(lambda row: row | {"ts": T + abs(row["ts"] - T)})
 later_logs = st.lists(later_rows, max_size=15)
 AT_THE_CUTOFF = {"user_id": "a", "ts": T, "event": "view", "amount": 1.5, "channel": "web"}
 PAST = {**AT_THE_CUTOFF, "ts": T - timedelta(days=3)}
+
+
+def write_users(settings: Settings) -> None:
+    frame = users_frame({"a": {"age": 1.0, "plan": "gold", "left": None}}).with_columns(
+        bucket=pl.lit(0, dtype=pl.Int32)
+    )
+    kind = TableKind(USERS.name, USERS.version, dict(frame.schema), USERS.partition_by)
+    rewrite(users_path(settings), kind, [frame])
 
 
 def before(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -72,6 +84,7 @@ def test_later_events_change_nothing_that_is_learned(
         with tempfile.TemporaryDirectory() as folder:
             settings = settings_of(meant, Path(folder))
             write_store(settings, rows_held)
+            write_users(settings)
             learned.append(learn_spec(open_store(settings), Cutoff(T), settings))
     assert learned[0] == learned[1]
     assert learned[0].digest == learned[1].digest

@@ -22,7 +22,7 @@ from oracles.features_logs import (
 )
 from oracles.features_strategies import definitions, logs, people
 
-from events.contract import EVENTS
+from events.contract import EVENTS, TIME
 from events.store import EventStore, open_store
 from features.definitions import Definitions
 from features.labels import label_plan
@@ -178,6 +178,7 @@ def cdnow_log() -> pl.DataFrame:
         event_id=pl.lit(None, dtype=pl.String),
         source=pl.lit("cdnow"),
         properties=pl.lit(None, dtype=pl.String),
+        received=pl.lit(None, dtype=TIME),
         bucket=pl.lit(0, dtype=pl.Int32),
     )
 

@@ -41,6 +41,7 @@ from features.sequences import ARRAYS
 from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime import tables
+from runtime.cluster import InProcess
 from runtime.collect import collect
 from runtime.device import Device
 from runtime.errors import BucketError, LabelError, StoreError, UsageError
@@ -78,7 +79,8 @@ def built(
 ) -> SequencesInfo:
     store = store or open_store(settings)
     spec = learn_spec(store, CUTOFFS[0], settings)
-    return build_sequences(settings, store, cutoffs, spec, CPU, length)
+    one_by_one = InProcess(1)  # so that a test knows which bucket comes next
+    return build_sequences(settings, store, cutoffs, spec, CPU, length, one_by_one)
 
 
 def late_store(settings: Settings, log: Log, buckets: int) -> EventStore:
