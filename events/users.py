@@ -19,7 +19,7 @@ from events.timestamps import ambiguous, detect
 from runtime.errors import InputError
 from runtime.files import digest_file, digest_of
 from runtime.settings import Settings, Users
-from runtime.tables import Table, TableKind, exists, open_table, recorded, rewrite
+from runtime.tables import Table, TableKind, exists, open_table, recorded, rewrite, stored_kind
 
 USERS = TableKind("users", 1, {"user_id": pl.String(), "bucket": pl.Int32()}, ("bucket",))
 """user_id and bucket; beside them attributes (Float64 where every value is a number, else
@@ -49,8 +49,7 @@ def scan_users(
     if files is None:
         return None
     if not files:
-        every = users_files(settings) or []
-        return pl.scan_parquet(every[:1], hive_partitioning=False).head(0)
+        return pl.LazyFrame(schema=stored_kind(users_path(settings)).columns)
     return pl.scan_parquet(files, hive_partitioning=False)
 
 
