@@ -57,7 +57,8 @@ def bucket_rows(job: Job, bucket: int) -> pl.DataFrame:
 
 def _parted(job: Job, rows: pl.DataFrame, users: pl.LazyFrame | None) -> Iterator[Bucket]:
     """All cutoffs together, but each alone that some event lies before and arrived after."""
-    late = rows.filter(pl.col("received") > pl.col("ts"))
+    told = rows["received"].null_count() < rows.height
+    late = rows.filter(pl.col("received") > pl.col("ts")) if told else rows.clear()
     missed = {c for c in job.cutoffs if late.filter(_missed(c)).height}
     together = tuple(c for c in job.cutoffs if c not in missed)
     if together:

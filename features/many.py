@@ -14,7 +14,7 @@ from features.eligible import eligibility_measures, eligible_at, with_dates
 from features.labels import labels_at
 from features.measure import Measure, Stream
 from features.plan import featured, measures_of
-from features.prefix import Boundaries, Ints, StreamRows, looked_up, row_value, typed
+from features.prefix import Boundaries, Ints, StreamRows, columns_of, looked_up, row_value, typed
 from features.spec import FeatureSpec
 from features.streams import begun, stream
 from features.time import Cutoff
@@ -90,11 +90,7 @@ def _streams(
 ) -> dict[Stream, StreamRows]:
     found: dict[Stream, StreamRows] = {}
     for name in dict.fromkeys(measure.stream for measure in measures.values()):
-        values = {
-            key: row_value(measure)
-            for key, measure in measures.items()
-            if measure.stream == name and measure.how != "first"
-        }
+        values = {key: row_value(measures[key]) for key in columns_of(measures, {name})}
         plan = stream(begun(rows.lazy()), name, spec).select("number", "ts", **values)
         found[name] = StreamRows(collect(plan, CPU), users, boundaries)
     return found

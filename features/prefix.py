@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.aggregate import Wanted
-from features.measure import DAY_US, Measure, reference
+from features.measure import DAY_US, Measure, Stream, reference
 from features.time import Cutoff
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+FEW = 16  # so many comparisons of all rows take less time than a search for each
 NOT_A_TIME = np.iinfo(np.int64).min  # what numpy takes for no instant
 
 
@@ -44,6 +46,15 @@ class Boundaries:
         """Of each cutoff: the place of `t - days` among the boundaries."""
         return np.searchsorted(self.instants, self.cutoffs - days * DAY_US)
 
+    def before(self, ts: Ints) -> Ints:
+        """Of each instant: how many boundaries lie at or before it."""
+        if len(self.instants) > FEW:
+            return np.searchsorted(self.instants, ts, side="right")
+        found = np.zeros(len(ts), dtype=np.int64)
+        for instant in self.instants:
+            found += ts >= instant
+        return found
+
 
 class StreamRows:
     """One stream's rows of a bucket, cut into cells: a user between two boundaries."""
@@ -52,20 +63,33 @@ class StreamRows:
         self.frame, self.users, self.boundaries = frame, users, boundaries
         self.ts: Ints = frame["ts"].cast(pl.Int64).to_numpy()
         self.width = len(boundaries.instants) + 1
-        segment = np.searchsorted(boundaries.instants, self.ts, side="right")
-        self.cell: Ints = frame["number"].to_numpy() * self.width + segment
+        self.cell: Ints = frame["number"].to_numpy() * self.width
+        self.cell += boundaries.before(self.ts)
         counts = np.bincount(self.cell, minlength=users * self.width)
         ends = np.cumsum(counts).reshape(users, self.width)
         self.before = ends[:, :-1]  # rows of all users up to this one's boundary
         self.start: Ints = np.concatenate([[0], ends[:-1, -1]])
         self.end: Ints = ends[:, -1]
-        self.begins: Ints = np.flatnonzero(np.diff(self.cell, prepend=-1))
+        self._sums: Ints = np.zeros(len(self.ts) + 1, dtype=np.int64)
+
+    @cached_property
+    def begins(self) -> Ints:
+        """The first row of each cell that has some."""
+        return np.flatnonzero(np.diff(self.cell, prepend=-1))
 
     def at(self, who: Ints, cut: Ints) -> Lookup:
         return Lookup(self, who, cut)
 
     def values(self, name: str) -> NDArray[Any]:
         return self.frame[name].to_numpy()
+
+    def prefix_sums(self, values: NDArray[Any]) -> Ints:
+        """Of whole numbers or marks: the sum of all values before each row, and of all.
+
+        The array is used again by the next call: fresh memory costs more than the sums.
+        """
+        np.cumsum(values, out=self._sums[1:])
+        return self._sums
 
     def cells(self, values: Floats) -> Floats:
         """Sums by cell and user, shape (width, users)."""
@@ -93,7 +117,7 @@ class Lookup:
             self.lower[days] = self.position(days)
         return self.lower[days]
 
-    def sums(self, name: str, days: int | None, prefix: Ints, *, linked: bool) -> Ints:
+    def sums(self, days: int | None, prefix: Ints, *, linked: bool) -> Ints:
         lower = self._lower(days)
         if linked and days is not None:
             lower = np.minimum(lower + 1, self.upper)
@@ -101,7 +125,7 @@ class Lookup:
 
     def between(self, name: str, earlier: int, later: int) -> Ints:
         """Sum of a column of marks over `[t - earlier, t - later)`, in days."""
-        prefix = prefix_sums(self.rows.values(name))
+        prefix = self.rows.prefix_sums(self.rows.values(name))
         return prefix[self.position(later)] - prefix[self.position(earlier)]
 
     def sum_between(self, name: str, earlier: int, later: int) -> Floats:
@@ -132,7 +156,11 @@ class Lookup:
 
     def latest(self, holds: NDArray[np.bool_]) -> NDArray[np.datetime64]:
         """The instant of the last row that holds; NaT where there is none."""
-        prefix, places = prefix_sums(holds), np.flatnonzero(holds)
+        return self.latest_of(holds, self.rows.prefix_sums(holds))
+
+    def latest_of(self, holds: NDArray[np.bool_], prefix: Ints) -> NDArray[np.datetime64]:
+        """The same where the prefix sums of `holds` are known."""
+        places = np.flatnonzero(holds)
         known = prefix[self.upper] > prefix[self.start]
         return self._instants(places[prefix[self.upper[known]] - 1], known)
 
@@ -173,48 +201,66 @@ class Lookup:
         return decayed
 
 
-def prefix_sums(values: NDArray[Any]) -> Ints:
-    """Of whole numbers or marks: the sum of all values before each place, and of all."""
-    sums = np.zeros(len(values) + 1, dtype=np.int64)
-    np.cumsum(values, out=sums[1:])
-    return sums
-
-
 def looked_up(
     lookup: Lookup, measures: Mapping[str, Measure], wanted: Wanted
 ) -> dict[str, pl.Series]:
     """Every wanted measure of one stream, by the name its expressions use."""
     found: dict[str, pl.Series] = {}
-    for name, days in wanted.items():
-        for d, values in _measured(lookup, name, measures[name], days).items():
-            key = reference(name, d)
-            found[key] = pl.Series(key, values, nan_to_null=True)
+    streams = {measures[name].stream for name in wanted}
+    for column, sharing in columns_of(measures, streams).items():
+        names = [name for name in sharing if name in wanted]
+        if not names:
+            continue
+        values = lookup.rows.values(column)
+        summed = any(_is_sum(measures[name]) for name in names)
+        prefix = lookup.rows.prefix_sums(values) if summed else None
+        for name in names:
+            made = _measured(lookup, measures[name], wanted[name], values, prefix)
+            for d, series in made.items():
+                key = reference(name, d)
+                found[key] = pl.Series(key, series, nan_to_null=True)
     return found
 
 
+def columns_of(
+    measures: Mapping[str, Measure], streams: Collection[Stream]
+) -> dict[str, list[str]]:
+    """The columns of some streams' rows, each named after the first measure that is made of it."""
+    found: dict[tuple[str, int, bool], list[str]] = {}
+    for name, measure in measures.items():
+        if measure.stream in streams:
+            key = (measure.stream, id(measure.value), _is_sum(measure))
+            found.setdefault(key, []).append(name)
+    return {names[0]: names for names in found.values()}
+
+
+def _is_sum(measure: Measure) -> bool:
+    """Whether it is read off the prefix sums of whole numbers."""
+    return measure.how in ("sum", "linked", "latest", "first") and not measure.real
+
+
 def _measured(
-    lookup: Lookup, name: str, measure: Measure, days: Collection[int | None]
+    lookup: Lookup,
+    measure: Measure,
+    days: Collection[int | None],
+    values: NDArray[Any],
+    prefix: Ints | None,
 ) -> dict[int | None, NDArray[Any]]:
-    rows = lookup.rows
     match measure.how:
         case "first":
             return {None: lookup.first()}
-        case "latest":
-            return {None: lookup.latest(rows.values(name))}
         case "last":
-            return {None: lookup.last(rows.values(name))}
+            return {None: lookup.last(values)}
         case "max":
-            return {None: lookup.largest(rows.values(name))}
+            return {None: lookup.largest(values)}
         case "decay":
-            return {None: lookup.decayed(rows.values(name), measure.half_life_days)}
-    values = rows.values(name)
-    if measure.real:
-        if measure.how == "linked":
-            raise NotImplementedError(f"measure '{name}': linked sums are of whole numbers")
-        return dict(lookup.reals(rows.cells(values), list(days)))
-    prefix = prefix_sums(values)
+            return {None: lookup.decayed(values, measure.half_life_days)}
+    if prefix is None:
+        return dict(lookup.reals(lookup.rows.cells(values), list(days)))
+    if measure.how == "latest":
+        return {None: lookup.latest_of(values, prefix)}
     linked = measure.how == "linked"
-    return {d: lookup.sums(name, d, prefix, linked=linked) for d in days}
+    return {d: lookup.sums(d, prefix, linked=linked) for d in days}
 
 
 def typed(measures: Mapping[str, Measure], wanted: Wanted) -> list[pl.Expr]:
@@ -230,10 +276,7 @@ def typed(measures: Mapping[str, Measure], wanted: Wanted) -> list[pl.Expr]:
 
 def row_value(measure: Measure) -> pl.Expr:
     """A measure's column among its stream's rows, as `looked_up` wants it."""
-    if measure.how == "first":
-        return pl.lit(value=True)
-    if measure.how == "latest":
-        return measure.value.fill_null(value=False)
-    if measure.how in ("last", "max"):
-        return measure.value.cast(pl.Float64).fill_null(np.nan)
-    return measure.value.cast(pl.Float64 if measure.real else pl.Int64).fill_null(0)
+    if _is_sum(measure):
+        return measure.value.fill_null(value=False)  # 0 of a number
+    missing = np.nan if measure.how in ("last", "max") else 0.0
+    return measure.value.cast(pl.Float64).fill_null(missing)
