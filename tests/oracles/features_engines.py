@@ -10,7 +10,8 @@ import polars as pl
 from oracles import features_duckdb, features_naive
 from oracles.features_logs import by_user, events_frame, users_frame
 
-from features.many import Bucket, features_at
+from features.compute import Job, _parted
+from features.many import features_at
 from features.plan import feature_plan
 from features.spec import FeatureSpec
 from features.streams import prepare
@@ -39,11 +40,12 @@ def by_plan(
 def by_prefix_sums(
     log: Sequence[Row], cutoffs: Sequence[datetime], spec: FeatureSpec, users: Mapping[str, Row]
 ) -> Found:
-    """All cutoffs at once."""
+    """All cutoffs at once, but those alone that an event lies before and arrived after."""
     rows = collect(prepare(events_frame(log).lazy(), spec), CPU)
-    known, instants = users_frame(users).lazy(), [Cutoff(t) for t in cutoffs]
-    found = features_at(Bucket(rows, rows, known, instants, spec))
-    return by_cutoff_and_user(found)
+    nothing: Any = None  # the parts are told by the cutoffs and the spec
+    job = Job(nothing, nothing, tuple(Cutoff(t) for t in cutoffs), spec, CPU)
+    parts = _parted(job, rows, users_frame(users).lazy())
+    return by_cutoff_and_user(pl.concat([features_at(part) for part in parts]))
 
 
 def naively(
