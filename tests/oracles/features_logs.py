@@ -30,7 +30,7 @@ EDGES = tuple(
 
 
 def events_frame(log: Sequence[Mapping[str, Any]], buckets: int = 1) -> pl.DataFrame:
-    """The rows as the event store holds them; a row may say when it was `received`."""
+    """The rows as the event store holds them."""
     schema = {n: t for n, t in EVENTS.schema.items() if n in ("user_id", "ts", "event")}
     schema |= {"amount": pl.Float64(), "channel": pl.String()}
     frame = pl.DataFrame(
@@ -42,7 +42,7 @@ def events_frame(log: Sequence[Mapping[str, Any]], buckets: int = 1) -> pl.DataF
         event_id=pl.lit(None, dtype=pl.String),
         source=pl.lit("test"),
         properties=pl.lit(None, dtype=pl.String),
-        received=pl.Series([row.get("received") for row in log], dtype=TIME),
+        received=pl.lit(None, dtype=TIME),
         bucket=bucket.cast(pl.Int32),
     )
 

@@ -118,6 +118,7 @@ MARKED = (
     Churn(kind="active", events=("cancel", "Buy"), date_column="left"),
     Churn(kind="active", date_column="left", gap_days=2),
     Churn(kind="lapse", events=("buy", "view"), period_days=30, grace_days=1),
+    Churn(kind="lapse", events=("buy", "Buy", "other"), period_days=90, grace_days=7),
     Churn(kind="lapse", events=("buy",), period_days=7, gap_days=7),
 )
 churns = st.sampled_from(PASSIVE) | st.sampled_from(MARKED)
