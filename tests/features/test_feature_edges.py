@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from oracles.features_engines import ENGINES, Computes
+from oracles.features_engines import ENGINES, Computes, one
 from oracles.features_logs import T, differences, events_frame
 from oracles.features_worked import DAY, FULL, HOUR, MICRO, MINUTE, at, row
 
 from features.many import Bucket, features_at
 from features.plan import feature_plan
-from features.spec import FeatureSpec
 from features.streams import prepare
 from features.time import Cutoff
 from runtime.collect import collect
@@ -26,12 +23,6 @@ MICROS_A_DAY = 24 * 60 * 60 * 1_000_000
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Computes:
     return ENGINES[request.param]
-
-
-def one(engine: Computes, log: Sequence[Any], spec: FeatureSpec = FULL) -> Mapping[str, Any]:
-    """What the engine says of the only eligible user at T."""
-    [values] = engine(log, [T], spec, {}).values()
-    return values
 
 
 def test_the_cutoff_is_not_before_itself(engine: Computes) -> None:
@@ -87,6 +78,30 @@ def test_a_window_begins_on_its_edge(engine: Computes, days: int) -> None:
     if days == 7:
         # Two in 7 days against one in the 23 before.
         assert a["events_change_7d_30d"] == pytest.approx((2 / 7) / (1 / 23))
+
+
+@pytest.mark.parametrize("days", [7, 30, 90, 365])
+def test_a_kind_and_a_channel_are_new_on_the_edge(engine: Computes, days: int) -> None:
+    """A cancellation in the shop a microsecond too early, a purchase on the web just in time."""
+    edge = T - days * DAY
+    log = [at(edge - MICRO, "cancel", channel="shop"), at(edge, "buy")]
+    a, w = one(engine, log), f"{days}d"
+    assert (a["kinds_total"], a["channels_total"]) == (2, 2)
+    assert (a[f"kinds_{w}"], a[f"channels_{w}"]) == (1, 1)
+
+
+def test_a_silence_as_long_as_a_step_reaches_it(engine: Computes) -> None:
+    """Active 14, 11, 8 and 7 days before T: gaps of 3, 3 and 1 days; the silence of 7 is as long
+    as all. Of 1 day, at T less 6 days, one gap of three is as short; a microsecond earlier none."""
+    log = [at(T - k * DAY) for k in (14, 11, 8, 7)]
+    cutoffs = [T - 6 * DAY - MICRO, T - 6 * DAY, T]
+    shares = [values["gap_now_quantile"] for values in engine(log, cutoffs, FULL, {}).values()]
+    assert shares == [0.0, pytest.approx(1 / 3), 1.0]
+
+
+def test_a_gift_is_no_refund(engine: Computes) -> None:
+    log = [at(T - k * DAY, "buy", amount=amount) for k, amount in ((3, 0.0), (2, -0.25))]
+    assert one(engine, log)["refund_share"] == 0.5
 
 
 def test_slopes_put_an_edge_in_the_later_week(engine: Computes) -> None:

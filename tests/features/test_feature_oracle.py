@@ -21,6 +21,7 @@ from oracles.features_logs import (
 )
 from oracles.features_strategies import World, logs, people, specs, worlds
 from oracles.features_worked import CHURNS, FULL, PLAIN, row, whole
+from oracles.sequences_naive import received_frame
 
 from features.dictionary import dictionary, phrase
 from features.eligible import eligible_plan
@@ -104,7 +105,7 @@ def test_no_feature_is_without_an_oracle(oracle: str, churn: str) -> None:
 def test_rows_prepared_once_serve_an_earlier_cutoff(world: World) -> None:
     """Preparing the whole log and cutting it equals cutting it first."""
     earliest = Cutoff(min(world.cutoffs))
-    events, known = events_frame(world.log).lazy(), users_frame(world.users).lazy()
+    events, known = received_frame(world.log).lazy(), users_frame(world.users).lazy()
     whole = prepared_plan(prepare(events, world.spec), earliest, world.spec, known)
     cut = feature_plan(events, earliest, world.spec, known)
     assert differences(by_user(collect(whole, CPU)), by_user(collect(cut, CPU))) == []

@@ -2,7 +2,8 @@
 
     cutoffs     t
     spans       t, mark, begins: ever ('total', begins is null) and each window
-    known       one row an event before each cutoff: t, user_id, ts, event, amount, channel;
+    known       one row an event that had happened and arrived before each cutoff: t, user_id,
+                ts, event, amount, channel;
                 wall and day (on the clock of the spec's time zone), active, paid (the amount
                 that counts toward value), ends (one of the churn events)
     active      known, activities only
@@ -55,7 +56,7 @@ def tables(spec: FeatureSpec) -> list[str]:
                 case when amount is not null and {one_of("event", meant.value.events)}
                     then greatest(least(amount, 1e30), -1e30) end as paid,
                 {one_of("event", meant.churn.events)} as ends
-            from log join cutoffs on ts < t""",
+            from log join cutoffs on ts < t and coalesce(received < t, true)""",
         "create temp table active as from known where active",
         "create temp table purchases as from known where paid is not null",
         f"create temp table people as {eligible(spec)}",

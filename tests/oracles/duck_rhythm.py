@@ -9,7 +9,8 @@ PARTS = ("night", "morning", "afternoon", "evening")
 
 
 def sessions(spec: FeatureSpec) -> str:
-    """A window's sessions are found among the window's rows alone."""
+    """A window's sessions are found among the window's rows alone. Events of one instant are of
+    one session in whatever order they come: the count below takes them together."""
     if not spec.has_times:
         return ""
     columns = ", ".join(
@@ -27,8 +28,7 @@ def sessions(spec: FeatureSpec) -> str:
     numbered as (
         select *, count(*) filter (pause is null
                 or epoch_us(pause) > {spec.session_gap_minutes * 60_000_000})
-            over (partition by t, user_id, mark order by ts
-                rows between unbounded preceding and current row) as session
+            over (partition by t, user_id, mark order by ts) as session
         from steps),
     found as (
         select t, user_id, mark, session, count(*) as depth,

@@ -8,9 +8,12 @@ from typing import Any
 
 import polars as pl
 from oracles import features_duckdb, features_naive
-from oracles.features_logs import by_user, events_frame, users_frame
+from oracles.features_logs import T, by_user, users_frame
+from oracles.features_worked import FULL
+from oracles.sequences_naive import received_frame
 
-from features.many import Bucket, features_at
+from features.compute import Job, _parted
+from features.many import features_at
 from features.plan import feature_plan
 from features.spec import FeatureSpec
 from features.streams import prepare
@@ -28,7 +31,7 @@ def by_plan(
     log: Sequence[Row], cutoffs: Sequence[datetime], spec: FeatureSpec, users: Mapping[str, Row]
 ) -> Found:
     """One cutoff at a time, as on the GPU."""
-    events, known = events_frame(log).lazy(), users_frame(users).lazy()
+    events, known = received_frame(log).lazy(), users_frame(users).lazy()
     return {
         (t, user): row
         for t in cutoffs
@@ -39,11 +42,13 @@ def by_plan(
 def by_prefix_sums(
     log: Sequence[Row], cutoffs: Sequence[datetime], spec: FeatureSpec, users: Mapping[str, Row]
 ) -> Found:
-    """All cutoffs at once."""
-    rows = collect(prepare(events_frame(log).lazy(), spec), CPU)
-    known, instants = users_frame(users).lazy(), [Cutoff(t) for t in cutoffs]
-    found = features_at(Bucket(rows, rows, known, instants, spec))
-    return by_cutoff_and_user(found)
+    """All cutoffs at once, but those alone that an event lies before and arrived after."""
+    rows = collect(prepare(received_frame(log).lazy(), spec), CPU)
+    nothing: Any = None  # the parts are told by the cutoffs and the spec
+    job = Job(nothing, nothing, tuple(Cutoff(t) for t in cutoffs), spec, CPU)
+    parts = _parted(job, rows, users_frame(users).lazy())
+    found = pl.concat([features_at(part) for part in parts])
+    return by_cutoff_and_user(found.sort("cutoff", "user_id"))
 
 
 def naively(
@@ -59,7 +64,13 @@ def naively(
 def in_sql(
     log: Sequence[Row], cutoffs: Sequence[datetime], spec: FeatureSpec, users: Mapping[str, Row]
 ) -> Found:
-    return features_duckdb.features(events_frame(log), cutoffs, spec, users_frame(users))
+    return features_duckdb.features(received_frame(log), cutoffs, spec, users_frame(users))
+
+
+def one(compute: Computes, log: Sequence[Row], spec: FeatureSpec = FULL) -> dict[str, Any]:
+    """What is said of the only eligible user at T."""
+    [values] = compute(log, [T], spec, {}).values()
+    return values
 
 
 ENGINES: Mapping[str, Computes] = {"plan": by_plan, "prefix sums": by_prefix_sums}
