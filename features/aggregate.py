@@ -51,7 +51,7 @@ def _expressions(
 
 
 def _one(measure: Measure, window: Window | None, cutoff: Cutoff) -> pl.Expr:
-    value = measure.value
+    value = measure.of_row
     match measure.how:
         case "first":
             return pl.col("ts").min()

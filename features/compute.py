@@ -43,11 +43,12 @@ class Job:
 def bucket_rows(job: Job, bucket: int) -> pl.DataFrame:
     """`cutoff`, `user_id`, the features, `churn` (Int8) and `value` (Float64), null where not
     labelled: a row an eligible user and cutoff, by cutoff and user."""
-    plan = prepare(job.store.scan(bucket), job.spec, in_order=job.store.in_order(bucket))
+    on_cpu, sorted_already = job.device.kind == "cpu", job.store.in_order(bucket)
+    plan = prepare(job.store.scan(bucket), job.spec, in_order=sorted_already, on_cpu=on_cpu)
     rows, users = collect(plan, job.device), scan_users(job.settings, bucket, job.store.parted_in)
     if users is not None:
         users = valid_before(users, job.store.as_of)  # labels read the latest of these
-    if job.device.kind == "cpu":
+    if on_cpu:
         found = [_looked_up(job, part) for part in _parted(job, rows, users)]
     else:
         plans = [_at(job, cutoff, rows.lazy(), users) for cutoff in job.cutoffs]

@@ -38,9 +38,8 @@ def _measures(prefix: str, row: str, codes: list[int]) -> dict[str, Measure]:
     """Of each code: how many rows, and when last."""
     found = {"rows": Measure("events", ROW)}
     for code in codes:
-        mine = pl.col(row) == code
-        found[f"{prefix}_{code}"] = Measure("events", mine)
-        found[f"{prefix}_{code}_last"] = Measure("events", mine, "latest")
+        found[f"{prefix}_{code}"] = Measure("events", pl.col(row), code=code)
+        found[f"{prefix}_{code}_last"] = Measure("events", pl.col(row), "latest", code=code)
     return found
 
 

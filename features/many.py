@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -13,16 +14,9 @@ from features.attributes import valid_at_each
 from features.eligible import eligibility_measures, eligible_at, with_dates
 from features.labels import labels_at
 from features.measure import Measure, Stream
+from features.measured import columns_of, looked_up, row_value, typed
 from features.plan import featured, measures_of
-from features.prefix import Boundaries, Ints, StreamRows, columns_of, looked_up, row_value, typed
-from features.spec import FeatureSpec
-from features.streams import begun, stream
-from features.time import Cutoff
-from runtime.collect import collect
-from runtime.device import Device
-from runtime.settings import Settings
-
-CPU = Device("cpu", "prefix sums")
+from features.prefix import Boundaries, Ints, StreamRows
 
 
 @dataclass(frozen=True)
@@ -52,47 +46,72 @@ def labelled_at(bucket: Bucket, settings: Settings) -> pl.DataFrame:
     return frame.hstack(labels)
 
 
+@dataclass(frozen=True)
+class _Compiled:
+    """What is the same for every bucket: made once."""
+
+    measures: Mapping[str, Measure]
+    wanted: Wanted
+    asked: Wanted  # what eligibility reads
+    days: tuple[int, ...]
+    columns: Mapping[Stream, Mapping[str, list[str]]]
+    rows: Mapping[Stream, list[pl.Expr]]
+    eligible: pl.Expr
+
+
+@lru_cache(maxsize=16)
+def _compiled(spec: FeatureSpec) -> _Compiled:
+    measures, wanted = measures_of(spec)
+    streams = sorted({measure.stream for measure in measures.values()}, reverse=True)
+    columns = {name: columns_of(measures, {name}) for name in streams}
+    rows = {
+        name: [row_value(measures[key]).alias(key) for key in made]
+        for name, made in columns.items()
+    }
+    days = {d for windows in wanted.values() for d in windows if d is not None}
+    asked = dict.fromkeys(eligibility_measures(spec.definitions), (None,))
+    eligible = eligible_at(spec.definitions)
+    return _Compiled(measures, wanted, asked, tuple(sorted(days)), columns, rows, eligible)
+
+
 def _features(bucket: Bucket) -> tuple[pl.DataFrame, Ints, Ints]:
     """The features; and of each row the user's number and the cutoff's place."""
-    spec, users = bucket.spec, bucket.users
+    made, users = _compiled(bucket.spec), bucket.users
     if users is not None:
         users = valid_at_each(users, [cutoff.at for cutoff in bucket.cutoffs])
-    measures, wanted = measures_of(spec)
-    days = {d for windows in wanted.values() for d in windows if d is not None}
     names = _first_names(bucket.rows)
-    boundaries = Boundaries(bucket.cutoffs, sorted(days))
-    streams = _streams(bucket.known, spec, measures, len(names), boundaries)
+    boundaries = Boundaries(bucket.cutoffs, made.days)
+    streams = _streams(bucket, made, len(names), boundaries)
     who, cut = _pairs(len(names), len(bucket.cutoffs))
-    asked: Wanted = dict.fromkeys(eligibility_measures(spec.definitions), (None,))
-    known = _measured(streams, measures, asked, who, cut)
+    known = _measured(streams, made, made.asked, who, cut)
     people = _people(names, bucket.cutoffs, who, cut).hstack(known)
-    scored = _eligible(people.with_columns(typed(measures, asked)), spec, users)
+    people = people.with_columns(typed(made.measures, made.asked))
+    scored = _eligible(people, made.eligible, bucket.spec, users)
     who, cut = who[scored], cut[scored]
-    found = _measured(streams, measures, wanted, who, cut)
+    found = _measured(streams, made, made.wanted, who, cut)
     frame = _people(names, bucket.cutoffs, who, cut).hstack(found).lazy()
-    made = featured(frame.with_columns(typed(measures, wanted)), spec, users)
-    return collect(made, CPU), who, cut
+    frame = frame.with_columns(typed(made.measures, made.wanted))
+    return collect(featured(frame, bucket.spec, users), CPU), who, cut
 
 
 def _first_names(rows: pl.DataFrame) -> pl.Series:
     """The id of each user, by number."""
     number = rows["number"].to_numpy()
-    first = np.flatnonzero(np.diff(number, prepend=-1))
-    return rows["user_id"].gather(first)
+    users = int(number[-1]) + 1 if len(number) else 0
+    return rows["user_id"].gather(np.searchsorted(number, np.arange(users)))
 
 
 def _streams(
-    rows: pl.DataFrame,
-    spec: FeatureSpec,
-    measures: Mapping[str, Measure],
-    users: int,
-    boundaries: Boundaries,
+    bucket: Bucket, made: _Compiled, users: int, boundaries: Boundaries
 ) -> dict[Stream, StreamRows]:
-    found: dict[Stream, StreamRows] = {}
-    for name in dict.fromkeys(measure.stream for measure in measures.values()):
-        values = {key: row_value(measures[key]) for key in columns_of(measures, {name})}
-        plan = stream(begun(rows.lazy()), name, spec).select("number", "ts", **values)
-        found[name] = StreamRows(collect(plan, CPU), users, boundaries)
+    rows, found = begun(bucket.known.lazy()), dict[Stream, StreamRows]()
+    for name, values in made.rows.items():
+        frame = collect(stream(rows, name, bucket.spec).select("number", "ts", *values), CPU)
+        same = name == "active" and bucket.spec.definitions.all_active
+        if same and "events" in found:
+            found[name] = found["events"].with_columns_of(frame)
+        else:
+            found[name] = StreamRows(frame, users, boundaries)
     return found
 
 
@@ -107,22 +126,20 @@ def _people(names: pl.Series, cutoffs: Sequence[Cutoff], who: Ints, cut: Ints) -
     return pl.DataFrame({"cutoff": instants.gather(cut), "user_id": names.gather(who)})
 
 
-def _eligible(people: pl.DataFrame, spec: FeatureSpec, users: pl.LazyFrame | None) -> Ints:
+def _eligible(
+    people: pl.DataFrame, eligible: pl.Expr, spec: FeatureSpec, users: pl.LazyFrame | None
+) -> Ints:
     numbered = people.lazy().with_row_index("pair")
-    known = with_dates(numbered, users, spec.definitions).filter(eligible_at(spec.definitions))
+    known = with_dates(numbered, users, spec.definitions).filter(eligible)
     return collect(known.select(pl.col("pair").cast(pl.Int64).sort()), CPU)["pair"].to_numpy()
 
 
 def _measured(
-    streams: Mapping[Stream, StreamRows],
-    measures: Mapping[str, Measure],
-    wanted: Wanted,
-    who: Ints,
-    cut: Ints,
+    streams: Mapping[Stream, StreamRows], made: _Compiled, wanted: Wanted, who: Ints, cut: Ints
 ) -> list[pl.Series]:
     found: dict[str, pl.Series] = {}
     for name, rows in streams.items():
-        asked = {key: days for key, days in wanted.items() if measures[key].stream == name}
+        asked = {key: days for key, days in wanted.items() if made.measures[key].stream == name}
         if asked:
-            found |= looked_up(rows.at(who, cut), measures, asked)
+            found |= looked_up(rows.at(who, cut), made.measures, asked, made.columns[name])
     return list(found.values())

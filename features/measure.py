@@ -38,7 +38,8 @@ class Measure:
     first    the instant of the stream's first row; `value` says nothing
     latest   the instant of the last row whose value is true
 
-    A sum over no rows is 0, everything else is null. `real` tells Float64 from Int64.
+    A sum over no rows is 0, everything else is null. `real` tells Float64 from Int64. With a
+    `code`, `value` is a column of codes and what counts is whether a row has this one.
     """
 
     stream: Stream
@@ -46,6 +47,12 @@ class Measure:
     how: How = "sum"
     real: bool = False
     half_life_days: float = 0.0
+    code: int | None = None
+
+    @property
+    def of_row(self) -> pl.Expr:
+        """The value of a row, whether the measure is of a code or not."""
+        return self.value if self.code is None else self.value == self.code
 
     @property
     def is_instant(self) -> bool:

@@ -81,8 +81,12 @@ def prepared_plan(
 
 def featured(people: pl.LazyFrame, spec: FeatureSpec, users: pl.LazyFrame | None) -> pl.LazyFrame:
     """`cutoff`, `user_id` and the features, from rows of them with every wanted measure."""
-    columns = (c.value.alias(c.feature.name) for c in columns_of(spec))
-    return _with_attributes(people, users, spec).select("cutoff", "user_id", *columns)
+    return _with_attributes(people, users, spec).select("cutoff", "user_id", *_named(spec))
+
+
+@lru_cache(maxsize=64)
+def _named(spec: FeatureSpec) -> tuple[pl.Expr, ...]:
+    return tuple(c.value.alias(c.feature.name) for c in columns_of(spec))
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,8 @@ who shares the bucket.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -19,13 +20,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.aggregate import Wanted
-from features.measure import DAY_US, Measure, Stream, reference
+from features.measure import DAY_US
+from features.tally import Tally, tally
 from features.time import Cutoff
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+ERA = 500  # half-lives: two to their number is far from what a float can hold
 FEW = 16  # so many comparisons of all rows take less time than a search for each
 NOT_A_TIME = np.iinfo(np.int64).min  # what numpy takes for no instant
 
@@ -71,6 +73,16 @@ class StreamRows:
         self.start: Ints = np.concatenate([[0], ends[:-1, -1]])
         self.end: Ints = ends[:, -1]
         self._sums: Ints = np.zeros(len(self.ts) + 1, dtype=np.int64)
+
+    def with_columns_of(self, frame: pl.DataFrame) -> StreamRows:
+        """The same rows, in the same cells, with other columns."""
+        other = copy(self)
+        other.frame = frame
+        return other
+
+    def tally(self, codes: NDArray[Any], most: int, *, with_last: bool) -> Tally | None:
+        scratch, shape = self._sums[1:], (self.users, self.width)
+        return tally(self.cell, codes, *shape, most, scratch, with_last=with_last)
 
     @cached_property
     def begins(self) -> Ints:
@@ -123,6 +135,11 @@ class Lookup:
             lower = np.minimum(lower + 1, self.upper)
         return prefix[self.upper] - prefix[lower]
 
+    def at(self, grid: NDArray[Any], days: int) -> NDArray[Any]:
+        """What a grid of users and boundaries says at `t - days`, a row a pair."""
+        found: NDArray[Any] = grid[self.who, self.rows.boundaries.place(days)[self.cut]]
+        return found
+
     def between(self, name: str, earlier: int, later: int) -> Ints:
         """Sum of a column of marks over `[t - earlier, t - later)`, in days."""
         prefix = self.rows.prefix_sums(self.rows.values(name))
@@ -139,7 +156,7 @@ class Lookup:
     def next(self) -> NDArray[np.datetime64]:
         """The instant of the first row at or after the cutoff; NaT where there is none."""
         known = self.upper < self.rows.end[self.who]
-        return self._instants(self.upper[known], known)
+        return self.instants(self.upper[known], known)
 
     def reals(self, cells: Floats, days: Sequence[int | None]) -> dict[int | None, Floats]:
         """Sums from boundary to boundary, the shortest window first."""
@@ -162,13 +179,13 @@ class Lookup:
         """The same where the prefix sums of `holds` are known."""
         places = np.flatnonzero(holds)
         known = prefix[self.upper] > prefix[self.start]
-        return self._instants(places[prefix[self.upper[known]] - 1], known)
+        return self.instants(places[prefix[self.upper[known]] - 1], known)
 
     def first(self) -> NDArray[np.datetime64]:
         known = self.upper > self.start
-        return self._instants(self.start[known], known)
+        return self.instants(self.start[known], known)
 
-    def _instants(self, places: Ints, known: NDArray[np.bool_]) -> NDArray[np.datetime64]:
+    def instants(self, places: Ints, known: NDArray[np.bool_]) -> NDArray[np.datetime64]:
         found = np.full(len(known), NOT_A_TIME)
         found[known] = self.rows.ts[places]
         return found.view("datetime64[us]")
@@ -192,91 +209,14 @@ class Lookup:
         return np.where(np.isneginf(found), np.nan, found)
 
     def decayed(self, values: Floats, half_life_days: float) -> Floats:
-        """Weights are relative to the latest cutoff, so none overflows."""
+        """Weights are relative to the latest cutoff of an era, so that none overflows."""
         cutoffs, per_us = self.rows.boundaries.cutoffs, 1 / (half_life_days * DAY_US)
-        newest = cutoffs.max()
-        weights = np.exp2(np.minimum((self.rows.ts - newest) * per_us, 0.0))
-        sums = self.reals(self.rows.cells(values * weights), [None])[None]
-        decayed: Floats = sums * np.exp2((newest - cutoffs) * per_us)[self.cut]
-        return decayed
-
-
-def looked_up(
-    lookup: Lookup, measures: Mapping[str, Measure], wanted: Wanted
-) -> dict[str, pl.Series]:
-    """Every wanted measure of one stream, by the name its expressions use."""
-    found: dict[str, pl.Series] = {}
-    streams = {measures[name].stream for name in wanted}
-    for column, sharing in columns_of(measures, streams).items():
-        names = [name for name in sharing if name in wanted]
-        if not names:
-            continue
-        values = lookup.rows.values(column)
-        summed = any(_is_sum(measures[name]) for name in names)
-        prefix = lookup.rows.prefix_sums(values) if summed else None
-        for name in names:
-            made = _measured(lookup, measures[name], wanted[name], values, prefix)
-            for d, series in made.items():
-                key = reference(name, d)
-                found[key] = pl.Series(key, series, nan_to_null=True)
-    return found
-
-
-def columns_of(
-    measures: Mapping[str, Measure], streams: Collection[Stream]
-) -> dict[str, list[str]]:
-    """The columns of some streams' rows, each named after the first measure that is made of it."""
-    found: dict[tuple[str, int, bool], list[str]] = {}
-    for name, measure in measures.items():
-        if measure.stream in streams:
-            key = (measure.stream, id(measure.value), _is_sum(measure))
-            found.setdefault(key, []).append(name)
-    return {names[0]: names for names in found.values()}
-
-
-def _is_sum(measure: Measure) -> bool:
-    """Whether it is read off the prefix sums of whole numbers."""
-    return measure.how in ("sum", "linked", "latest", "first") and not measure.real
-
-
-def _measured(
-    lookup: Lookup,
-    measure: Measure,
-    days: Collection[int | None],
-    values: NDArray[Any],
-    prefix: Ints | None,
-) -> dict[int | None, NDArray[Any]]:
-    match measure.how:
-        case "first":
-            return {None: lookup.first()}
-        case "last":
-            return {None: lookup.last(values)}
-        case "max":
-            return {None: lookup.largest(values)}
-        case "decay":
-            return {None: lookup.decayed(values, measure.half_life_days)}
-    if prefix is None:
-        return dict(lookup.reals(lookup.rows.cells(values), list(days)))
-    if measure.how == "latest":
-        return {None: lookup.latest_of(values, prefix)}
-    linked = measure.how == "linked"
-    return {d: lookup.sums(d, prefix, linked=linked) for d in days}
-
-
-def typed(measures: Mapping[str, Measure], wanted: Wanted) -> list[pl.Expr]:
-    """Casts what `looked_up` found to what the plan has."""
-    return [
-        pl.col(reference(name, d)).dt.replace_time_zone("UTC")
-        if measures[name].is_instant
-        else pl.col(reference(name, d)).cast(pl.Float64 if measures[name].real else pl.Int64)
-        for name, days in wanted.items()
-        for d in days
-    ]
-
-
-def row_value(measure: Measure) -> pl.Expr:
-    """A measure's column among its stream's rows, as `looked_up` wants it."""
-    if _is_sum(measure):
-        return measure.value.fill_null(value=False)  # 0 of a number
-    missing = np.nan if measure.how in ("last", "max") else 0.0
-    return measure.value.cast(pl.Float64).fill_null(missing)
+        found = np.zeros(len(self.cut))
+        eras = ((cutoffs.max() - cutoffs) * per_us // ERA).astype(np.int64)
+        for era in np.unique(eras):
+            newest = cutoffs[eras == era].max()
+            weights = np.exp2(np.minimum((self.rows.ts - newest) * per_us, 0.0))
+            sums = self.reals(self.rows.cells(values * weights), [None])[None]
+            mine = eras[self.cut] == era
+            found[mine] = (sums * np.exp2((newest - cutoffs) * per_us)[self.cut])[mine]
+        return found

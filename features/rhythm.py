@@ -16,10 +16,11 @@ from features.family import (
     within,
 )
 from features.spec import FeatureSpec
+from features.streams import SLICE_HOURS
 from features.time import Window
 
 PARTS = ("night", "morning", "afternoon", "evening")
-PART_HOURS, SLICE_HOURS, DAY_HOURS = 6, 3, 24
+PART_HOURS, DAY_HOURS = 6, 24
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 FRIDAY = 5  # weekdays count from Monday, 1
 
@@ -111,9 +112,9 @@ def _extremes() -> list[Column]:
 
 def rhythm(spec: FeatureSpec) -> Family:
     """Shares of activities by part of day and weekday, in the project's time zone."""
-    weekday, hour = pl.col("weekday"), pl.col("hour")
+    weekday = pl.col("weekday")
     measures = {
-        name: Measure("active", weekday == number) for number, name in enumerate(WEEKDAYS, 1)
+        name: Measure("active", weekday, code=number) for number, name in enumerate(WEEKDAYS, 1)
     }
     weekend = pl.sum_horizontal(map(pl.col, WEEKDAYS[FRIDAY:]))
     columns = [_share("weekend", weekend, "on Saturday or Sunday", "at weekends")]
@@ -122,7 +123,7 @@ def rhythm(spec: FeatureSpec) -> Family:
     if spec.has_times:
         slices = [f"hours_{h}" for h in range(0, DAY_HOURS, SLICE_HOURS)]
         measures |= {
-            name: Measure("active", hour // SLICE_HOURS == number)
+            name: Measure("active", pl.col("slice"), code=number)
             for number, name in enumerate(slices)
         }
         for number, part in enumerate(PARTS):

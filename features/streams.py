@@ -18,6 +18,7 @@ from features.spec import FeatureSpec
 from features.time import Cutoff
 
 FIRST_WEEK = timedelta(days=7)
+SLICE_HOURS = 3
 HOUR_US = 60 * MINUTE_US
 THURSDAY = 3  # the weekday of 1970-01-01, counted from Monday, 0
 OTHER = 0  # the code of names without a column of their own
@@ -29,8 +30,11 @@ ORDER = ("user_id", "ts", "event", "amount", "channel")
 FOLLOWS = pl.col("number") == pl.col("number").shift(1)
 
 
-def prepare(events: pl.LazyFrame, spec: FeatureSpec, *, in_order: bool = False) -> pl.LazyFrame:
-    """One row an event, by user and time; `in_order` says that they lie in ORDER already.
+def prepare(
+    events: pl.LazyFrame, spec: FeatureSpec, *, in_order: bool = False, on_cpu: bool = False
+) -> pl.LazyFrame:
+    """One row an event, by user and time; `in_order` says that they lie in ORDER already,
+    `on_cpu` that the plan need not translate to cuDF.
 
     number        Int64, counts the users up from 0; sorted
     user_id, ts, active, ends, amount    as `marked` gives them
@@ -38,7 +42,8 @@ def prepare(events: pl.LazyFrame, spec: FeatureSpec, *, in_order: bool = False) 
                           channel_code is null where the channel is
     received      when the event became known, null for at once
     day           Int32, the local date in days since 1970-01-01, in the spec's time zone
-    hour, weekday Int8, local; weekdays count from Monday, 1
+    slice         Int8, which eighth of the local day: 0 from midnight to three
+    weekday       Int8, local, counts from Monday, 1
     """
     rows = marked(events, spec.definitions)
     if not in_order:
@@ -54,10 +59,10 @@ def prepare(events: pl.LazyFrame, spec: FeatureSpec, *, in_order: bool = False) 
         "received",
         *spec.extra_columns,
         number=changed.cast(pl.Int64).cum_sum().set_sorted(),
-        kind=_code("event", spec.events),
-        channel_code=_code("channel", spec.channels),
+        kind=_code("event", spec.events, on_cpu=on_cpu),
+        channel_code=_code("channel", spec.channels, on_cpu=on_cpu),
         day=day,
-        hour=hour,
+        slice=(hour // SLICE_HOURS).cast(pl.Int8),
         weekday=((day + THURSDAY) % 7 + 1).cast(pl.Int8),
     )
 
@@ -82,9 +87,13 @@ def begun(rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.with_columns(new=pl.col("ts") < first + FIRST_WEEK)
 
 
-def _code(column: str, names: tuple[str, ...]) -> pl.Expr:
+def _code(column: str, names: tuple[str, ...], *, on_cpu: bool) -> pl.Expr:
     if not names:
         return pl.when(pl.col(column).is_not_null()).then(pl.lit(OTHER, dtype=pl.Int16))
+    if on_cpu:  # in two thirds of the time
+        place = pl.col(column).cast(pl.Enum(list(names)), strict=False).to_physical()
+        code = (place.cast(pl.Int16) + 1).fill_null(OTHER)
+        return pl.when(pl.col(column).is_not_null()).then(code)
     code = pl.col(column).replace_strict(
         list(names), list(range(1, len(names) + 1)), default=OTHER, return_dtype=pl.Int16
     )

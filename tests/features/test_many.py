@@ -37,7 +37,7 @@ def test_many_cutoffs_equal_one_at_a_time(
 ) -> None:
     cutoffs = [Cutoff(T + offset) for offset in sorted(apart)]
     events, known = events_frame(log).lazy(), users_frame(users).lazy()
-    rows = collect(prepare(events, spec), CPU)
+    rows = collect(prepare(events, spec, on_cpu=True), CPU)
     found = features_at(Bucket(rows, rows, known, cutoffs, spec))
     each = [
         collect(feature_plan(events, cutoff, spec, known), CPU).select(
@@ -60,7 +60,7 @@ def test_many_labels_equal_one_cutoff_at_a_time(
     asked = settings_of(spec.definitions)
     cutoffs = [Cutoff(T + offset) for offset in sorted(apart)]
     events, known = events_frame(log).lazy(), users_frame(users).lazy()
-    rows = collect(prepare(events, spec), CPU)
+    rows = collect(prepare(events, spec, on_cpu=True), CPU)
     bucket = Bucket(rows, rows, known, cutoffs, spec)
     found = labelled_at(bucket, asked).select("cutoff", "user_id", "churn", "value")
     each = [
