@@ -17,6 +17,14 @@ from features.measure import Measure, Stream
 from features.measured import columns_of, looked_up, row_value, typed
 from features.plan import featured, measures_of
 from features.prefix import Boundaries, Ints, StreamRows
+from features.spec import FeatureSpec
+from features.streams import begun, stream
+from features.time import Cutoff
+from runtime.collect import collect
+from runtime.device import Device
+from runtime.settings import Settings
+
+CPU = Device("cpu", "prefix sums")
 
 
 @dataclass(frozen=True)
