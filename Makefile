@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CODE := runtime events features retention training serving holdfast
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format bench gpu-env gpu-check clean
+.PHONY: help demo test test-slow lint format bench bench-features gpu-env gpu-check clean
 
 help: ## Show this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ lint: $(VENV)/.developing ## Style, types, floors and doorways
 format: $(VENV)/.developing ## Rewrite the code in the house's style
 	$(BIN)/ruff check --fix-only -q .
 	$(BIN)/ruff format .
+
+bench-features: $(VENV)/.developing ## 50 M events: features beside DuckDB, Polars, pandas and a bare scan; ingest beside DuckDB
+	$(BIN)/python -m benchmarks.features
+	$(BIN)/python -m benchmarks.ingest
 
 bench: $(VENV)/.developing ## Benchmarks: ratios side by side, with the floor beside them
 	$(BIN)/python -m benchmarks

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-# gpu_check needs a device and is a command of its own.
-APART = {"__main__", "gpu_check"}
+# What needs a device, a large log (`make bench-features`), or is read by others, is run by itself.
+APART = {"__main__", "gpu_check", "features", "ingest", "memory"}
+PARTS = {"big_log", "feature_pandas", "feature_set"}
 
 for module in sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])):
-    if module not in APART:
+    if module not in APART | PARTS:
         print(f"\n## {module}\n", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{module}"], check=True)

@@ -119,7 +119,7 @@ def as_amount(name: str, dtype: pl.DataType, decimal: str) -> pl.Expr:
 
 
 def _without_negative_zero(number: pl.Expr) -> pl.Expr:
-    return pl.when(number == 0).then(0.0).otherwise(number)
+    return pl.when(number.is_null() | (number != 0)).then(number).otherwise(0.0)
 
 
 def as_json_object(names: Sequence[str], schema: pl.Schema) -> pl.Expr:

@@ -31,7 +31,8 @@ def wilson(rate: Floats, count: Floats) -> tuple[Floats, Floats]:
     z2 = NORMAL_95**2
     centre = (rate + z2 / (2 * count)) / (1 + z2 / count)
     half = NORMAL_95 * np.sqrt(rate * (1 - rate) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    return centre - half, centre + half
+    # What rounding leaves must not put the rate outside.
+    return np.minimum(centre - half, rate), np.maximum(centre + half, rate)
 
 
 def reliability(churn: Floats, probability: Floats) -> Any:

@@ -234,7 +234,6 @@ def test_what_rounding_leaves_is_nothing_in_a_quiet_week_too(engine: Computes) -
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.xfail(strict=True, reason="weights relative to the latest cutoff fade to nothing")
 def test_decay_at_cutoffs_twenty_years_apart() -> None:
     """An event a week before the first cutoff has faded by half there, whatever comes later."""
     first = T - 20 * 365 * DAY
