@@ -31,6 +31,7 @@ from features.spec import FeatureSpec
 from features.streams import prepare
 from features.time import Cutoff
 from holdfast.cli import run
+from runtime.cluster import LocalProcesses
 from runtime.collect import collect
 from runtime.device import Device
 from runtime.errors import SettingsError
@@ -224,6 +225,16 @@ def test_another_file_is_another_snapshot(project: Path, with_own: Path) -> None
     day, night = read(second), read(first)
     assert day["own_night_views_365d"].sum() > night["own_night_views_365d"].sum()
     assert_frame_equal(day.select("recency_days"), night.select("recency_days"))
+
+
+def test_other_processes_compute_them_too(project: Path, with_own: Path) -> None:
+    with_own.write_text(with_own.read_text() + "# of this test alone\n")
+    settings = load_settings(project)
+    elsewhere = snapshot(settings, [T], None, CPU, LocalProcesses(2))
+    assert elsewhere.buckets_computed == 2
+    found = read(elsewhere)
+    shutil.rmtree(elsewhere.path)
+    assert_frame_equal(found, read(snapshot(settings, [T], None, CPU)))
 
 
 # Refused in one line.
