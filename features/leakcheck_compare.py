@@ -37,6 +37,8 @@ def differences(found: pl.DataFrame, other: pl.DataFrame) -> list[Difference]:
         *_columns(found, other),
     ]
     shared = [n for n in found.columns if n in other.columns and n != "user_id"]
+    if found["user_id"].equals(other["user_id"]):  # most columns are equal to the last bit
+        shared = [n for n in shared if not found[n].equals(other[n], check_dtypes=True)]
     both = found.select("user_id", *shared).join(
         other.select("user_id", pl.col(shared).name.suffix(OTHER)), on="user_id"
     )

@@ -137,7 +137,10 @@ def test_the_catalogue_raises_no_alarm(name: str) -> None:
 def test_the_catalogue_waits_for_late_events() -> None:
     late = pl.when(pl.int_range(pl.len()) % 7 == 0).then(pl.col("ts") + 9 * DAY)
     log = Log(events().with_columns(received=late))
-    found = check(catalogue(project(MEANT, log)), log, choose_cutoffs(log, "UTC"))
+    cutoff = choose_cutoffs(log, "UTC")[-1]
+    waiting = (pl.col("ts") < cutoff.at) & (pl.col("received") >= cutoff.at)
+    assert log.events.filter(waiting).height > 10
+    found = check(catalogue(project(MEANT, log)), log, [cutoff])
     assert found.leaks == ()
     assert "late" in found.worlds
 
