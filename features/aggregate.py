@@ -10,12 +10,13 @@ from collections.abc import Collection, Mapping
 
 import polars as pl
 
-from features.measure import DAY_US, Measure, reference
+from features.measure import DAY_US, Measure, Stream, reference
 from features.spec import FeatureSpec
 from features.streams import known_at, stream
 from features.time import Cutoff, Window
 
 Wanted = Mapping[str, Collection[int | None]]
+VALUE = "value: "  # no column of rows is called so
 
 
 def aggregated(
@@ -37,20 +38,28 @@ def aggregated(
             for column, expression in _expressions(key, measures[key], days, cutoff).items()
         }
         if sums:
-            found = stream(known, name, spec).group_by("number").agg(**sums)
+            rows = stream(known, name, spec).with_columns(_values(measures, wanted, name))
+            found = rows.group_by("number").agg(**sums)
             people = people.join(found, on="number", how="left")
     return people.with_columns(_filled(measures, wanted))
+
+
+def _values(measures: Mapping[str, Measure], wanted: Wanted, name: Stream) -> list[pl.Expr]:
+    """Columns of the values that a group's last one is taken of: cuDF takes it of no expression."""
+    last = (key for key in wanted if measures[key].stream == name and measures[key].how == "last")
+    return [measures[key].of_row.alias(VALUE + key) for key in last]
 
 
 def _expressions(
     name: str, measure: Measure, days: Collection[int | None], cutoff: Cutoff
 ) -> dict[str, pl.Expr]:
     return {
-        reference(name, d): _one(measure, None if d is None else Window(d), cutoff) for d in days
+        reference(name, d): _one(name, measure, None if d is None else Window(d), cutoff)
+        for d in days
     }
 
 
-def _one(measure: Measure, window: Window | None, cutoff: Cutoff) -> pl.Expr:
+def _one(name: str, measure: Measure, window: Window | None, cutoff: Cutoff) -> pl.Expr:
     value = measure.of_row
     match measure.how:
         case "first":
@@ -58,7 +67,7 @@ def _one(measure: Measure, window: Window | None, cutoff: Cutoff) -> pl.Expr:
         case "latest":
             return pl.when(value).then(pl.col("ts")).max()
         case "last":
-            return value.last()
+            return pl.col(VALUE + name).last()
         case "max":
             return value.max()
         case "decay":

@@ -17,7 +17,9 @@ from events.contract import EVENTS
 from events.staging import bucket_of
 from events.store import EventStore, events_path, open_store
 from events.users import USERS, scan_users, users_path
+from features.compute import ABSENT, Job, bucket_rows
 from features.leakcheck import Compute
+from features.leakcheck_compare import OTHER, differences, unequal
 from features.leakcheck_rows import Log
 from features.learn import learn_spec
 from features.plan import feature_plan
@@ -37,17 +39,47 @@ STRANGERS = 50  # rows of the users table beside those of the sampled users
 BUCKETS = 2  # of the store of a world
 CHOSEN = (0.4, 0.6, 0.8)  # shares of the events that lie before the chosen cutoffs
 MINUTE = timedelta(minutes=1)
+# Cutoffs asked for together with the one looked at: windows of one end where another begins.
+NEIGHBOURS = (timedelta(days=-30), timedelta(days=9))
 LONG_AFTER = timedelta(days=1000)
 
 
 def compute_catalogue(settings: Settings, store: EventStore, cutoff: Cutoff) -> pl.DataFrame:
-    """The catalogue at a cutoff, learned before it, by the code that snapshots run."""
+    """The catalogue at a cutoff, learned before it, by the code that snapshots run.
+
+    Both engines compute it: the many cutoffs of the CPU, and the plan of one that GPUs run.
+    """
     spec = learn_spec(store, cutoff, settings)
+    near = (Cutoff(cutoff.at + distance) for distance in (timedelta(0), *NEIGHBOURS))
+    cutoffs = tuple(sorted(c for c in near if c.at <= store.as_of))
+    job = Job(settings, store, cutoffs, spec, CPU)
+    many = pl.concat([bucket_rows(job, bucket) for bucket in store.buckets])
+    at_it = many.filter(pl.col("cutoff") == cutoff.at).drop("cutoff", *ABSENT)
     plans = (
         feature_plan(store.scan(bucket), cutoff, spec, scan_users(settings, bucket))
         for bucket in store.buckets
     )
-    return pl.concat([collect(plan, CPU) for plan in plans])
+    return _said_by_both(at_it, pl.concat([collect(plan, CPU) for plan in plans]))
+
+
+def _said_by_both(many: pl.DataFrame, alone: pl.DataFrame) -> pl.DataFrame:
+    """What both engines say; a column on which they differ holds, as text, what each says: a
+    leak of either one shows."""
+    told = {difference.column for difference in differences(many, alone)}
+    if not told:
+        return many
+    names = set(many.columns) if "user_id" in told else told
+    both = many.join(alone, on="user_id", how="full", coalesce=True, suffix=OTHER)
+    return both.select(
+        _both(both, name) if name in names and name != "user_id" else pl.col(name)
+        for name in many.columns
+    )
+
+
+def _both(both: pl.DataFrame, name: str) -> pl.Expr:
+    one, other = (pl.col(n).cast(pl.String) for n in (name, name + OTHER))
+    each = [one.fill_null("nothing"), pl.lit(", by the plan "), other.fill_null("nothing")]
+    return pl.when(unequal(both, name)).then(pl.concat_str(each)).otherwise(one).alias(name)
 
 
 def catalogue(settings: Settings) -> Compute:
@@ -67,9 +99,13 @@ def catalogue(settings: Settings) -> Compute:
 
 
 def _settled(settings: Settings, folder: Path) -> Settings:
-    """The same settings with their store in another folder, wherever it was."""
+    """The same settings with their store in another folder, wherever it was, and their own
+    features where they are."""
     project = settings.project.model_copy(update={"store": "store"})
-    there = settings.model_copy(update={"project": project})
+    features, own = settings.features, settings.features.own
+    if own:
+        features = features.model_copy(update={"own": str(settings.resolve(own).resolve())})
+    there = settings.model_copy(update={"project": project, "features": features})
     there._folder = folder
     return there
 

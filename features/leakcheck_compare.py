@@ -37,13 +37,15 @@ def differences(found: pl.DataFrame, other: pl.DataFrame) -> list[Difference]:
         *_columns(found, other),
     ]
     shared = [n for n in found.columns if n in other.columns and n != "user_id"]
+    if found["user_id"].equals(other["user_id"]):  # most columns are equal to the last bit
+        shared = [n for n in shared if not found[n].equals(other[n], check_dtypes=True)]
     both = found.select("user_id", *shared).join(
         other.select("user_id", pl.col(shared).name.suffix(OTHER)), on="user_id"
     )
-    unequal = both.select(_unequal(both, name).alias(name) for name in shared)
+    differ = both.select(unequal(both, name).alias(name) for name in shared)
     for name in shared:
-        if unequal[name].any():
-            rows = both.filter(unequal[name])
+        if differ[name].any():
+            rows = both.filter(differ[name])
             user, before, after = rows.select("user_id", name, name + OTHER).row(0)
             told.append(Difference(name, rows.height, str(user), before, after))
     return told
@@ -66,7 +68,8 @@ def _columns(found: pl.DataFrame, other: pl.DataFrame) -> list[Difference]:
     return told
 
 
-def _unequal(both: pl.DataFrame, name: str) -> pl.Expr:
+def unequal(both: pl.DataFrame, name: str) -> pl.Expr:
+    """Whether a column differs from the one of the same name and OTHER."""
     ours, theirs = both.schema[name], both.schema[name + OTHER]
     a, b = pl.col(name), pl.col(name + OTHER)
     if ours.is_numeric() and theirs.is_numeric() and (ours.is_float() or theirs.is_float()):

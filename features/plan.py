@@ -6,7 +6,7 @@ the same for many cutoffs at once; a test holds the two equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import polars as pl
@@ -22,7 +22,7 @@ from features.gaps import gaps
 from features.kinds import channels, kinds
 from features.measure import AT, Measure, references
 from features.money import money
-from features.own import own
+from features.own import own, place
 from features.peers import peers
 from features.rhythm import rhythm, sessions
 from features.season import season
@@ -99,13 +99,30 @@ def columns_of(spec: FeatureSpec) -> tuple[Column, ...]:
     kept = predicate(spec.set, spec.chosen)
     house = (c for family in FAMILIES if family is not own for c in family(spec).columns)
     columns = (*(c for c in house if kept(c.feature.name)), *mine)
-    names = [c.feature.name.lower() for c in columns]
-    for c in mine:
-        if names.count(c.feature.name.lower()) > 1 or c.feature.name.lower() in RESERVED:
-            raise SettingsError(
-                f"features.own: the name '{c.feature.name}' is taken; choose another"
-            )
+    if mine:
+        _check_own(mine, columns, spec)
     return columns
+
+
+def _check_own(mine: Sequence[Column], columns: Sequence[Column], spec: FeatureSpec) -> None:
+    """Names that are free, and values that read what there is."""
+    names = [c.feature.name.lower() for c in columns]
+    there = {
+        "cutoff",
+        *known_measures(spec),
+        *(held(a.name).meta.output_name() for a in spec.attributes),
+    }
+    for c in mine:
+        name = c.feature.name
+        if names.count(name.lower()) > 1 or name.lower() in RESERVED:
+            raise SettingsError(
+                f"{place(spec, name)}: the feature name '{name}' is taken; choose another"
+            )
+        if unknown := sorted(set(references([c.value])) - there):
+            raise SettingsError(
+                f"{place(spec, name)}: feature '{name}' reads '{unknown[0]}', which is no "
+                "measure; declare it in the family's measures"
+            )
 
 
 @lru_cache(maxsize=64)
@@ -125,7 +142,10 @@ def known_measures(spec: FeatureSpec) -> dict[str, Measure]:
     for family in FAMILIES:
         for name, measure in family(spec).measures.items():
             if family is own and (name in found or AT in name):
-                raise SettingsError(f"features.own: measure '{name}' is taken; rename it")
+                raise SettingsError(
+                    f"{place(spec, name)}: the measure name '{name}' is taken; choose another "
+                    f"without '{AT}'"
+                )
             found[name] = measure
     return found | dict(eligibility_measures(spec.definitions))
 

@@ -77,6 +77,11 @@ def digest_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def digest_of_bytes(held: bytes) -> str:
+    """The same of a file that is in memory."""
+    return hashlib.sha256(held).hexdigest()
+
+
 def digest_of(value: Any, length: int = 16) -> str:
     """The first `length` hex digits of SHA-256 of a JSON-able value, independent of key order."""
     text = json.dumps(value, sort_keys=True, default=str, separators=(",", ":"))

@@ -10,11 +10,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -73,6 +75,34 @@ class Traced:
         return pl.DataFrame({"bucket": [bucket] * 3, "square": [bucket**2] * 3})
 
 
+@dataclass(frozen=True)
+class TracedSnapshots:
+    """Stands for features.snapshots._write_bucket and does what it does in a worker, with traces
+    as Traced leaves them; buckets of `waits` stand until `<traces>/go` is there."""
+
+    traces: Path
+    waits: tuple[int, ...] = ()
+
+    def __call__(
+        self,
+        job: Any,
+        path: Path,
+        kind: Any,
+        wanted: Mapping[int, str],
+        keys: Mapping[str, int],
+        key: str,
+        said: Path,
+    ) -> None:
+        from features.snapshots import _write_bucket
+
+        self.traces.mkdir(parents=True, exist_ok=True)
+        with (self.traces / str(keys[key])).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        if keys[key] in self.waits:
+            wait_for(self.traces / "go")
+        _write_bucket(job, path, kind, wanted, keys, key, said)
+
+
 def calls(traces: Path) -> dict[int, list[int]]:
     """The process ids that each bucket was worked on by, in order."""
     return {
@@ -104,6 +134,21 @@ def wait_until_gone(processes: Sequence[int]) -> None:
         if time.monotonic() > until:
             raise TimeoutError(f"processes {left} are still there")
         time.sleep(0.02)
+
+
+def kill_the_worker_of(bucket: int, traces: Path) -> threading.Thread:
+    """Once the bucket is under way, when its first process has been killed, lets it go on."""
+
+    def kill() -> None:
+        wait_for(traces / str(bucket))
+        victim = calls(traces)[bucket][0]
+        os.kill(victim, signal.SIGKILL)
+        wait_until_gone([victim])
+        (traces / "go").write_text("")
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    return thread
 
 
 @dataclass

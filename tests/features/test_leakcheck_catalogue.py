@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,7 @@ from small_project import small_log
 from events.contract import EVENTS, TIME
 from events.store import EventStore, open_store
 from events.users import VALID_FROM, scan_users
-from features import leakcheck_catalogue
+from features import compute, leakcheck_catalogue
 from features.attributes import latest
 from features.definitions import Definitions
 from features.leakcheck import Checked, check
@@ -32,9 +33,11 @@ from features.leakcheck_catalogue import (
     sample,
     write_world,
 )
+from features.leakcheck_compare import differences
 from features.leakcheck_rows import Log, Scene
 from features.leakcheck_worlds import WORLDS
 from features.learn import learn_spec
+from features.many import Bucket, features_at
 from features.plan import feature_plan
 from features.time import Cutoff
 from runtime.collect import collect
@@ -65,9 +68,7 @@ def events() -> pl.DataFrame:
         name if name in frame.columns else pl.lit(None, kind).alias(name)
         for name, kind in kept.items()
     )
-    if "received" in kept:
-        return full.with_columns(received=pl.col("ts") + timedelta(seconds=1))
-    return full
+    return full.with_columns(received=pl.col("ts") + timedelta(seconds=1))
 
 
 def users(in_time: bool) -> pl.DataFrame:
@@ -130,14 +131,16 @@ def test_the_catalogue_raises_no_alarm(name: str) -> None:
     expected = {world.name for world in WORLDS} - {"late", "attributes", "strangers", "dates"}
     assert expected <= set(found.worlds)
     assert ("attributes" in found.worlds) == name.endswith("in time")
-    assert ("late" in found.worlds) == ("received" in EVENTS.schema)
+    assert "late" in found.worlds
 
 
-@pytest.mark.skipif("received" not in EVENTS.schema, reason="events have no 'received' yet")
 def test_the_catalogue_waits_for_late_events() -> None:
     late = pl.when(pl.int_range(pl.len()) % 7 == 0).then(pl.col("ts") + 9 * DAY)
     log = Log(events().with_columns(received=late))
-    found = check(catalogue(project(MEANT, log)), log, choose_cutoffs(log, "UTC"))
+    cutoff = choose_cutoffs(log, "UTC")[-1]
+    waiting = (pl.col("ts") < cutoff.at) & (pl.col("received") >= cutoff.at)
+    assert log.events.filter(waiting).height > 10
+    found = check(catalogue(project(MEANT, log)), log, [cutoff])
     assert found.leaks == ()
     assert "late" in found.worlds
 
@@ -169,7 +172,7 @@ def test_a_store_opened_as_of_the_cutoff_gives_the_same() -> None:
             there = project(MEANT, altered, Path(folder))
             write_world(there, altered)
             found = compute_catalogue(there, open_store(there, MIDDLE), Cutoff(MIDDLE))
-        assert found.sort("user_id").equals(expected.sort("user_id")), world.name
+        assert differences(found, expected) == [], world.name
 
 
 def vocabulary_of_all_time(settings: Settings, store: EventStore, cutoff: Cutoff) -> pl.DataFrame:
@@ -196,12 +199,20 @@ def _computed(
     return pl.concat(found)
 
 
+def late_before_they_came(settings: Settings, store: EventStore, cutoff: Cutoff) -> pl.DataFrame:
+    """Every event counts from when it happened."""
+    spec = learn_spec(store, cutoff, settings)
+    at_once = store.scan_all().with_columns(received=pl.lit(None, TIME))
+    return collect(feature_plan(at_once, cutoff, spec, scan_users(settings)), CPU)
+
+
 @pytest.mark.parametrize(
     ("looks_ahead", "world"),
     [
         (vocabulary_of_all_time, "names"),
         (hours_beyond, "soon"),
         (attributes_of_today, "attributes"),
+        (late_before_they_came, "late"),
     ],
 )
 def test_the_same_check_notices_a_catalogue_that_looks_ahead(
@@ -211,6 +222,50 @@ def test_the_same_check_notices_a_catalogue_that_looks_ahead(
     log = Log(events(), users(True))
     found: Checked = check(catalogue(project(MEANT, log)), log, [Cutoff(MIDDLE)])
     assert world in {leak.world for leak in found.leaks}
+
+
+def moved_on(bucket: Bucket) -> pl.DataFrame:
+    """Looks two hours beyond every cutoff."""
+    beyond = timedelta(hours=2)
+    later = replace(bucket, cutoffs=[Cutoff(c.at + beyond) for c in bucket.cutoffs])
+    return features_at(later).with_columns(pl.col("cutoff") - beyond)
+
+
+@pytest.mark.parametrize(
+    ("part", "broken", "world"),
+    [
+        ("_missed", lambda cutoff: pl.lit(value=False), "late"),
+        ("features_at", moved_on, "soon"),
+    ],
+)
+def test_a_leak_of_the_many_cutoffs_alone_is_noticed(
+    part: str, broken: Any, world: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the plan of one cutoff, which is computed beside it, is honest."""
+    monkeypatch.setattr(compute, part, broken)
+    log = Log(events(), users(True))
+    found = check(catalogue(project(MEANT, log)), log, [Cutoff(MIDDLE)])
+    assert world in {leak.world for leak in found.leaks}
+    assert "by the plan" in str(found.leaks)
+
+
+def test_the_catalogue_is_asked_for_with_cutoffs_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, asked = Log(events()), list[tuple[Cutoff, ...]]()
+    settings = project(MEANT, log, tmp_path)
+    write_world(settings, log)
+    honest = leakcheck_catalogue.bucket_rows
+
+    def noted(job: Any, bucket: int) -> pl.DataFrame:
+        asked.append(job.cutoffs)
+        return honest(job, bucket)
+
+    monkeypatch.setattr(leakcheck_catalogue, "bucket_rows", noted)
+    for as_of in (MIDDLE, MIDDLE + 60 * DAY):
+        compute_catalogue(settings, open_store(settings, as_of), Cutoff(MIDDLE))
+    before, after = Cutoff(MIDDLE - 30 * DAY), Cutoff(MIDDLE + 9 * DAY)
+    assert set(asked) == {(before, Cutoff(MIDDLE)), (before, Cutoff(MIDDLE), after)}
 
 
 def test_the_settings_store_is_left_alone(tmp_path: Path) -> None:

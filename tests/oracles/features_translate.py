@@ -33,12 +33,14 @@ from events.store import open_store
 from features.definitions import Definitions
 from features.eligible import eligible_plan
 from features.labels import label_plan, labels_of
+from features.own import own_file
 from features.plan import feature_plan, prepared_plan
 from features.spec import FeatureSpec
 from features.streams import prepare
 from features.time import Cutoff, Window
 from runtime.settings import Activity, Churn, Eligible, Value
 
+OWN = Path(__file__).parents[2] / "examples" / "own_features.py"
 CHURNS = {
     "passive": Churn(kind="passive", gap_days=7),
     "active event": Churn(kind="active", events=("cancel",), gap_days=7),
@@ -63,6 +65,7 @@ def specs() -> Iterator[tuple[str, FeatureSpec]]:
         yield f"without {flag}", replace(full, **{flag: () if flag == "attributes" else False})
     for name in ("default", "lean", "full"):
         yield f"set {name}", replace(WHOLE, set=name)
+    yield "own features", replace(WHOLE, own=own_file(OWN))
     yield "one window", replace(WHOLE, windows=(Window(1),))
     named = {"set": "mine", "chosen": ("user_*",)}
     yield "nothing but users", replace(WHOLE, windows=(), peers=(), **named)

@@ -21,6 +21,7 @@ from cluster_work import (
     Traced,
     by_hand,
     calls,
+    kill_the_worker_of,
     started,
     wait_for,
     wait_until_gone,
@@ -246,7 +247,7 @@ def test_without_a_cluster_no_dask_is_loaded(tmp_path: Path) -> None:
 def test_a_killed_worker_costs_its_bucket_only(expected: dict[str, bytes], tmp_path: Path) -> None:
     work = Traced(tmp_path / "traces", waits=(3,))
     with by_hand(tmp_path / "hand", workers=2) as cluster:
-        killer = _kill_the_worker_of(3, tmp_path / "traces")
+        killer = kill_the_worker_of(3, tmp_path / "traces")
         map_buckets(work, BUCKETS, tmp_path / "s", "squares", Scheduler(cluster.address))
         killer.join()
         assert sorted(worker.poll() is None for worker in cluster.workers) == [False, True]
@@ -259,27 +260,12 @@ def test_a_killed_worker_costs_its_bucket_only(expected: dict[str, bytes], tmp_p
 def test_a_killed_local_worker_costs_its_bucket_only(
     two_local: Started, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
-    killer = _kill_the_worker_of(3, tmp_path / "traces")
+    killer = kill_the_worker_of(3, tmp_path / "traces")
     work = Traced(tmp_path / "traces", waits=(3,))
     map_buckets(work, BUCKETS, tmp_path / "s", "squares", two_local)
     killer.join()
     assert _bytes(tmp_path / "s") == expected
     assert {b: len(p) for b, p in calls(tmp_path / "traces").items() if len(p) > 1} == {3: 2}
-
-
-def _kill_the_worker_of(bucket: int, traces: Path) -> threading.Thread:
-    """Once the bucket is under way, when its first process has been killed, lets it go on."""
-
-    def kill() -> None:
-        wait_for(traces / str(bucket))
-        victim = calls(traces)[bucket][0]
-        os.kill(victim, signal.SIGKILL)
-        wait_until_gone([victim])
-        (traces / "go").write_text("")
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    return thread
 
 
 def test_a_bucket_that_kills_its_workers_is_named_and_given_up(tmp_path: Path) -> None:
