@@ -7,17 +7,19 @@ bucket by bucket, in one commit: memory holds a batch or a few buckets, never th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from events.adding import add_staged
 from events.contract import EVENTS, QUARANTINE
-from events.erased import read_erased
+from events.erased import Erased, read_erased
 from events.layout import buckets_for, estimate_rows
 from events.ledger import Ledger, read_ledger, write_ledger
+from events.mapping import SourcePlan
 from events.readers import InputFile
 from events.sources import FoundSource, find_sources, found_formats, plan_of, time_bounds
 from events.staging import Staged, check_columns_seen, stage, staged_name
@@ -33,6 +35,7 @@ from runtime.tables import Table, committed, exists, open_table, recorded, repla
 from runtime.threads import in_threads
 
 HASHED_AT_ONCE = 4
+STAGED_AT_ONCE = 2  # one file keeps hardly more than one core busy
 
 
 @dataclass(frozen=True)
@@ -190,11 +193,23 @@ def _stage_all(
     erased, staged = read_erased(settings.store), []
     with progress("reading", None, "rows") as advance:
         for plan, files in work:
-            done = [stage(plan, f.file, f.digest, buckets, staging, advance, erased) for f in files]
+            one = partial(_stage_one, plan, buckets, staging, advance, erased)
+            done = list(in_threads(one, files, STAGED_AT_ONCE))
             if not ledger.files.get(plan.source.name):
                 check_columns_seen(plan, done)
             staged += done
     return staged
+
+
+def _stage_one(
+    plan: SourcePlan,
+    buckets: int,
+    staging: Path,
+    advance: Callable[[float], None],
+    erased: Erased,
+    new: _New,
+) -> Staged:
+    return stage(plan, new.file, new.digest, buckets, staging, advance, erased)
 
 
 def _keep_only(staging: Path, names: set[str]) -> None:

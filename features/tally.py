@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-MOST_CELLS = 1 << 23  # beyond, a pass for each code takes less memory and, then, no more time
+MOST_CELLS = 1 << 21  # beyond, a pass for each code takes less memory and no more time
 NOWHERE = -1
 
 

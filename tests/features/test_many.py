@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles.features_logs import T, events_frame, settings_of, users_frame
 from oracles.features_strategies import logs, people, specs
 from polars.testing import assert_frame_equal
 
+from features import tally
 from features.labels import label_plan
 from features.many import Bucket, features_at, labelled_at
 from features.plan import feature_plan
@@ -73,3 +75,18 @@ def test_many_labels_equal_one_cutoff_at_a_time(
         pl.concat(each), on=["cutoff", "user_id"], how="left", maintain_order="left"
     )
     assert_frame_equal(found, expected, rel_tol=1e-9, abs_tol=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(log=logs, spec=specs, users=people, apart=offsets)
+def test_codes_that_are_not_tallied_are_counted_the_same(
+    log: Any, spec: FeatureSpec, users: Any, apart: list[timedelta]
+) -> None:
+    """Where a tally would take too much memory each code has a pass of its own."""
+    cutoffs = [Cutoff(T + offset) for offset in sorted(apart)]
+    rows = collect(prepare(events_frame(log).lazy(), spec, on_cpu=True), CPU)
+    bucket = Bucket(rows, rows, users_frame(users).lazy(), cutoffs, spec)
+    tallied = features_at(bucket)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tally, "MOST_CELLS", 0)
+        assert_frame_equal(features_at(bucket), tallied)
