@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -70,19 +72,8 @@ def open_store(settings: Settings, as_of: datetime | None = None) -> EventStore:
     """
     table = open_table(events_path(settings), EVENTS, [BUCKETS])
     zone = settings.project.timezone
-    plan = table.scan()
-    if as_of is not None:
-        plan = plan.filter(known_before(as_of))
-    local = pl.col("ts").dt.convert_time_zone(zone)
-    seen = collect(
-        plan.select(
-            first=pl.col("ts").min(),
-            last=pl.col("ts").max(),
-            arrived=pl.col("received").max(),
-            date_only=(local.dt.time() == time()).all(),
-        ),
-        CPU,
-    ).row(0, named=True)
+    buckets = tuple(sorted(int(b) for b in table.partitions("bucket")))
+    seen = _seen(table, buckets, as_of, zone)
     if seen["last"] is None:
         before = f" before {as_of.isoformat()}" if as_of else ""
         raise StoreError(f"{table.path}: holds no event{before}; name a later --as-of")
@@ -92,7 +83,6 @@ def open_store(settings: Settings, as_of: datetime | None = None) -> EventStore:
         if seen["arrived"] is not None:
             as_of = max(as_of, seen["arrived"] + MICROSECOND)
     covered = min(as_of, day_end)
-    buckets = tuple(sorted(int(b) for b in table.partitions("bucket")))
     return EventStore(
         table,
         buckets,
@@ -103,6 +93,33 @@ def open_store(settings: Settings, as_of: datetime | None = None) -> EventStore:
         parted_in=table.numbers[BUCKETS],
         has_arrivals=seen["arrived"] is not None,
     )
+
+
+def _seen(
+    table: Table, buckets: Sequence[int], as_of: datetime | None, zone: str
+) -> dict[str, Any]:
+    """The first and last instant, the last arrival, and whether all lie at a local midnight: a
+    bucket at a time, so that memory does not grow with the log."""
+    seen: dict[str, Any] = {"first": None, "last": None, "arrived": None, "date_only": True}
+    midnight = (pl.col("ts").dt.convert_time_zone(zone).dt.time() == time()).all()
+    for bucket in buckets:
+        plan = table.scan(bucket=bucket)
+        if as_of is not None:
+            plan = plan.filter(known_before(as_of))
+        found = collect(
+            plan.select(
+                first=pl.col("ts").min(),
+                last=pl.col("ts").max(),
+                arrived=pl.col("received").max(),
+                date_only=midnight if seen["date_only"] else pl.lit(value=False),
+            ),
+            CPU,
+        ).row(0, named=True)
+        for name, better in (("first", min), ("last", max), ("arrived", max)):
+            known = [at for at in (seen[name], found[name]) if at is not None]
+            seen[name] = better(known) if known else None
+        seen["date_only"] &= found["date_only"]
+    return seen
 
 
 __all__ = ["BUCKETS", "ROW_ORDER", "EventStore", "events_path", "open_store"]
