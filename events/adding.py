@@ -1,9 +1,15 @@
-"""Staged rows into the events table: bucket by bucket sorted and told apart, in one commit."""
+"""Staged rows into the events table: bucket by bucket sorted and told apart, in one commit.
+
+The files of a bucket are named after all that is staged and stored, so a run that was cut off
+is taken up, whoever wrote them; what nobody takes up is deleted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +20,14 @@ from events.contract import EVENTS
 from events.duplicates import Mode, new_rows
 from events.mapping import ROW_COLUMNS, Constants
 from events.staging import Staged
+from runtime.buckets import map_work
+from runtime.cluster import Cluster
+from runtime.files import digest_of, remove_folder
 from runtime.parts import Part, Table, write_part
-from runtime.progress import progress
+from runtime.progress import note
 from runtime.tables import commit
-from runtime.threads import in_threads
 
 GROUP_ROWS = 1 << 20
-THREADS = 2  # a bucket's work keeps hardly more than one core busy
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,18 @@ class _Pieces:
     shared: Constants
 
 
+@dataclass(frozen=True)
+class _Adding:
+    """All that the new files of the table at `path` depend on; `name`: what they are called."""
+
+    path: Path
+    name: str
+    pieces: _Pieces
+    groups: tuple[range, ...]
+    stored: Table | None
+    mode: Mode
+
+
 def add_staged(
     path: Path,
     staged: Sequence[Staged],
@@ -39,31 +58,57 @@ def add_staged(
     mode: Mode,
     keys: Sequence[str],
     numbers: dict[str, int],
+    staging: Path,
+    cluster: Cluster,
 ) -> int:
     """Adds to the table at `path` the rows that are new beside `stored`; how many those are.
 
     One commit makes the files of all buckets a version, and records `keys` and `numbers`.
-    Memory: a group of buckets a thread.
+    Memory: a group of buckets for each that is worked on at once. Raises what `map_work` raises.
     """
-    pieces, parts = _pieces(staged), list[Part]()
-
-    def work(group: range) -> int:
-        for fresh in _new_in(pieces, group, stored, mode):
-            if fresh.height:
-                bucket = fresh["bucket"][0]
-                parts.append(write_part(path, EVENTS, fresh, is_sorted=True, bucket=bucket))
-        return len(group)
-
-    try:
-        with progress("adding", buckets) as advance:
-            for done in in_threads(work, _groups(pieces, buckets), THREADS):
-                advance(done)
-        commit(path, EVENTS, parts, (), keys, numbers)
-    except BaseException:
-        for part in parts:  # of no version: they would only fill the disk
-            (path / part.path).unlink(missing_ok=True)
-        raise
+    held = sorted(file.name for file in stored.files_of()) if stored else []
+    inputs = [sorted(file.summary.folder.partition(".")[0] for file in staged), held, mode, buckets]
+    pieces = _pieces(staged)
+    groups = tuple(_groups(pieces, buckets))
+    job = _Adding(path, f"added-{digest_of([*inputs, GROUP_ROWS])}", pieces, groups, stored, mode)
+    discard_unfinished(path, stored, staging, but=job.name)
+    work, folder = partial(_add_group, job), staging / job.name
+    done = map_work(work, range(len(groups)), folder, ".json", "adding", cluster, "group", "rows")
+    parts = [part for file in done for part in _parts_in(file)]
+    commit(path, EVENTS, parts, (), keys, numbers)
     return sum(part.rows for part in parts)
+
+
+def discard_unfinished(
+    path: Path, stored: Table | None, staging: Path, but: str | None = None
+) -> None:
+    """Deletes what earlier runs wrote beside the table's `stored` version and did not commit."""
+    held = {file.name for file in stored.files_of()} if stored else set()
+    for folder in staging.glob("added-*/"):
+        if folder.name != but:
+            if f"{folder.name}.parquet" not in held:
+                for file in path.glob(f"bucket=*/{folder.name}.parquet"):
+                    file.unlink(missing_ok=True)
+            remove_folder(folder)
+
+
+def _add_group(job: _Adding, group: int, done: Path) -> None:
+    """The buckets' files beside those of the table, then their list at `done`."""
+    parts = list(_parts_of(job, job.groups[group]))
+    said = [asdict(part) | {"path": part.path.as_posix()} for part in parts]
+    done.write_text(json.dumps(said), encoding="utf-8")
+
+
+def _parts_of(job: _Adding, group: range) -> Iterator[Part]:
+    for fresh in _new_in(job.pieces, group, job.stored, job.mode):
+        bucket = fresh["bucket"][0]
+        yield write_part(job.path, EVENTS, fresh, job.name, is_sorted=True, bucket=bucket)
+        note(fresh.height)
+
+
+def _parts_in(file: Path) -> Iterable[Part]:
+    for said in json.loads(file.read_text(encoding="utf-8")):
+        yield Part(**said | {"path": Path(said["path"])})
 
 
 def _pieces(staged: Sequence[Staged]) -> _Pieces:

@@ -1,41 +1,39 @@
 """Sources to the event store: each file once, all or nothing.
 
 Files are known by the SHA-256 of their contents and recorded in the commit that adds their
-rows. New files are staged one by one (a killed run takes up the finished ones) and then added,
-bucket by bucket, in one commit: memory holds a batch or a few buckets, never the log.
+rows. New files are staged, then added bucket by bucket in one commit; both can go to a cluster,
+and a killed run takes up what is finished. Memory holds a batch or a few buckets, never the log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import polars as pl
 
-from events.adding import add_staged
+from events.adding import add_staged, discard_unfinished
 from events.contract import EVENTS, QUARANTINE
-from events.erased import Erased, read_erased
+from events.erased import read_erased
 from events.layout import buckets_for, estimate_rows
 from events.ledger import Ledger, read_ledger, write_ledger
-from events.mapping import SourcePlan
 from events.readers import InputFile
 from events.sources import FoundSource, find_sources, found_formats, plan_of, time_bounds
-from events.staging import Staged, check_columns_seen, stage, staged_name
+from events.staging import NewFile, Staged, check_columns_seen, stage
 from events.store import BUCKETS, CPU, events_path
 from events.users import commit_users, read_users
+from runtime.cluster import IN_PROCESS, Cluster, connected
 from runtime.collect import collect
 from runtime.errors import HoldfastError, InputError, OutputError, StoreError, from_foreign
 from runtime.files import digest_file, remove_folder
 from runtime.lock import writing_to
-from runtime.progress import progress, say
+from runtime.progress import say
 from runtime.settings import Settings
 from runtime.tables import Table, committed, exists, open_table, recorded, replace
 from runtime.threads import in_threads
 
 HASHED_AT_ONCE = 4
-STAGED_AT_ONCE = 2  # one file keeps hardly more than one core busy
 
 
 @dataclass(frozen=True)
@@ -67,25 +65,33 @@ def staging_path(settings: Settings) -> Path:
     return settings.store / ".staging" / "ingest"
 
 
-def ingest(settings: Settings) -> IngestResult:
-    """Raises InputError, SchemaError, StoreError, SettingsError or OutputError; the store is
-    then as it was."""
+def ingest(settings: Settings, cluster: Cluster = IN_PROCESS) -> IngestResult:
+    """Raises InputError, SchemaError, StoreError, SettingsError, OutputError, BucketError or
+    ClusterError; the store is then as it was."""
     try:
         sources = find_sources(settings)
         time_bounds(settings)
         _check_store(settings)
-        with writing_to(settings.store):
-            return _ingest(settings, sources)
+        with writing_to(settings.store), connected(cluster) as started:
+            return _ingest(settings, sources, started)
     except OutputError:
-        remove_folder(staging_path(settings))  # it may be what fills the disk
+        _discard(settings)  # it may be what fills the disk
         raise
     except HoldfastError:
         raise
     except Exception as error:
         if known := from_foreign(error, str(settings.store)):
-            remove_folder(staging_path(settings))
+            _discard(settings)
             raise known from error
         raise
+
+
+def _discard(settings: Settings) -> None:
+    """Deletes what was staged, and written beside the events, and not committed."""
+    path = events_path(settings)
+    stored = open_table(path, EVENTS) if exists(path) else None
+    discard_unfinished(path, stored, staging_path(settings))
+    remove_folder(staging_path(settings))
 
 
 def _check_store(settings: Settings) -> None:
@@ -103,12 +109,12 @@ def _check_store(settings: Settings) -> None:
         open_table(quarantine_path(settings), QUARANTINE)
 
 
-def _ingest(settings: Settings, sources: Sequence[FoundSource]) -> IngestResult:
+def _ingest(settings: Settings, sources: Sequence[FoundSource], cluster: Cluster) -> IngestResult:
     ledger = read_ledger(settings.store)
     new = _new_files(settings, sources, ledger)
     buckets = _number_of_buckets(settings, new)
     users = read_users(settings, ledger, buckets)
-    staged = _stage_all(settings, sources, new, ledger, buckets)
+    staged = _stage_all(settings, sources, new, ledger, buckets, cluster)
     files = sum(len(found.files) for found in sources)
     for file in new:
         ledger.add(file.found.source.name, file.file.shown, file.digest)
@@ -116,8 +122,8 @@ def _ingest(settings: Settings, sources: Sequence[FoundSource]) -> IngestResult:
         write_ledger(settings.store, ledger)
     if users is not None:
         commit_users(settings, users, ledger)
-    added = _commit(settings, staged, buckets) if staged else 0
-    remove_folder(staging_path(settings))
+    added = _commit(settings, staged, buckets, cluster) if staged else 0
+    _discard(settings)
     rows = sum(s.summary.rows for s in staged)
     rejected = sum(s.summary.rejected for s in staged)
     table = open_table(events_path(settings), EVENTS)
@@ -181,46 +187,24 @@ def _stage_all(
     new: Sequence[_New],
     ledger: Ledger,
     buckets: int,
+    cluster: Cluster,
 ) -> list[Staged]:
-    staging, work = staging_path(settings), []
+    files: list[NewFile] = []
     for found in sources:
-        files = [n for n in new if n.found is found]
-        if files:
-            plan = plan_of(found, [n.file for n in files], ledger.formats, settings)
+        of_source = [n for n in new if n.found is found]
+        if of_source:
+            plan = plan_of(found, [n.file for n in of_source], ledger.formats, settings)
             ledger.formats |= found_formats(plan)
-            work.append((plan, files))
-    _keep_only(staging, {staged_name(p, f.digest, buckets) for p, files in work for f in files})
-    erased, staged = read_erased(settings.store), []
-    with progress("reading", None, "rows") as advance:
-        for plan, files in work:
-            one = partial(_stage_one, plan, buckets, staging, advance, erased)
-            done = list(in_threads(one, files, STAGED_AT_ONCE))
-            if not ledger.files.get(plan.source.name):
-                check_columns_seen(plan, done)
-            staged += done
+            files += [NewFile(plan, n.file, n.digest) for n in of_source]
+    erased = read_erased(settings.store)
+    staged = stage(files, buckets, staging_path(settings) / "files", erased, cluster)
+    for plan in {file.plan.source.name: file.plan for file in files}.values():
+        if not ledger.files.get(plan.source.name):
+            check_columns_seen(plan, [done for done in staged if done.new.plan is plan])
     return staged
 
 
-def _stage_one(
-    plan: SourcePlan,
-    buckets: int,
-    staging: Path,
-    advance: Callable[[float], None],
-    erased: Erased,
-    new: _New,
-) -> Staged:
-    return stage(plan, new.file, new.digest, buckets, staging, advance, erased)
-
-
-def _keep_only(staging: Path, names: set[str]) -> None:
-    """Removes what runs with other settings or files have left behind."""
-    if staging.exists():
-        for folder in staging.iterdir():
-            if folder.name not in names:
-                remove_folder(folder)
-
-
-def _commit(settings: Settings, staged: Sequence[Staged], buckets: int) -> int:
+def _commit(settings: Settings, staged: Sequence[Staged], buckets: int, cluster: Cluster) -> int:
     """Adds the staged rows in one commit; the number added.
 
     Rejects go first: until the files are recorded with their rows, a later run puts the same
@@ -234,8 +218,10 @@ def _commit(settings: Settings, staged: Sequence[Staged], buckets: int) -> int:
         open_table(path, EVENTS) if exists(path) else None,
         buckets,
         settings.events.deduplicate,
-        [file_key(s.plan.source.name, s.digest) for s in staged],
+        [file_key(s.new.plan.source.name, s.new.digest) for s in staged],
         {BUCKETS: buckets},
+        staging_path(settings),
+        cluster,
     )
 
 
@@ -249,21 +235,27 @@ def _commit_rejects(settings: Settings, staged: Sequence[Staged]) -> None:
 
 def _theirs(staged: Sequence[Staged]) -> str:
     """The predicate of rows that an interrupted run may have left of these files."""
-    named = ", ".join(f"'{s.digest}'" for s in staged)
-    sources = ", ".join(f"'{name}'" for name in sorted({s.plan.source.name for s in staged}))
+    named = ", ".join(f"'{s.new.digest}'" for s in staged)
+    sources = ", ".join(f"'{name}'" for name in sorted({s.new.plan.source.name for s in staged}))
     return f"source IN ({sources}) AND file_digest IN ({named})"
 
 
 def _quarantined(staged: Staged, part: Path) -> pl.DataFrame:
     return pl.read_parquet(part).with_columns(
-        source=pl.lit(staged.plan.source.name),
-        file=pl.lit(staged.file.shown),
-        file_digest=pl.lit(staged.digest),
+        source=pl.lit(staged.new.plan.source.name),
+        file=pl.lit(staged.new.file.shown),
+        file_digest=pl.lit(staged.new.digest),
     )
 
 
 def _count_users(table: Table) -> int:
-    return sum(
-        collect(table.scan(bucket=bucket).select(pl.col("user_id").n_unique()), CPU).item()
+    """A bucket that lies in one file is in order, so its users are runs of rows."""
+    user = pl.col("user_id")
+    runs = (user != user.shift()).sum() + (pl.len() > 0)
+    found = [
+        table.scan(bucket=bucket).select(
+            users=runs if table.in_one_file(bucket=bucket) else user.n_unique()
+        )
         for bucket in table.partitions("bucket")
-    )
+    ]
+    return sum(collect(plan, CPU).item() for plan in found)

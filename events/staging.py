@@ -1,16 +1,19 @@
 """Files of a source on their way into the store: normalised, hashed, parted by bucket.
 
-A staged file is a folder of parts, whole once its summary is there; it is named after all that
-its content depends on, so that a run that was killed takes up the finished ones. Columns that
-are the same in every row of the file are said in the summary and left out of the parts.
+A staged file is a summary beside the folder of parts that it names. The summary comes last and
+is called after all that its content depends on, so that a run that was killed takes up the
+finished files. Columns that are the same in every row of the file are said in the summary and
+left out of the parts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import polars as pl
 import polars_hash as plh
@@ -28,10 +31,14 @@ from events.mapping import (
 )
 from events.normalise import normalise
 from events.readers import InputFile, fixed_columns, read
+from runtime.buckets import map_work
+from runtime.cluster import Cluster
 from runtime.errors import InputError
-from runtime.files import digest_of, make_folder, remove_folder, write_atomic, write_json
+from runtime.files import digest_of, make_folder, remove_folder, write_atomic
+from runtime.progress import note
 
-STAGING_VERSION = 2
+STAGING_VERSION = 3
+SUMMARY = ".json"
 FLUSH_ROWS = 1 << 20
 FLUSH_BYTES = 1 << 29
 
@@ -39,8 +46,10 @@ FLUSH_BYTES = 1 << 29
 @dataclass
 class Summary:
     """`rows`: all that were read; `first_reason`: the first rejected row's, by line;
-    `constants`: what every usable row has in a column that the parts leave out."""
+    `constants`: what every usable row has in a column that the parts leave out; `folder`: the
+    name of the one that the parts lie in."""
 
+    folder: str
     rows: int = 0
     usable: int = 0
     rejected: int = 0
@@ -52,13 +61,20 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Staged:
-    """One file's rows (EVENTS' columns but bucket and constants) and rejects (batches.REJECTS),
-    as Parquet parts."""
+class NewFile:
+    """One whose contents the store has not, by the SHA-256 `digest`."""
 
     plan: SourcePlan
     file: InputFile
     digest: str
+
+
+@dataclass(frozen=True)
+class Staged:
+    """One file's rows (EVENTS' columns but bucket and constants) and rejects (batches.REJECTS),
+    as Parquet parts."""
+
+    new: NewFile
     folder: Path
     summary: Summary
 
@@ -76,6 +92,25 @@ def bucket_of(buckets: int) -> pl.Expr:
     return (hashed % buckets).cast(pl.Int32()).alias("bucket")
 
 
+def stage(
+    files: Sequence[NewFile], buckets: int, staging: Path, erased: Erased, cluster: Cluster
+) -> list[Staged]:
+    """The files staged, in their order; rows of `erased` users are left out.
+
+    Memory: FLUSH_ROWS rows of a file for each that is read at once. Raises InputError where no
+    row of a file can be used, and what `map_work` raises.
+    """
+    named = {staged_name(new.plan, new.digest, buckets): new for new in files}
+    _keep_only(staging, named)
+    work = partial(_stage_one, named, buckets, staging, erased)
+    done = map_work(work, list(named), staging, SUMMARY, "reading", cluster, "file", "rows")
+    summaries = [Summary(**json.loads(path.read_text(encoding="utf-8"))) for path in done]
+    return [
+        Staged(new, staging / summary.folder, summary)
+        for new, summary in zip(named.values(), summaries, strict=True)
+    ]
+
+
 def staged_name(plan: SourcePlan, digest: str, buckets: int) -> str:
     depends = {
         "version": STAGING_VERSION,
@@ -87,51 +122,53 @@ def staged_name(plan: SourcePlan, digest: str, buckets: int) -> str:
     return f"{digest_of(depends)}-{digest}"
 
 
-def stage(
-    plan: SourcePlan,
-    file: InputFile,
-    digest: str,
+def _keep_only(staging: Path, names: Iterable[str]) -> None:
+    """Removes what runs with other settings or files have staged, and folders of parts that no
+    summary names."""
+    summaries = [path for path in staging.glob(f"*{SUMMARY}") if path.stem in set(names)]
+    kept = {json.loads(path.read_text(encoding="utf-8"))["folder"] for path in summaries}
+    for summary in set(staging.glob(f"*{SUMMARY}")) - set(summaries):
+        summary.unlink()
+    for folder in staging.glob("*/"):
+        if folder.name not in kept:
+            remove_folder(folder)
+
+
+def _stage_one(
+    named: Mapping[str, NewFile],
     buckets: int,
     staging: Path,
-    advance: Callable[[float], None],
     erased: Erased,
-) -> Staged:
-    """`advance` is told the rows read; those of `erased` users are left out. Raises InputError
-    where no row of the file can be used."""
-    folder = staging / staged_name(plan, digest, buckets)
-    done = folder / "summary.json"
-    if done.exists():
-        summary = Summary(**json.loads(done.read_text(encoding="utf-8")))
-        advance(summary.rows)
-    else:
+    name: str,
+    done: Path,
+) -> None:
+    """The parts in a folder of this attempt's own: another may be at the same file, where a
+    cluster has taken its worker for dead. Then the summary at `done`, which names the folder."""
+    new = named[name]
+    folder = make_folder(staging / f"{name}.{uuid4().hex}")
+    constants = constant_columns(new.plan, fixed_columns(new.file.path, new.plan.source))
+    try:
+        summary = _write(_Writer(folder, buckets, constants), new, erased)
+        _check(summary, new.plan, new.file)
+    except BaseException:
         remove_folder(folder)
-        constants = constant_columns(plan, fixed_columns(file.path, plan.source))
-        writer = _Writer(make_folder(folder), buckets, constants)
-        summary = _write(writer, plan, file, advance, erased)
-        write_json(done, asdict(summary))
-    _check(summary, plan, file)
-    return Staged(plan, file, digest, folder, summary)
+        raise
+    done.write_text(json.dumps(asdict(summary)), encoding="utf-8")
 
 
-def _write(
-    writer: _Writer,
-    plan: SourcePlan,
-    file: InputFile,
-    advance: Callable[[float], None],
-    erased: Erased,
-) -> Summary:
-    summary = Summary()
+def _write(writer: _Writer, new: NewFile, erased: Erased) -> Summary:
+    summary = Summary(writer.folder.name)
     columns: dict[str, None] = {}
-    for batch in read(file.path, plan.source):
+    for batch in read(new.file.path, new.plan.source):
         columns |= dict.fromkeys(batch.rows.columns)
-        found = normalise(batch, plan)
+        found = normalise(batch, new.plan)
         rows = erased.rows(found.rows)
-        rejects = erased.rejects(found.rejects, plan.source.columns.user_id)
+        rejects = erased.rejects(found.rejects, new.plan.source.columns.user_id)
         summary.erased += found.rows.height + found.rejects.height - rows.height - rejects.height
         _count(summary, batch, found.rejects)
         summary.rejected -= found.rejects.height - rejects.height
         writer.add(rows, rejects)
-        advance(batch.rows.height)
+        note(batch.rows.height)
     writer.flush()
     summary.columns = list(columns)
     summary.constants = writer.constants

@@ -51,8 +51,8 @@ OnCluster = Annotated[
     typer.Option(
         "--cluster",
         metavar="none|local[:N]|cuda|tcp://HOST:PORT",
-        help="What the buckets are worked on by: this process, N processes of this machine, one "
-        "a GPU, or the workers of a Dask scheduler.",
+        help="What files and buckets are worked on by: this process, N processes of this machine, "
+        "one a GPU, or the workers of a Dask scheduler.",
     ),
 ]
 
@@ -81,13 +81,15 @@ def device_of(name: DeviceName) -> Device:
     return device
 
 
-def cluster_of(text: str, device: Device) -> Cluster:
-    """Reads the option; says so on standard error where it is not this process."""
+def cluster_of(text: str, device: Device | None = None) -> Cluster:
+    """Reads the option; says so on standard error where it is not this process. `device`: where
+    the work runs, None for work that is the CPU's wherever it runs."""
     from runtime.cluster import IN_PROCESS, parse_cluster, require_fitting
     from runtime.progress import say
 
     cluster = parse_cluster(text)
-    require_fitting(cluster, device)
+    if device:
+        require_fitting(cluster, device)
     if cluster != IN_PROCESS:
         say(f"cluster: {cluster}")
     return cluster

@@ -44,12 +44,12 @@ def init(
 
 
 @app.command()
-def ingest(config: Config = CONFIG, as_json: Json = False) -> None:
+def ingest(config: Config = CONFIG, cluster: OnCluster = "none", as_json: Json = False) -> None:
     """Sources to the event store; again with new files only adds what is new."""
     from events.ingest import ingest as ingest_sources
     from holdfast.output import as_dict, print_fields, print_json
 
-    result = as_dict(ingest_sources(settings_of(config)))
+    result = as_dict(ingest_sources(settings_of(config), cluster_of(cluster)))
     print_json(result) if as_json else print_fields("Ingested", result)
 
 

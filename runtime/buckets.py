@@ -40,6 +40,7 @@ def map_work(
     label: str,
     cluster: Cluster = IN_PROCESS,
     unit: str = "bucket",
+    noting: str = "",
 ) -> list[Path]:
     """One file a key in `staging`, in the order of `keys`, each written by `work(key, path)`.
 
@@ -47,6 +48,7 @@ def map_work(
     time: a file that lies there already is taken as this work's own, which is how interrupted
     work is taken up again. `path` is a draft that becomes the key's file once `work` returns;
     work with more to leave writes that first, under names of its own, and the file last.
+    `noting`: what the work counts with `runtime.progress.note` as it goes.
 
     Work for a cluster must go through cloudpickle; work that is part of such work is done where
     it stands. Raises what `work` raises as HoldfastError, BucketError for a key that fails twice
@@ -55,7 +57,7 @@ def map_work(
     task = Task(work, staging, suffix, label, unit)
     paths = [task.path(key) for key in keys]
     todo = [key for key, path in zip(keys, paths, strict=True) if not path.exists()]
-    with progress(label, len(keys), f"{unit}s") as advance:
+    with progress(label, len(keys), f"{unit}s", noting) as advance:
         advance(len(keys) - len(todo))
         if todo:
             with connected(InProcess(1) if at_work() else cluster) as started:

@@ -12,9 +12,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -76,31 +77,25 @@ class Traced:
 
 
 @dataclass(frozen=True)
-class TracedSnapshots:
-    """Stands for features.snapshots._write_bucket and does what it does in a worker, with traces
-    as Traced leaves them; buckets of `waits` stand until `<traces>/go` is there."""
+class TracedWork:
+    """Stands for a function that work is mapped with, and does what that does in a worker, with
+    traces as Traced leaves them; `number` tells a call's number from its arguments, and calls of
+    `waits` stand until `<traces>/go` is there."""
 
+    module: str
+    function: str
+    number: Callable[..., int]
     traces: Path
     waits: tuple[int, ...] = ()
 
-    def __call__(
-        self,
-        job: Any,
-        path: Path,
-        kind: Any,
-        wanted: Mapping[int, str],
-        keys: Mapping[str, int],
-        key: str,
-        said: Path,
-    ) -> None:
-        from features.snapshots import _write_bucket
-
+    def __call__(self, *arguments: Any) -> None:
+        number = self.number(*arguments)
         self.traces.mkdir(parents=True, exist_ok=True)
-        with (self.traces / str(keys[key])).open("a") as file:
+        with (self.traces / str(number)).open("a") as file:
             file.write(f"{os.getpid()}\n")
-        if keys[key] in self.waits:
+        if number in self.waits:
             wait_for(self.traces / "go")
-        _write_bucket(job, path, kind, wanted, keys, key, said)
+        getattr(import_module(self.module), self.function)(*arguments)
 
 
 def calls(traces: Path) -> dict[int, list[int]]:

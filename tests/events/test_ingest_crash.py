@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 from ingest_tools import HEAD, put, settings_in, table
 
 from events.ingest import ingest
@@ -103,3 +104,7 @@ def test_killed_and_run_again(
     assert _left(folder) == expected, f"killed after {share:.2f} of the run"
     assert not list(folder.rglob("*.draft"))
     assert not list((folder / "store" / ".staging").iterdir())
+    events = folder / "store" / "events"
+    assert {str(file) for file in events.glob("bucket=*/*")} == set(
+        DeltaTable(str(events)).file_uris()
+    )

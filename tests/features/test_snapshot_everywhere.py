@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
-from cluster_work import TracedSnapshots, by_hand, calls, kill_the_worker_of
+from cluster_work import TracedWork, by_hand, calls, kill_the_worker_of
 from polars.testing import assert_frame_equal
 from small_project import small_log, write_small_project
 
@@ -58,6 +59,12 @@ def assert_the_same(found: pl.DataFrame) -> None:
     assert_frame_equal(found, expected(), rel_tol=1e-9, abs_tol=1e-9)
 
 
+def _bucket(*arguments: Any) -> int:
+    """Of features.snapshots._write_bucket's arguments."""
+    keys, key = arguments[4:6]
+    return int(keys[key])
+
+
 def test_one_bucket(tmp_path: Path) -> None:
     assert_the_same(taken(project(tmp_path, 1)))
 
@@ -74,7 +81,7 @@ def test_a_scheduler_and_two_workers_of_which_one_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, traces = project(tmp_path / "project", 16), tmp_path / "traces"
-    work = TracedSnapshots(traces, waits=(MIDST,))
+    work = TracedWork(snapshots.__name__, "_write_bucket", _bucket, traces, waits=(MIDST,))
     monkeypatch.setattr(snapshots, "_write_bucket", work)
     with by_hand(tmp_path / "hand", workers=2) as cluster:
         killer = kill_the_worker_of(MIDST, traces)

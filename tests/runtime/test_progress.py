@@ -1,0 +1,43 @@
+"""Progress where standard error is no terminal: a line now and then, and none too many."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime import progress as shown
+from runtime.progress import note, progress
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(shown.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_line_every_half_minute(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("reading", 3, "files", "rows") as advance:
+        note(1_000)
+        advance()
+        assert capsys.readouterr().err == ""
+        clock[0] += 31
+        note(2_500)
+        assert capsys.readouterr().err == "reading: 1 of 3 files, 3,500 rows\n"
+        clock[0] += 29
+        advance()
+        assert capsys.readouterr().err == ""
+        clock[0] += 2
+        advance()
+        assert capsys.readouterr().err == "reading: 3 of 3 files, 3,500 rows\n"
+
+
+def test_without_a_total_or_a_count(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("looking", None) as advance:
+        clock[0] += 40
+        advance(2)
+    assert capsys.readouterr().err == "looking: 2 buckets\n"
+
+
+def test_to_note_where_nothing_is_shown_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    note(5)
+    assert capsys.readouterr().err == ""
