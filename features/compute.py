@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from events.codes import scan_coded
 from events.contract import TIME
 from events.store import EventStore
 from events.users import scan_users
@@ -19,7 +20,7 @@ from features.labels import labels_of
 from features.many import Bucket, features_at, labelled_at
 from features.plan import prepared_plan
 from features.spec import FeatureSpec
-from features.streams import prepare
+from features.streams import names_of, prepare
 from features.time import Cutoff
 from runtime.collect import collect
 from runtime.device import Device
@@ -43,20 +44,22 @@ class Job:
 def bucket_rows(job: Job, bucket: int) -> pl.DataFrame:
     """`cutoff`, `user_id`, the features, `churn` (Int8) and `value` (Float64), null where not
     labelled: a row an eligible user and cutoff, by cutoff and user."""
-    on_cpu, sorted_already = job.device.kind == "cpu", job.store.in_order(bucket)
-    plan = prepare(job.store.scan(bucket), job.spec, in_order=sorted_already, on_cpu=on_cpu)
+    on_cpu, in_order = job.device.kind == "cpu", job.store.in_order(bucket)
+    names = names_of(job.spec)
+    events = scan_coded(job.store, bucket, names) if on_cpu else job.store.scan(bucket)
+    plan = prepare(events, job.spec, in_order=in_order, coded=on_cpu)
     rows, users = collect(plan, job.device), scan_users(job.settings, bucket, job.store.parted_in)
     if users is not None:
         users = valid_before(users, job.store.as_of)  # labels read the latest of these
     if on_cpu:
-        found = [_looked_up(job, part) for part in _parted(job, rows, users)]
+        found = [_looked_up(job, part) for part in parted(job, rows, users)]
     else:
         plans = [_at(job, cutoff, rows.lazy(), users) for cutoff in job.cutoffs]
         found = [collect(plan, job.device) for plan in plans]
     return found[0] if len(found) == 1 else pl.concat(found).sort("cutoff", "user_id")
 
 
-def _parted(job: Job, rows: pl.DataFrame, users: pl.LazyFrame | None) -> Iterator[Bucket]:
+def parted(job: Job, rows: pl.DataFrame, users: pl.LazyFrame | None) -> Iterator[Bucket]:
     """All cutoffs together, but each alone that some event lies before and arrived after."""
     told = rows["received"].null_count() < rows.height
     late = rows.filter(pl.col("received") > pl.col("ts")) if told else rows.clear()

@@ -60,6 +60,8 @@ def value_amount(value: Value) -> pl.Expr:
 
 def ends(churn: Churn) -> pl.Expr:
     """Whether a row is one of `churn.events`: a cancellation, or under 'lapse' a renewal."""
+    if not churn.events:
+        return pl.lit(value=False)
     return pl.col("event").is_in(list(churn.events))
 
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import polars as pl
 
+from events.codes import OTHER
 from features.family import (
     Column,
     Family,
@@ -22,7 +23,6 @@ from features.family import (
 from features.measure import ROW
 from features.naming import POOL, words
 from features.spec import FeatureSpec
-from features.streams import OTHER
 from features.time import Window
 
 

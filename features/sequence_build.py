@@ -21,7 +21,7 @@ from events.users import USERS, scan_users, users_path
 from features.matured import require_history
 from features.sequence_bucket import BucketFiles, receipt, write_bucket
 from features.sequence_files import EVENTS, POOL, open_sequences
-from features.sequences import VERSION, known_before
+from features.sequences import VERSION
 from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime.buckets import frames, map_buckets
@@ -183,8 +183,7 @@ def _bucket(work: _Work, bucket: int) -> pl.DataFrame:
     """Writes the files of a bucket that are not there; one row that tells of them."""
     files = _files(work, bucket)
     if not files.there:
-        events = known_before(work.store.scan(bucket), Cutoff(work.store.as_of))
-        users = scan_users(work.settings, bucket)
+        events, users = work.store.scan(bucket), scan_users(work.settings, bucket)
         write_bucket(files, events, users, work.spec, work.cutoffs, work.length, work.device)
     return receipt(bucket, files)
 

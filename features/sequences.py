@@ -64,15 +64,6 @@ def micros(instant: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
 
 
-def known_before(events: pl.LazyFrame, cutoff: Cutoff) -> pl.LazyFrame:
-    """The rows of the log that are known at the cutoff."""
-    happened = events.filter(pl.col("ts") < cutoff.at)
-    if "received" not in events.collect_schema():
-        return happened
-    late = (pl.col("received") >= cutoff.at).fill_null(value=False)
-    return happened.filter(~late)
-
-
 def sequence_plan(events: pl.LazyFrame, spec: FeatureSpec) -> pl.LazyFrame:
     """One row an event, sorted by user and time.
 

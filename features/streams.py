@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import polars as pl
 
+from events.codes import OTHER
 from events.store import known_before
 from features.definitions import marked
 from features.measure import DAY_US, MINUTE_US, Stream
@@ -21,7 +22,6 @@ FIRST_WEEK = timedelta(days=7)
 SLICE_HOURS = 3
 HOUR_US = 60 * MINUTE_US
 THURSDAY = 3  # the weekday of 1970-01-01, counted from Monday, 0
-OTHER = 0  # the code of names without a column of their own
 
 # Total for whatever the families read: rows equal in all five are interchangeable. The order
 # of a bucket's file begins with it.
@@ -30,11 +30,16 @@ ORDER = ("user_id", "ts", "event", "amount", "channel")
 FOLLOWS = pl.col("number") == pl.col("number").shift(1)
 
 
+def names_of(spec: FeatureSpec) -> dict[str, tuple[str, ...]]:
+    """Of the columns that are codes here: the texts that have one of their own."""
+    return {"event": spec.events, "channel": spec.channels}
+
+
 def prepare(
-    events: pl.LazyFrame, spec: FeatureSpec, *, in_order: bool = False, on_cpu: bool = False
+    events: pl.LazyFrame, spec: FeatureSpec, *, in_order: bool = False, coded: bool = False
 ) -> pl.LazyFrame:
     """One row an event, by user and time; `in_order` says that they lie in ORDER already,
-    `on_cpu` that the plan need not translate to cuDF.
+    `coded` that they have the codes of `names_of`, as `events.codes` reads them.
 
     number        Int64, counts the users up from 0; sorted
     user_id, ts, active, ends, amount    as `marked` gives them
@@ -59,8 +64,8 @@ def prepare(
         "received",
         *spec.extra_columns,
         number=changed.cast(pl.Int64).cum_sum().set_sorted(),
-        kind=_code("event", spec.events, on_cpu=on_cpu),
-        channel_code=_code("channel", spec.channels, on_cpu=on_cpu),
+        kind=pl.col("event_code") if coded else _code("event", spec.events),
+        channel_code=pl.col("channel_code") if coded else _code("channel", spec.channels),
         day=day,
         slice=(hour // SLICE_HOURS).cast(pl.Int8),
         weekday=((day + THURSDAY) % 7 + 1).cast(pl.Int8),
@@ -87,17 +92,14 @@ def begun(rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.with_columns(new=pl.col("ts") < first + FIRST_WEEK)
 
 
-def _code(column: str, names: tuple[str, ...], *, on_cpu: bool) -> pl.Expr:
+def _code(column: str, names: tuple[str, ...]) -> pl.Expr:
+    known = pl.col(column).is_not_null()
     if not names:
-        return pl.when(pl.col(column).is_not_null()).then(pl.lit(OTHER, dtype=pl.Int16))
-    if on_cpu:  # in two thirds of the time
-        place = pl.col(column).cast(pl.Enum(list(names)), strict=False).to_physical()
-        code = (place.cast(pl.Int16) + 1).fill_null(OTHER)
-        return pl.when(pl.col(column).is_not_null()).then(code)
+        return pl.when(known).then(pl.lit(OTHER, dtype=pl.Int16))
     code = pl.col(column).replace_strict(
         list(names), list(range(1, len(names) + 1)), default=OTHER, return_dtype=pl.Int16
     )
-    return pl.when(pl.col(column).is_not_null()).then(code)
+    return pl.when(known).then(code)
 
 
 def stream(rows: pl.LazyFrame, name: Stream, spec: FeatureSpec) -> pl.LazyFrame:

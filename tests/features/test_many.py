@@ -39,7 +39,7 @@ def test_many_cutoffs_equal_one_at_a_time(
 ) -> None:
     cutoffs = [Cutoff(T + offset) for offset in sorted(apart)]
     events, known = events_frame(log).lazy(), users_frame(users).lazy()
-    rows = collect(prepare(events, spec, on_cpu=True), CPU)
+    rows = collect(prepare(events, spec), CPU)
     found = features_at(Bucket(rows, rows, known, cutoffs, spec))
     each = [
         collect(feature_plan(events, cutoff, spec, known), CPU).select(
@@ -62,7 +62,7 @@ def test_many_labels_equal_one_cutoff_at_a_time(
     asked = settings_of(spec.definitions)
     cutoffs = [Cutoff(T + offset) for offset in sorted(apart)]
     events, known = events_frame(log).lazy(), users_frame(users).lazy()
-    rows = collect(prepare(events, spec, on_cpu=True), CPU)
+    rows = collect(prepare(events, spec), CPU)
     bucket = Bucket(rows, rows, known, cutoffs, spec)
     found = labelled_at(bucket, asked).select("cutoff", "user_id", "churn", "value")
     each = [
@@ -84,7 +84,7 @@ def test_codes_that_are_not_tallied_are_counted_the_same(
 ) -> None:
     """Where a tally would take too much memory each code has a pass of its own."""
     cutoffs = [Cutoff(T + offset) for offset in sorted(apart)]
-    rows = collect(prepare(events_frame(log).lazy(), spec, on_cpu=True), CPU)
+    rows = collect(prepare(events_frame(log).lazy(), spec), CPU)
     bucket = Bucket(rows, rows, users_frame(users).lazy(), cutoffs, spec)
     tallied = features_at(bucket)
     with pytest.MonkeyPatch.context() as patch:

@@ -133,7 +133,7 @@ def by_plan(spec: FeatureSpec) -> dict[datetime, pl.DataFrame]:
 
 
 def by_many(spec: FeatureSpec) -> dict[datetime, pl.DataFrame]:
-    rows = collect(prepare(frame().lazy(), spec, on_cpu=True), CPU)
+    rows = collect(prepare(frame().lazy(), spec), CPU)
     found = features_at(Bucket(rows, rows, None, [Cutoff(at) for at in CUTOFFS], spec))
     return {at: found.filter(pl.col("cutoff") == at) for at in CUTOFFS}
 

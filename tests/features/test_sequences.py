@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from oracles import sequences_naive
-from oracles.features_logs import T, events_frame
+from oracles.features_logs import T
 from oracles.features_strategies import logs, moments, rows, specs
 from oracles.sequences_naive import received_frame
 
 from features.definitions import Definitions
 from features.sequence_index import SliceFinder
-from features.sequences import ARRAYS, index_plan, known_before, known_plan, sequence_plan
+from features.sequences import ARRAYS, index_plan, known_plan, sequence_plan
 from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime.collect import collect
@@ -173,14 +173,6 @@ def test_what_is_not_known_yet_changes_no_bit(
     )
     assert found == expected
     assert by_user(sequences_at(whole, T, spec, length)) == expected[0]
-
-
-def test_the_rows_known_before_an_instant_are_told() -> None:
-    log = [event(T), event(T - DAY), event(T - DAY, "late", received=T)]
-    known = collect(known_before(received_frame(log).lazy(), Cutoff(T)), CPU)
-    assert known["user_id"].to_list() == ["a"]
-    without = collect(known_before(events_frame(log).lazy(), Cutoff(T)), CPU)
-    assert sorted(without["user_id"]) == ["a", "late"]
 
 
 def test_an_event_at_the_cutoff_is_not_known_and_one_just_before_is() -> None:

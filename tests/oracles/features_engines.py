@@ -12,7 +12,7 @@ from oracles.features_logs import T, by_user, users_frame
 from oracles.features_worked import FULL
 from oracles.sequences_naive import received_frame
 
-from features.compute import Job, _parted
+from features.compute import Job, parted
 from features.many import features_at
 from features.plan import feature_plan
 from features.spec import FeatureSpec
@@ -46,7 +46,7 @@ def by_prefix_sums(
     rows = collect(prepare(received_frame(log).lazy(), spec), CPU)
     nothing: Any = None  # the parts are told by the cutoffs and the spec
     job = Job(nothing, nothing, tuple(Cutoff(t) for t in cutoffs), spec, CPU)
-    parts = _parted(job, rows, users_frame(users).lazy())
+    parts = parted(job, rows, users_frame(users).lazy())
     found = pl.concat([features_at(part) for part in parts])
     return by_cutoff_and_user(found.sort("cutoff", "user_id"))
 
