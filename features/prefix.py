@@ -48,11 +48,11 @@ class Boundaries:
         """Of each cutoff: the place of `t - days` among the boundaries."""
         return np.searchsorted(self.instants, self.cutoffs - days * DAY_US)
 
-    def before(self, ts: Ints) -> Ints:
+    def before(self, ts: Ints) -> NDArray[np.int32]:
         """Of each instant: how many boundaries lie at or before it."""
         if len(self.instants) > FEW:
-            return np.searchsorted(self.instants, ts, side="right")
-        found = np.zeros(len(ts), dtype=np.int64)
+            return np.searchsorted(self.instants, ts, side="right").astype(np.int32)
+        found = np.zeros(len(ts), dtype=np.int32)
         for instant in self.instants:
             found += ts >= instant
         return found
@@ -65,8 +65,10 @@ class StreamRows:
         self.frame, self.users, self.boundaries = frame, users, boundaries
         self.ts: Ints = frame["ts"].cast(pl.Int64).to_numpy()
         self.width = len(boundaries.instants) + 1
-        self.cell: Ints = frame["number"].to_numpy() * self.width
-        self.cell += boundaries.before(self.ts)
+        self.number: Ints = frame["number"].to_numpy()
+        self.passed = boundaries.before(self.ts)
+        self.cell: Ints = self.number * self.width
+        self.cell += self.passed
         counts = np.bincount(self.cell, minlength=users * self.width)
         ends = np.cumsum(counts).reshape(users, self.width)
         self.before = ends[:, :-1]  # rows of all users up to this one's boundary
@@ -82,7 +84,7 @@ class StreamRows:
 
     def tally(self, codes: NDArray[Any], most: int, *, with_last: bool) -> Tally | None:
         scratch, shape = self._sums[1:], (self.users, self.width)
-        return tally(self.cell, codes, *shape, most, scratch, with_last=with_last)
+        return tally(self.number, self.passed, codes, *shape, most, scratch, with_last=with_last)
 
     @cached_property
     def begins(self) -> Ints:
@@ -136,9 +138,9 @@ class Lookup:
         return prefix[self.upper] - prefix[lower]
 
     def at(self, grid: NDArray[Any], days: int) -> NDArray[Any]:
-        """What a grid of users and boundaries says at `t - days`, a row a pair."""
-        found: NDArray[Any] = grid[self.who, self.rows.boundaries.place(days)[self.cut]]
-        return found
+        """What a tally says at `t - days`, a row a pair."""
+        place = self.rows.boundaries.place(days) * self.rows.users
+        return np.take(grid, place[self.cut] + self.who, axis=0)
 
     def between(self, name: str, earlier: int, later: int) -> Ints:
         """Sum of a column of marks over `[t - earlier, t - later)`, in days."""
