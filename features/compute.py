@@ -20,6 +20,7 @@ from features.labels import labels_of
 from features.many import Bucket, features_at, labelled_at
 from features.plan import prepared_plan
 from features.spec import FeatureSpec
+from features.steps import labelled_until, shortened
 from features.streams import names_of, prepare
 from features.time import Cutoff
 from runtime.collect import collect
@@ -39,11 +40,16 @@ class Job:
     spec: FeatureSpec
     device: Device
     labelled: bool = False
+    steps: tuple[int, ...] = ()  # where the steps of the horizon end, in days after the gap
 
 
 def bucket_rows(job: Job, bucket: int) -> pl.DataFrame:
     """`cutoff`, `user_id`, the features, `churn` (Int8) and `value` (Float64), null where not
-    labelled: a row an eligible user and cutoff, by cutoff and user."""
+    labelled: a row an eligible user and cutoff, by cutoff and user.
+
+    With steps the same by the end of each but the last, named by `features.steps`; null as well
+    where the labels of a cutoff are not known yet.
+    """
     on_cpu, in_order = job.device.kind == "cpu", job.store.in_order(bucket)
     names = names_of(job.spec)
     events = scan_coded(job.store, bucket, names) if on_cpu else job.store.scan(bucket)
@@ -56,7 +62,23 @@ def bucket_rows(job: Job, bucket: int) -> pl.DataFrame:
     else:
         plans = [_at(job, cutoff, rows.lazy(), users) for cutoff in job.cutoffs]
         found = [collect(plan, job.device) for plan in plans]
-    return found[0] if len(found) == 1 else pl.concat(found).sort("cutoff", "user_id")
+    frame = found[0] if len(found) == 1 else pl.concat(found).sort("cutoff", "user_id")
+    return frame.with_columns(_where_known(job)) if job.steps else frame
+
+
+def _earlier(job: Job) -> dict[str, Settings]:
+    """The settings of each step but the last, by the ending of its columns' names."""
+    return {f"_{days}": shortened(job.settings, days) for days in job.steps[:-1]}
+
+
+def _where_known(job: Job) -> list[pl.Expr]:
+    latest = labelled_until(job.store, job.settings, job.steps)
+    endings = [*_earlier(job), ""]
+    return [
+        pl.when(pl.col("cutoff") <= pl.lit(until, dtype=TIME)).then(pl.col(name + ending))
+        for ending, until in zip(endings, latest, strict=True)
+        for name in ("churn", "value")
+    ]
 
 
 def parted(job: Job, rows: pl.DataFrame, users: pl.LazyFrame | None) -> Iterator[Bucket]:
@@ -79,7 +101,7 @@ def _missed(cutoff: Cutoff) -> pl.Expr:
 
 def _looked_up(job: Job, bucket: Bucket) -> pl.DataFrame:
     if job.labelled:
-        return labelled_at(bucket, job.settings)
+        return labelled_at(bucket, job.settings, _earlier(job))
     return features_at(bucket).with_columns(**ABSENT)
 
 
@@ -89,5 +111,8 @@ def _at(job: Job, cutoff: Cutoff, rows: pl.LazyFrame, users: pl.LazyFrame | None
     if not job.labelled:
         return people.with_columns(**ABSENT)
     paid = job.spec.has_amount
-    labels = labels_of(rows, "number", cutoff, job.settings, users, has_amount=paid)
-    return people.join(labels, on="user_id", how="left")
+    for ending, settings in ({"": job.settings} | _earlier(job)).items():
+        labels = labels_of(rows, "number", cutoff, settings, users, has_amount=paid)
+        named = labels.rename({name: name + ending for name in ("churn", "value")})
+        people = people.join(named, on="user_id", how="left")
+    return people

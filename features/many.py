@@ -44,14 +44,18 @@ def features_at(bucket: Bucket) -> pl.DataFrame:
     return _features(bucket)[0]
 
 
-def labelled_at(bucket: Bucket, settings: Settings) -> pl.DataFrame:
-    """The same with `churn` and `value`."""
+def labelled_at(
+    bucket: Bucket, settings: Settings, earlier: Mapping[str, Settings] | None = None
+) -> pl.DataFrame:
+    """The same with `churn` and `value`, and these for each of `earlier` under its ending."""
     frame, who, cut = _features(bucket)
     people = frame.select("cutoff", "user_id")
-    labels = labels_at(bucket.rows, people, who, cut, bucket.cutoffs, settings, bucket.users)
-    if not bucket.spec.has_amount:
-        labels = labels.with_columns(value=pl.lit(None, dtype=pl.Float64))
-    return frame.hstack(labels)
+    for ending, asked in ({"": settings} | dict(earlier or {})).items():
+        labels = labels_at(bucket.rows, people, who, cut, bucket.cutoffs, asked, bucket.users)
+        if not bucket.spec.has_amount:
+            labels = labels.with_columns(value=pl.lit(None, dtype=pl.Float64))
+        frame = frame.hstack(labels.rename({name: name + ending for name in labels.columns}))
+    return frame
 
 
 @dataclass(frozen=True)

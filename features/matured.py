@@ -58,7 +58,7 @@ def matured_cutoffs(store: EventStore, settings: Settings) -> list[Cutoff]:
     """
     horizon = longest_horizon_days(settings)
     newest = store.covered_until - timedelta(days=settings.churn.gap_days + horizon)
-    every = settings.training.every_days or min(settings.churn.horizon_days, MOST_DAYS_APART)
+    every = spacing_days(settings)
     history = settings.training.min_history_days or horizon // 2
     candidates = (Cutoff(newest - k * every * DAY) for k in count())
     earliest = max(store.first + history * DAY, store.first + MICROSECOND)
@@ -66,6 +66,11 @@ def matured_cutoffs(store: EventStore, settings: Settings) -> list[Cutoff]:
     if not found:
         raise LabelError(_none_matured(store, settings))
     return found
+
+
+def spacing_days(settings: Settings) -> int:
+    """How far training cutoffs lie apart."""
+    return settings.training.every_days or min(settings.churn.horizon_days, MOST_DAYS_APART)
 
 
 def _none_matured(store: EventStore, settings: Settings) -> str:

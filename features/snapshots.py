@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -26,6 +27,7 @@ from features.learn import learn_spec, require_users
 from features.matured import require_history, require_matured
 from features.plan import VERSION
 from features.spec import FeatureSpec
+from features.steps import labelled_until, shortened
 from features.time import Cutoff
 from runtime.buckets import map_work
 from runtime.clock import show
@@ -46,7 +48,8 @@ CPU = Device("cpu", "a look at the snapshots")
 @dataclass(frozen=True)
 class Snapshots:
     """A Delta table with a row for each cutoff and eligible user: `cutoff`, `user_id`, the
-    features, `churn` (Int8) and `value` (Float64), null where not labelled, and `bucket`.
+    features, `churn` (Int8) and `value` (Float64), null where not labelled, and `bucket`; with
+    steps also the labels by the end of each.
 
     `digest` names its contents: the features, and the files of the log they are computed from.
     """
@@ -68,17 +71,18 @@ def build_snapshots(
     device: Device,
     labelled: bool,
     cluster: Cluster = IN_PROCESS,
+    steps: tuple[int, ...] = (),
 ) -> Snapshots:
     """Computes the buckets of the table that are not there already.
 
-    Raises LabelError for a cutoff before the log, for one without a matured label where
-    `labelled`, and where nobody is eligible; StoreError where the spec needs a users table
-    that is not there; BucketError, ClusterError.
+    Raises LabelError for a cutoff before the log, for one without a matured label (with `steps`,
+    of the first) where `labelled`, and where nobody is eligible; StoreError where the spec needs
+    a users table that is not there; BucketError, ClusterError.
     """
-    job = Job(settings, store, tuple(sorted(set(cutoffs))), spec, device, labelled)
+    job = Job(settings, store, tuple(sorted(set(cutoffs))), spec, device, labelled, steps)
     _check(job)
     named = _table_digest(job)
-    path, kind = settings.store / "snapshots" / named, _kind(spec)
+    path, kind = settings.store / "snapshots" / named, _kind(spec, steps)
     wanted = _bucket_digests(job, named)
     computed = _complete(job, path, kind, wanted, cluster)
     rows = open_table(path, kind).rows()
@@ -129,9 +133,10 @@ def read(snapshots: Snapshots, cutoffs: Sequence[Cutoff] | None = None) -> pl.Da
 
 
 def _check(job: Job) -> None:
+    asked = shortened(job.settings, job.steps[0]) if job.steps else job.settings
     for cutoff in job.cutoffs:
         if job.labelled:
-            require_matured(cutoff, job.store, job.settings)
+            require_matured(cutoff, job.store, asked)
         else:
             require_history(job.store, cutoff)
     require_users(job.settings, job.spec)
@@ -146,8 +151,18 @@ def _table_digest(job: Job) -> str:
             "definitions": Definitions.of(job.settings).to_dict(),
             "cutoffs": [show(cutoff.at) for cutoff in job.cutoffs],
             "labelled": job.labelled,
+            **({"steps": _known_steps(job)} if job.steps else {}),
         }
     )
+
+
+def _known_steps(job: Job) -> list[list[Any]]:
+    """Each step with the cutoffs that have its labels."""
+    latest = labelled_until(job.store, job.settings, job.steps)
+    return [
+        [days, [show(cutoff.at) for cutoff in job.cutoffs if cutoff.at <= until]]
+        for days, until in zip(job.steps, latest, strict=True)
+    ]
 
 
 def _bucket_digests(job: Job, named: str) -> dict[int, str]:
@@ -167,14 +182,16 @@ def _bucket_digests(job: Job, named: str) -> dict[int, str]:
     return found
 
 
-def _kind(spec: FeatureSpec) -> TableKind:
+def _kind(spec: FeatureSpec, steps: tuple[int, ...] = ()) -> TableKind:
     whole = ("count", "flag")
     features = {
         name: pl.Int64() if feature.unit in whole else pl.Float64()
         for name, feature in dictionary(spec).items()
     }
     schema: dict[str, pl.DataType] = {"cutoff": TIME, "user_id": pl.String(), **features}
-    schema |= {"churn": pl.Int8(), "value": pl.Float64(), "bucket": pl.Int32()}
+    for ending in ("", *(f"_{days}" for days in steps[:-1])):
+        schema |= {f"churn{ending}": pl.Int8(), f"value{ending}": pl.Float64()}
+    schema["bucket"] = pl.Int32()
     return TableKind("snapshots", 1, schema, partition_by=("bucket",))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +17,10 @@ from runtime.clock import show
 from runtime.device import Device
 from runtime.settings import Settings
 from training.evaluate import Evaluation, evaluate
+from training.fitting import Task
 from training.model import Model
-from training.recipe import split_of, train
+from training.plan import plan_of
+from training.recipe import measured_rows, snapshots_of, train
 from training.rows import Rows, labelled
 from training.tracking import load_model
 
@@ -68,9 +70,11 @@ def judge(settings: Settings, run: str, at: datetime, device: Device) -> Judged:
 
 
 def _fit_rows(settings: Settings, model: Model, device: Device) -> Rows:
-    """What the model was fitted on: the floors learn from the same rows."""
+    """What the model was fitted on: the floors learn from the same rows, where the log was too
+    young for the horizon from labels of the longest step that had matured."""
     store = open_store(settings, model.as_of)
-    split = split_of(settings, store)
-    taken = build_snapshots(settings, store, split.cutoffs, model.spec, device, labelled=True)
-    seed = settings.training.seed
-    return labelled(split.served_fit.rows(read(taken), seed), model.features, "fit", seed)
+    plan, seed = plan_of(settings, store), settings.training.seed
+    frame = read(snapshots_of(settings, store, plan, model.spec, device))
+    task = Task(model.kind, model.spec, model.features, model.as_of, seed, device, plan.steps)
+    task = replace(task, measured=plan.measured)
+    return measured_rows(frame, plan.split.served_fit, task)

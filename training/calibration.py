@@ -62,13 +62,17 @@ def sigmoid(margin: Floats) -> Floats:
     return np.asarray(1.0 / (1.0 + np.exp(-margin)))
 
 
-def fit_calibrator(margin: Floats, churn: Floats) -> Calibrator | None:
-    """Learns from log-odds and outcomes (0 or 1), shape (n,). None where one class is missing."""
+def fit_calibrator(margin: Floats, churn: Floats, *, smooth: bool = False) -> Calibrator | None:
+    """Learns from log-odds and outcomes (0 or 1), shape (n,). None where one class is missing.
+
+    `smooth`: without steps, for hazards that are multiplied: a step at the bottom where nobody's
+    wait has ended would count in each.
+    """
     rarer = int(min(churn.sum(), len(churn) - churn.sum()))
     if rarer == 0:
         return None
     slope, intercept = _platt(margin, churn)
-    knots = _centred_isotonic(margin, churn) if rarer >= ENOUGH else ()
+    knots = _centred_isotonic(margin, churn) if rarer >= ENOUGH and not smooth else ()
     return Calibrator(slope, intercept, knots)
 
 

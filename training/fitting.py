@@ -20,10 +20,11 @@ from training.metrics import Floats
 from training.model import Estimator, Model
 from training.rows import Rows, both_classes, labelled
 from training.split import Slice
+from training.stepwise import STEP, Step, stacked
 from training.trees import XGBoostSpec
 
 Spec = LogisticSpec | XGBoostSpec
-Pair = tuple[Estimator, Estimator | None, Any]
+Value = tuple[Estimator | None, Any]
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,14 @@ class Task:
     as_of: datetime
     seed: int
     device: Device
+    steps: tuple[Step, ...] = ()  # those that the horizon is learned by; none: as one
+    measured: Step | None = None  # the one a young log is measured at; None: the horizon
 
 
 @dataclass(frozen=True)
 class Fit:
-    """`settled`: the spec with everything that was chosen on the way written into it."""
+    """`settled`: the spec with everything that was chosen on the way written into it; `rows`:
+    those that were fitted on."""
 
     model: Model
     rows: Rows
@@ -64,13 +68,14 @@ def fit(frame: pl.DataFrame, on: Slice, calibrate: Slice, spec: Spec, task: Task
 
     Raises LabelError where a slice is empty or the fit slice has one class only.
     """
-    chosen = on.rows(frame, task.seed)
-    rows = labelled(chosen, task.features, "fit", task.seed)
+    rows, paid = _rows(frame, on, "fit", task)
+    later, later_paid = _rows(frame, calibrate, "calibrate", task)
     both_classes(rows, "fit")
-    churn, value, settled = FITTERS[type(spec)](spec, rows, task.device)
-    later = labelled(calibrate.rows(frame, task.seed), task.features, "calibrate", task.seed)
-    calibrator = fit_calibrator(churn.margin(later.x), later.churn)
-    scale, scale_note = _value_scale(value, rows, later)
+    fit_churn, fit_value = FITTERS[type(spec)]
+    churn, spec = fit_churn(spec, rows, task.device)
+    value, spec = _fit_value(fit_value, spec, paid, task.device)
+    calibrator = fit_calibrator(churn.margin(later.x), later.churn, smooth=bool(task.steps))
+    scale, scale_note = _value_scale(value, paid, later_paid)
     model = Model(
         kind=task.kind,
         spec=task.spec,
@@ -81,36 +86,40 @@ def fit(frame: pl.DataFrame, on: Slice, calibrate: Slice, spec: Spec, task: Task
         value=value,
         value_scale=scale,
         medians=_medians(rows),
+        steps=tuple(step.days for step in task.steps),
     )
     notes = [scale_note] if scale_note else []
     if calibrator is None:
         notes.append(f"one class only to calibrate on ({calibrate}): churn is left uncalibrated")
-    return Fit(model, rows, settled, tuple(notes))
+    return Fit(model, rows, spec, tuple(notes))
 
 
-def _fit_linear(spec: LogisticSpec, rows: Rows, device: Device) -> Pair:
-    churn, spec = linear.fit_churn(spec, rows)
-    if (relative := relative_value(rows)) is None:
-        return churn, None, spec
+def _rows(frame: pl.DataFrame, of: Slice, role: str, task: Task) -> tuple[Rows, Rows | None]:
+    """Those that churn, and those that value is learned from."""
+    chosen = of.rows(frame, task.seed)
+    if not task.steps:
+        rows = labelled(chosen, task.features, role, task.seed)
+        return rows, None if rows.value is None else rows
+    ended = 0 if task.spec.definitions.churn.kind == "passive" else 1
+    found = stacked(chosen, task.features, task.steps, ended, of.until, role, task.seed)
+    return found.hazard, found.value
+
+
+def _fit_value(fit: Any, spec: Spec, rows: Rows | None, device: Device) -> Value:
+    if rows is None or (relative := relative_value(rows)) is None:
+        return None, spec
     if not _varies(relative):
-        return churn, linear.flat(len(rows.features)), spec
-    value, spec = linear.fit_value(spec, rows, relative)
-    return churn, value, spec
+        return linear.flat(len(rows.features)), spec
+    found: Value = fit(spec, rows, relative, device)
+    return found
 
 
-def _fit_trees(spec: XGBoostSpec, rows: Rows, device: Device) -> Pair:
-    churn, spec = trees.fit_churn(spec, rows, device)
-    if (relative := relative_value(rows)) is None:
-        return churn, None, spec
-    if not _varies(relative):
-        return churn, linear.flat(len(rows.features)), spec
-    value, spec = trees.fit_value(spec, rows, relative, device)
-    return churn, value, spec
-
-
-FITTERS: dict[type, Callable[[Any, Rows, Device], Pair]] = {
-    LogisticSpec: _fit_linear,
-    XGBoostSpec: _fit_trees,
+FITTERS: dict[type, tuple[Any, Any]] = {
+    LogisticSpec: (
+        lambda spec, rows, device: linear.fit_churn(spec, rows),
+        lambda spec, rows, relative, device: linear.fit_value(spec, rows, relative),
+    ),
+    XGBoostSpec: (trees.fit_churn, trees.fit_value),
 }
 
 
@@ -129,12 +138,14 @@ def _varies(relative: Floats) -> bool:
     return bool(relative.min() < relative.max())
 
 
-def _value_scale(value: Estimator | None, rows: Rows, later: Rows) -> tuple[float, str | None]:
+def _value_scale(
+    value: Estimator | None, rows: Rows | None, later: Rows | None
+) -> tuple[float, str | None]:
     """Money per unit of the estimator, so that the sum over the calibration slice is right."""
-    if value is None or rows.value is None:
+    if value is None or rows is None or rows.value is None:
         return 0.0, None
-    total = 0.0 if later.value is None else float(later.value.sum())
-    if total > 0:
+    total = 0.0 if later is None or later.value is None else float(later.value.sum())
+    if later is not None and total > 0:
         return total / float(np.exp(value.margin(later.x)).sum()), None
     mean = max(float(rows.value.mean()), 0.0)
     return mean, "no value to calibrate on: expected value is scaled to the fit's mean"
@@ -142,4 +153,4 @@ def _value_scale(value: Estimator | None, rows: Rows, later: Rows) -> tuple[floa
 
 def _medians(rows: Rows) -> dict[str, float]:
     found = zip(rows.features, map(linear.middle, rows.x.T), strict=True)
-    return {name: median for name, median in found if median is not None}
+    return {n: median for n, median in found if median is not None and n != STEP}

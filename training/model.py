@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,21 @@ from training.calibration import Calibrator
 from training.linear import Linear
 from training.metrics import Floats
 from training.rows import Matrix, matrix
+from training.stepwise import at_step
 from training.trees import Trees
 
 Estimator = Linear | Trees
 ESTIMATORS: tuple[type[Linear] | type[Trees], ...] = (Linear, Trees)
-FORMAT = {"holdfast": "model", "schema_version": 1}
+FORMAT = {"holdfast": "model", "schema_version": 2}
 
 
 @dataclass(frozen=True)
 class Model:
-    """`value` is None on a log without amounts; `medians` are those of the fit rows, by feature."""
+    """`value` is None on a log without amounts; `medians` are those of the fit rows, by feature.
+
+    With `steps` (where each ends, in days after the gap) the estimators and the calibrator are of
+    one step, and take its number as one more column: see `training.stepwise`.
+    """
 
     kind: str  # "xgboost", "logistic"
     spec: FeatureSpec
@@ -39,6 +44,7 @@ class Model:
     value: Estimator | None = None
     value_scale: float = 0.0  # money per unit of the value estimator
     medians: dict[str, float] = field(default_factory=dict)
+    steps: tuple[int, ...] = ()
 
     def predict(self, frame: pl.DataFrame) -> pl.DataFrame:
         """churn_probability in (0, 1) and expected_value in money, a row for each of `frame`'s.
@@ -60,21 +66,44 @@ class Model:
     def churn_probability(self, x: Matrix) -> Floats:
         if not len(x):
             return np.empty(0)
-        return self.calibrator(self.churn.margin(x))
+        if not self.steps:
+            return self.calibrator(self.churn.margin(x))
+        each = (self.calibrator(self.churn.margin(at_step(x, k))) for k in range(len(self.steps)))
+        waits = np.exp(sum(np.log1p(-hazard) for hazard in each))
+        return np.asarray(waits if self.is_silence else 1.0 - waits)
+
+    @property
+    def is_silence(self) -> bool:
+        """Whether churn is that nothing happens."""
+        return self.spec.definitions.churn.kind == "passive"
 
     def expected_value(self, x: Matrix) -> Floats | None:
         if self.value is None:
             return None
-        return self.value_scale * np.exp(self.value.margin(x)) if len(x) else np.empty(0)
+        if not len(x):
+            return np.empty(0)
+        if not self.steps:
+            return self.value_scale * np.exp(self.value.margin(x))
+        each = (self.value.margin(at_step(x, k)) for k in range(len(self.steps)))
+        return np.asarray(self.value_scale * sum(np.exp(margin) for margin in each))
+
+    def until(self, days: int) -> Model:
+        """The same of a shorter horizon, which ends with one of the steps."""
+        return replace(self, steps=self.steps[: self.steps.index(days) + 1])
 
     def contributions(self, frame: pl.DataFrame) -> Floats:
         """What each feature adds to the log-odds of churn before calibration: (n, features).
 
         TreeSHAP for trees; coefficient times distance from the mean for logistic regression,
-        whose flags of missing values count with their feature.
+        whose flags of missing values count with their feature. With steps: of the middle one.
         """
         x = matrix(frame, self.features)
-        return self.churn.contributions(x) if len(x) else np.empty(x.shape)
+        if not len(x):
+            return np.empty(x.shape)
+        if not self.steps:
+            return self.churn.contributions(x)
+        parts = self.churn.contributions(at_step(x, len(self.steps) // 2))[:, :-1]
+        return -parts if self.is_silence else parts
 
     def save(self, folder: Path) -> Path:
         """Writes `model.json` and one file for each estimator into `folder`."""
@@ -95,6 +124,7 @@ class Model:
             "value_scale": self.value_scale,
             "has_value": self.value is not None,
             "medians": self.medians,
+            "steps": list(self.steps),
         }
 
     @classmethod
@@ -117,6 +147,7 @@ class Model:
             value=_load(folder, "value") if raw["has_value"] else None,
             value_scale=raw["value_scale"],
             medians=raw["medians"],
+            steps=tuple(raw["steps"]),
         )
 
     def __str__(self) -> str:

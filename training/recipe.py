@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ import polars as pl
 from events.store import EventStore, open_store
 from features.dictionary import dictionary
 from features.learn import learn_spec
-from features.matured import longest_horizon_days, matured_cutoffs
 from features.snapshots import Snapshots, build_snapshots, read
+from features.spec import FeatureSpec
 from runtime.clock import show
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
@@ -36,9 +36,10 @@ from training.evaluate import Evaluation, evaluate
 from training.fitting import Fit, Spec, Task, fit, spec_of
 from training.lineage import code_version
 from training.model import Model
+from training.plan import Plan, plan_of
 from training.review import page
-from training.rows import labelled
-from training.split import Split, plan_split
+from training.rows import Rows, labelled
+from training.split import Slice, Split
 from training.threads import one_blas_thread
 
 EXPLAINED_ROWS = 2000
@@ -87,11 +88,15 @@ def train(
     kind = model or settings.training.model
     spec = spec_of(kind, settings.training.seed)
     store = open_store(settings, as_of)
-    split = split_of(settings, store)
+    plan = plan_of(settings, store)
+    split = plan.split
     say(f"train {kind} as of {show(store.as_of)} on {device.kind} ({device.reason})")
-    features = learn_spec(store, split.fit.cutoffs[0], settings)
-    snapshots = build_snapshots(settings, store, split.cutoffs, features, device, True, cluster)
-    task = Task(kind, features, snapshots.features, store.as_of, settings.training.seed, device)
+    features = learn_spec(store, plan.learn_before, settings)
+    snapshots = snapshots_of(settings, store, plan, features, device, cluster)
+    seed = settings.training.seed
+    task = Task(
+        kind, features, snapshots.features, store.as_of, seed, device, plan.steps, plan.measured
+    )
     frame = read(snapshots)
     tags = _tags(task, store, split)
     with tracking.tracked(settings, f"{kind} {show(store.as_of)}", tags) as run:
@@ -114,10 +119,17 @@ def train(
     )
 
 
-def split_of(settings: Settings, store: EventStore) -> Split:
-    """All matured cutoffs are offered; the split chooses the few it needs, stages first."""
-    embargo = timedelta(days=settings.churn.gap_days + longest_horizon_days(settings))
-    return plan_split(matured_cutoffs(store, settings), embargo, settings.training.cutoffs)
+def snapshots_of(
+    settings: Settings,
+    store: EventStore,
+    plan: Plan,
+    spec: FeatureSpec,
+    device: Device,
+    cluster: Cluster = IN_PROCESS,
+) -> Snapshots:
+    """The labelled snapshots that a training reads."""
+    days = tuple(step.days for step in plan.steps)
+    return build_snapshots(settings, store, plan.split.cutoffs, spec, device, True, cluster, days)
 
 
 @one_blas_thread()
@@ -125,8 +137,9 @@ def run_recipe(frame: pl.DataFrame, split: Split, spec: Spec, task: Task, draws:
     """The training itself, from a frame of labelled snapshots, without a store or tracking."""
     say(f"fit on {split.fit}; calibrate on {split.calibrate}; test on {split.test}")
     honest = fit(frame, split.fit, split.calibrate, spec, task)
-    test = labelled(split.test.rows(frame, task.seed), task.features, "test", task.seed)
-    evaluation = evaluate(honest.model, honest.rows, test, draws, task.seed)
+    test, fitted = (measured_rows(frame, of, task) for of in (split.test, split.fit))
+    judged = honest.model.until(task.measured.days) if task.measured else honest.model
+    evaluation = evaluate(judged, fitted, test, draws, task.seed)
     notes = [*split.notes, *honest.notes]
     if len(set(test.churn)) == 1:
         notes.append(f"one class only to test on ({split.test}): no ranking metric of churn")
@@ -139,6 +152,17 @@ def run_recipe(frame: pl.DataFrame, split: Split, spec: Spec, task: Task, draws:
         fit_rows=len(honest.rows),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def measured_rows(frame: pl.DataFrame, of: Slice, task: Task) -> Rows:
+    """A slice's rows with the labels that the evaluation is of, for the model or its floors."""
+    rows = of.rows(frame, task.seed)
+    if task.measured:
+        rows = rows.with_columns(churn=task.measured.churn, value=task.measured.value)
+    known_after = task.measured or (task.steps[-1] if task.steps else None)
+    if of.until and known_after:
+        rows = rows.filter(pl.col("cutoff") <= of.until - known_after.known_after)
+    return labelled(rows, task.features, "measure", task.seed)
 
 
 def _serve(frame: pl.DataFrame, split: Split, honest: Fit, task: Task, notes: list[str]) -> Fit:

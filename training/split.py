@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import polars as pl
 import polars_hash as plh
@@ -19,11 +20,13 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Slice:
-    """Rows at `cutoffs` (newest first) of the users whose share lies in `[low, high)`."""
+    """Rows at `cutoffs` (newest first) of the users whose share lies in `[low, high)`; of their
+    labels those known before `until`, all where it is None."""
 
     cutoffs: tuple[Cutoff, ...]
     low: float = 0.0
     high: float = 1.0
+    until: datetime | None = None
 
     def rows(self, frame: pl.DataFrame, seed: int) -> pl.DataFrame:
         """The rows of `frame` (columns cutoff, user_id, ...) that lie in this slice."""
@@ -118,9 +121,40 @@ def _one_stage(cutoffs: list[Cutoff]) -> Split:
     )
 
 
-def user_share(seed: int) -> pl.Expr:
-    """A number in [0, 1) that depends on `user_id` and the seed alone, not on the bucket."""
-    return _salted("share", seed).cast(pl.Float64) / 2.0**64
+def with_recent(
+    split: Split, cutoffs: Sequence[Cutoff], first_known: timedelta, most: int
+) -> Split:
+    """The split with the cutoffs whose first step is known in time, though not the horizon.
+
+    `cutoffs`: those with a label of the first step, which is known `first_known` after each.
+    Every slice is closed at the cutoff of the stage after it: no later label is read, however
+    short. At most `most` are added to a slice, the newest.
+    """
+    test, calibrate = split.test.cutoffs[0].at, split.calibrate.cutoffs[0].at
+    staged = split.fit.cutoffs[0].at < calibrate < test
+    by_users = calibrate == test
+    fit_until = calibrate if staged else None if by_users else test
+    later_until = None if by_users else test
+
+    def wider(slice_: Slice, until: datetime | None) -> Slice:
+        newest = slice_.cutoffs[0].at
+        known = [c for c in cutoffs if until is None or c.at + first_known <= until]
+        added = [c for c in sorted(known, reverse=True) if c.at > newest][:most]
+        return replace(slice_, cutoffs=(*added, *slice_.cutoffs), until=until)
+
+    return replace(
+        split,
+        fit=wider(split.fit, fit_until),
+        calibrate=wider(split.calibrate, later_until),
+        served_fit=wider(split.served_fit, later_until),
+        served_calibrate=wider(split.served_calibrate, None),
+    )
+
+
+def user_share(seed: int, purpose: str = "share") -> pl.Expr:
+    """A number in [0, 1) that depends on `user_id`, the seed and the purpose alone, not on the
+    bucket."""
+    return _salted(purpose, seed).cast(pl.Float64) / 2.0**64
 
 
 def user_fold(seed: int) -> pl.Expr:

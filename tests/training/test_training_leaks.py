@@ -19,13 +19,14 @@ from small_project import small_log, write_small_project
 from events.ingest import ingest
 from events.store import open_store
 from features.learn import learn_spec
-from features.snapshots import build_snapshots, read
+from features.snapshots import read
 from runtime.device import decide
 from runtime.settings import load_settings
 from training.fitting import Task
 from training.linear import Linear, LogisticSpec
 from training.model import Model
-from training.recipe import run_recipe, split_of
+from training.plan import plan_of
+from training.recipe import run_recipe, snapshots_of
 from training.trees import Size, XGBoostSpec
 
 T = datetime(2024, 8, 1, tzinfo=UTC)
@@ -50,15 +51,15 @@ def learn(log: pl.DataFrame) -> Learnt:
         project = load_settings(write_small_project(Path(folder, "p"), log))
         ingest(project)
         store = open_store(project, T)
-        split = split_of(project, store)
-        vocabulary = learn_spec(store, split.fit.cutoffs[0], project)
-        taken = build_snapshots(project, store, split.cutoffs, vocabulary, CPU, labelled=True)
+        plan = plan_of(project, store)
+        vocabulary = learn_spec(store, plan.learn_before, project)
+        taken = snapshots_of(project, store, plan, vocabulary, CPU)
         frame = read(taken)
         models = []
         for spec in SPECS:
             kind = type(spec).__name__
-            task = Task(kind, vocabulary, taken.features, T, 0, CPU)
-            models.append(run_recipe(frame, split, spec, task, draws=0).model)
+            task = Task(kind, vocabulary, taken.features, T, 0, CPU, plan.steps, plan.measured)
+            models.append(run_recipe(frame, plan.split, spec, task, draws=0).model)
     return Learnt(vocabulary.to_dict(), frame, tuple(models))
 
 
