@@ -13,11 +13,13 @@ from events.store import EventStore
 from features.matured import longest_horizon_days
 from runtime.settings import Settings
 
+STEPS = 6  # where the settings leave them out
+
 
 def steps_of(settings: Settings) -> tuple[int, ...]:
     """Where the steps end, in days after the gap; the last one ends with the horizon."""
     horizon = settings.churn.horizon_days
-    number = min(settings.training.steps, horizon)
+    number = min(settings.training.steps or STEPS, horizon)
     return tuple(-(-horizon * k // number) for k in range(1, number + 1))
 
 

@@ -209,10 +209,11 @@ class Features(_Section):
 class Training(_Section):
     """`every_days`: distance of training cutoffs; default the horizon, at most 30 days.
     `min_history_days`: history a cutoff needs before it; default half the horizon. `steps`: how
-    many the horizon is cut into, each with labels of its own; 1 for the horizon alone."""
+    many the horizon is cut into, each with labels of its own; 1 for the horizon alone; default: 1
+    where labels of the horizon have matured, else 6."""
 
     model: Literal["xgboost", "logistic"] = "xgboost"
-    steps: int = Field(default=6, ge=1, le=60)
+    steps: int | None = Field(default=None, ge=1, le=60)
     cutoffs: int = Field(default=12, ge=1, le=1000)
     every_days: Days | None = None
     min_history_days: Days | None = None

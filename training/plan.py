@@ -35,14 +35,14 @@ class Plan:
 def plan_of(settings: Settings, store: EventStore) -> Plan:
     """All matured cutoffs are offered; the split chooses the few it needs, stages first.
 
-    Where no label of the horizon has matured, the longest step that has one takes its place in
-    the split. Raises LabelError where there is none either.
+    Where no label of the horizon has matured it is learned by steps, and the longest step that
+    has a label takes its place in the split. Raises LabelError where there is none either.
     """
     steps = steps_in(settings)
     asked, measured, cutoffs = _matured(settings, store, steps)
     embargo = timedelta(days=settings.churn.gap_days + longest_horizon_days(asked))
     split = plan_split(cutoffs, embargo, settings.training.cutoffs)
-    if not steps:
+    if not steps or (settings.training.steps is None and measured is None):
         return Plan(split, (), None)
     recent = _recent(settings, store, cutoffs[0], steps[0].known_after)
     split = with_recent(split, [*recent, *cutoffs], steps[0].known_after, len(steps))

@@ -7,7 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import mlflow
@@ -228,7 +228,7 @@ def test_an_unknown_kind_and_an_unripe_log_leave_no_run(settings: Settings) -> N
     with pytest.raises(UsageError, match="'forest'"):
         train(settings, AS_OF, "forest", CPU)
     with pytest.raises(LabelError):
-        train(settings, datetime(2024, 1, 2, tzinfo=UTC), None, CPU)
+        train(settings, open_store(settings).first + timedelta(days=3), None, CPU)
     assert len(tracking.list_runs(settings)) == before
 
 
