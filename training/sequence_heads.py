@@ -156,7 +156,7 @@ class NextHead(_Head):
     def forward(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Shapes (n, kinds) and (n, 3, parts); see `losses.gap_loss`."""
         found = self._outputs(state)
-        return found[:, : self.kinds], found[:, self.kinds :].unflatten(1, (3, self.parts))
+        return found[:, : self.kinds], found[:, self.kinds :].reshape(-1, 3, self.parts)
 
     def loss(self, states: Tensor, events: Ragged) -> dict[str, tuple[Tensor, Tensor]]:
         """Sums and counts of `next_kind` and `next_gap`, over every event that has a next one
@@ -182,13 +182,14 @@ class Network(nn.Module):
     def __init__(self, encoder: nn.Module, settings: Mapping[str, Mapping[str, Any]]) -> None:
         super().__init__()
         self.encoder = encoder
+        self.width = int(encoder.width)  # type: ignore[arg-type]
         self.settings = {name: dict(how) for name, how in settings.items()}
         self.churn = self._made(ChurnHead, "churn")
         self.value = self._made(ValueHead, "value")
         self.next = self._made(NextHead, "next")
 
     def _made(self, head: Callable[..., Head], name: str) -> Head | None:
-        return head(self.encoder.width, **self.settings[name]) if name in self.settings else None
+        return head(self.width, **self.settings[name]) if name in self.settings else None
 
     def summary(self, events: Ragged) -> Tensor:
         """The state after each user's last event, shape (n_sequences, d), float32."""

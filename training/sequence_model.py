@@ -40,13 +40,13 @@ Build = Callable[[Mapping[str, Any]], nn.Module]
 class SequencePredictions:
     """One row a sequence, in the order given.
 
-    churn        shape (n, days): the chance of churn at each horizon
+    churn        shape (n, days): the chance of churn at each horizon; None without a churn head
     mean         shape (n,), money: what adds up; None without a value head, as `quantiles`
     quantiles    shape (n, levels), money; the level 0.5 is the median
     embedding    shape (n, d): the state after the last event, 0 where there is none
     """
 
-    churn: Floats
+    churn: Floats | None
     mean: Floats | None
     quantiles: Floats | None
     embedding: NDArray[np.float32]
@@ -70,26 +70,25 @@ class SequenceModel:
         levels    of the quantiles of value, within (0, 1)
         """
         self.network.eval()
-        rows = [self._of_batch(batch, days, levels) for batch in batches]
-        joined = {name: torch.cat([row[name] for row in rows]).cpu().numpy() for name in rows[0]}
-        return SequencePredictions(
-            joined["churn"].astype(np.float64),
-            joined["mean"].astype(np.float64) if "mean" in joined else None,
-            joined["quantiles"].astype(np.float64) if "quantiles" in joined else None,
-            joined["embedding"],
-        )
+        empty = torch.zeros(0, self.network.width)
+        state = torch.cat([empty, *(self.network.summary(batch).cpu() for batch in batches)])
+        churn, mean, quantiles = self._said(state.to(self._device), days, levels)
+        return SequencePredictions(churn, mean, quantiles, state.numpy())
 
-    def _of_batch(
-        self, events: Ragged, days: Sequence[float], levels: Sequence[float]
-    ) -> dict[str, Tensor]:
-        state = self.network.summary(events)
-        found = {"embedding": state}
-        if churn := self.network.churn:
-            found["churn"] = churn.churn(churn(state), state.new_tensor(tuple(days)))
+    def _said(
+        self, state: Tensor, days: Sequence[float], levels: Sequence[float]
+    ) -> tuple[Floats | None, Floats | None, Floats | None]:
+        churn, mean, quantiles = None, None, None
+        if head := self.network.churn:
+            churn = _floats(head.churn(head(state).double(), state.new_tensor(tuple(days))))
         if value := self.network.value:
             parts = value(state).double()
-            found |= {"mean": value.mean(parts), "quantiles": value.quantiles(parts, levels)}
-        return found
+            mean, quantiles = _floats(value.mean(parts)), _floats(value.quantiles(parts, levels))
+        return churn, mean, quantiles
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
     def save(self, folder: Path) -> Path:
         """Writes the two files; the weights first, so that what names them finds them."""
@@ -125,6 +124,11 @@ class SequenceModel:
         return cls(network, about["encoder"])
 
 
+def _floats(found: Tensor) -> Floats:
+    held: Floats = found.double().cpu().numpy()
+    return held
+
+
 def _about(folder: Path) -> dict[str, Any]:
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
@@ -136,12 +140,13 @@ def _about(folder: Path) -> dict[str, Any]:
     digest = about.pop("digest", None)
     if digest != digest_of(about, 64):
         raise ModelError(f"{folder / ABOUT}: was changed after it was written; train again")
-    return about
+    checked: dict[str, Any] = about
+    return checked
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def _read_arrays(path: Path, digest: str) -> dict[str, NDArray[Any]]:

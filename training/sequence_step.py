@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -34,14 +35,15 @@ def mixed(*numbers: int) -> int:
 def deterministic(device: torch.device) -> Iterator[None]:
     """On the CPU every sum in one order. A GPU's fast ones have none, and are let be."""
     before = torch.are_deterministic_algorithms_enabled()
-    filling = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic
+    filling = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(before or device.type == "cpu")
-    torch.utils.deterministic.fill_uninitialized_memory = filling and before
+    memory.fill_uninitialized_memory = filling and before  # costs time, and no sum depends on it
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
-        torch.utils.deterministic.fill_uninitialized_memory = filling
+        memory.fill_uninitialized_memory = filling
 
 
 def autocast(settings: LoopSettings, device: torch.device) -> torch.autocast:
