@@ -27,7 +27,8 @@ class Ranks:
         """The module, its gradients averaged over the ranks."""
         if self.size == 1:
             return module
-        return nn.parallel.DistributedDataParallel(module)
+        # A head may have nothing to do with a batch, such as one without a known value.
+        return nn.parallel.DistributedDataParallel(module, find_unused_parameters=True)
 
     def sum(self, numbers: Tensor) -> Tensor:
         """Of every rank's numbers, shape as given."""

@@ -46,6 +46,10 @@ class FineTuning(nn.Module):
         self.network = network
         self.weights = weights or OutcomeWeights()
 
+    @property
+    def encoder(self) -> nn.Module:
+        return self.network.encoder
+
     def forward(self, batch: Outcomes) -> Loss:
         states = self.network.encoder(batch.events)
         state = last_state(states, batch.events)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ def train(
 ) -> Trained:
     """Trains the objective's parameters in place and leaves the best ones in it.
 
-    objective     gives a Loss of a batch; on `device`, as the batches are
+    objective     gives a Loss of a batch by its `encoder` and more; on `device`, as the batches are
     validation    a later slice of time, always its epoch 0; without it the last weights are kept
     folder        where the checkpoint lies; what is found there is taken up
     identity      a digest of the data and of what else decides the outcome
@@ -116,6 +116,8 @@ class _Loop:
         save_checkpoint(self.path, self.identity, held)
 
     def run(self, batches: Batches, validation: Batches | None, label: str) -> None:
+        if self.settings.compile:
+            cast(nn.Module, self.objective.encoder).compile(dynamic=True)
         wrapped = self.ranks.wrap(self.objective)
         left = self.settings.steps - self.at["step"]
         if self.at["step"]:

@@ -139,7 +139,7 @@ def contrastive_loss(
     same = owners.unsqueeze(0) == owners.unsqueeze(1)
     pairs = same.triu(1)
     hard = near.masked_fill(same, torch.inf)
-    hard = hard.topk(min(negatives, len(owners) - 1), dim=1, largest=False).values
+    hard = hard.topk(min(negatives, len(owners)), dim=1, largest=False).values
     held = hard.isfinite()  # of few owners a row has fewer rows of others than are asked for
     lacks = (margin - torch.where(held, hard, 1.0).sqrt()).clamp(min=0)
     costs = torch.where(pairs, near, 0.0).sum() + torch.where(held, lacks * lacks, 0.0).sum()

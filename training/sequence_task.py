@@ -44,7 +44,8 @@ class LoopSettings:
     """`steps`: the most that are done, which the cosine ends at; over as many epochs as it takes.
 
     patience    validations without a better one before it stops
-    precision   bfloat16: the encoder's products, on a GPU; auto: bfloat16 there, float32 elsewhere
+    precision   bfloat16: of the encoder's products; auto: that on a GPU, float32 elsewhere
+    compile     the encoder, by torch.compile; pays on a GPU and in long trainings
     """
 
     steps: int
@@ -57,6 +58,7 @@ class LoopSettings:
     patience: int = 5
     checkpoint_steps: int = 200
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
     seed: int = 0
 
     def rate(self, step: int) -> float:
