@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 from training.ranks import Ranks, joined, planned
+from training.sequence_loop import CHECKPOINT
 
 TESTS = Path(__file__).parents[1]
 
@@ -34,18 +34,30 @@ def test_what_torchrun_says_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     assert planned() == Ranks(2, 4)
 
 
-@pytest.mark.slow
-def test_two_ranks_train_one_model_and_resume_it(tmp_path: Path) -> None:
-    """On the CPU, through gloo, started by torchrun itself."""
+def ranked(folder: Path, dies_after: int = -1) -> list[str]:
+    """What two ranks on the CPU (gloo), started by torchrun itself, come to."""
     paths = os.pathsep.join((str(TESTS), str(TESTS.parent)))
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run(
-        [*run, str(TESTS / "ranked_training.py"), str(tmp_path)],
-        check=True,
+    done = subprocess.run(
+        [*run, str(TESTS / "ranked_training.py"), str(folder), str(dies_after)],
+        check=False,
         env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
         timeout=300,
     )
-    found = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
-    assert found[0] == found[1]
-    undisturbed, resumed = found[0]
-    assert resumed == undisturbed
+    assert (done.returncode == 0) == (dies_after < 0)
+    return [path.read_text() for path in sorted(folder.glob("rank-*.json"))]
+
+
+@pytest.mark.slow
+def test_two_ranks_train_one_model_and_resume_it(tmp_path: Path) -> None:
+    undisturbed = ranked(tmp_path / "undisturbed")
+    assert len(undisturbed) == 2
+    assert undisturbed[0] == undisturbed[1]
+    assert ranked(tmp_path / "killed", dies_after=5) == []
+    assert load_step(tmp_path / "killed" / CHECKPOINT) == 3
+    assert ranked(tmp_path / "killed") == undisturbed
+
+
+def load_step(path: Path) -> int:
+    step: int = torch.load(path, weights_only=True)["state"]["at"]["step"]
+    return step
