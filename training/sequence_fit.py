@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +64,43 @@ class FineTuning(nn.Module):
         if (following := self.network.next) and self.weights.next:
             parts |= weighted(self.weights.next, following.loss(states, batch.events))
         return Loss(parts, len(states))
+
+
+class Source(Protocol):
+    """What `sequence_batches.Batches` is: each batch has `events`, and `rows`, Int64, shape
+    (n_sequences,), which say of which slices they are."""
+
+    def epoch(self, epoch: int, step: int = 0) -> Iterator[Any]: ...
+
+
+@dataclass(frozen=True)
+class EventBatches:
+    """The events alone, for pretraining."""
+
+    source: Source
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Ragged]:
+        for batch in self.source.epoch(epoch, start):
+            yield batch.events
+
+
+@dataclass(frozen=True)
+class OutcomeBatches:
+    """The events with what became of their users, for fine-tuning.
+
+    low, high, value    of every slice of the source, as in `Outcomes`, on the CPU
+    """
+
+    source: Source
+    low: Tensor
+    high: Tensor
+    value: Tensor
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Outcomes]:
+        for batch in self.source.epoch(epoch, start):
+            device = batch.events.offsets.device
+            told = (x[batch.rows].to(device) for x in (self.low, self.high, self.value))
+            yield Outcomes(batch.events, *told)
 
 
 @contextmanager
