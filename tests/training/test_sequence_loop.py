@@ -297,3 +297,28 @@ def test_only_the_heads_there_are_are_fitted() -> None:
     found = train(objective, toys(), SHORT)
     assert set(found.history[0]["train"]) == {"loss", "churn"}
     assert isinstance(objective.network, Network)
+
+
+def test_the_encoder_is_compiled_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By PyTorch, for batches of any size; weights keep their names, so it is saved as any."""
+    asked: list[tuple[Any, dict[str, Any]]] = []
+
+    def compiled(function: Any, **how: Any) -> Any:
+        asked.append((function.__self__, how))
+        return function
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    plain, _ = tuned()
+    assert asked == []
+    objective, _ = tuned(replace(SHORT, compile=True))
+    assert asked == [(objective.encoder, {"dynamic": True})]
+    assert weights(objective) == weights(plain)
+
+
+@pytest.mark.slow
+def test_a_compiled_encoder_trains_alike() -> None:
+    plain, _ = tuned(replace(SHORT, steps=4))
+    compiled, _ = tuned(replace(SHORT, steps=4, compile=True))
+    for name, held in compiled.state_dict().items():
+        # Dropout draws other numbers where it is compiled.
+        assert torch.allclose(held, plain.state_dict()[name], atol=0.02), name
