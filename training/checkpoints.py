@@ -23,7 +23,13 @@ def save_checkpoint(path: Path, identity: str, state: Mapping[str, Any]) -> Path
     where the disk is full or cannot be written.
     """
     held = {**FORMAT, "identity": identity, "state": dict(state)}
-    return write_atomic(path, lambda draft: torch.save(held, draft))
+    return write_atomic(path, lambda draft: _write(draft, held))
+
+
+def _write(path: Path, held: dict[str, Any]) -> None:
+    """Through a file of Python's: given a path, PyTorch does not say that the disk is full."""
+    with path.open("wb") as file:
+        torch.save(held, file)
 
 
 def load_checkpoint(path: Path, identity: str, device: torch.device) -> dict[str, Any] | None:

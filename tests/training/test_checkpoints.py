@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from runtime.errors import ModelError
+from runtime.errors import ModelError, OutputError
 from training.checkpoints import load_checkpoint, save_checkpoint
 
 CPU = torch.device("cpu")
@@ -57,3 +57,11 @@ def test_a_kill_while_writing_leaves_the_last_one(tmp_path: Path) -> None:
     left.write_bytes(b"half")
     assert load_checkpoint(path, "mine", CPU) == {"step": 1}
     assert not left.exists()
+
+
+def test_a_full_disk_is_named_and_the_last_one_kept(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path / "training.pt", "mine", {"step": 1})
+    (tmp_path / f".training.pt.{os.getpid()}.draft").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="the disk is full"):
+        save_checkpoint(path, "mine", {"step": 2, "weights": torch.zeros(100_000)})
+    assert load_checkpoint(path, "mine", CPU) == {"step": 1}

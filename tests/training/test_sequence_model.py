@@ -15,7 +15,7 @@ import pytest
 import torch
 from sequence_toys import HEADS, build, tiny_network, toys
 
-from runtime.errors import ModelError
+from runtime.errors import ModelError, OutputError
 from runtime.files import digest_of, write_json
 from training.sequence_model import ABOUT, WEIGHTS, SequenceModel, SequencePredictions
 
@@ -179,3 +179,9 @@ def test_a_bundle_that_was_tampered_with_is_refused(
         SequenceModel.load(folder, build)
     assert "\n" not in str(told.value)
     assert "train again" in str(told.value)
+
+
+def test_a_full_disk_is_named(model: SequenceModel, tmp_path: Path) -> None:
+    (tmp_path / f".{WEIGHTS}.{os.getpid()}.draft").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="the disk is full"):
+        model.save(tmp_path)
