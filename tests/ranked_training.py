@@ -48,6 +48,7 @@ def main(folder: Path, dies_after: int) -> None:
     trained = train(objective, Deadly(own, dies_after), SETTINGS, validation=held, folder=folder)
     state = {name: w.tolist() for name, w in objective.state_dict().items()}
     losses = [row["validation"] for row in trained.history]
+    losses += [{k: round(v, 9) for k, v in row["train"].items()} for row in trained.history]
     (folder / f"rank-{ranks.rank}.json").write_text(json.dumps(digest_of([state, losses])))
 
 

@@ -26,7 +26,7 @@ from runtime.progress import progress
 from training.checkpoints import load_checkpoint, save_checkpoint
 from training.ranks import Ranks, joined
 from training.sequence_pace import Pace
-from training.sequence_step import autocast, deterministic, mixed, optimizer
+from training.sequence_step import autocast, deterministic, mixed, optimizer, weights_digest
 from training.sequence_task import Batches, LoopSettings, Loss, Trained
 
 CPU = torch.device("cpu")
@@ -50,7 +50,8 @@ def train(
     objective     gives a Loss of a batch by its `encoder` and more; on `device`, as the batches are
     validation    a later slice of time, always its epoch 0; without it the last weights are kept
     folder        where the checkpoint lies; what is found there is taken up
-    identity      a digest of the data and of what else decides the outcome
+    identity      a digest of the data; with the settings and the first weights, which are added,
+                  it says which training a checkpoint is of
 
     Raises LabelError where an epoch has no batch, HoldfastError where the loss is not finite,
     ModelError where the checkpoint is not of this training.
@@ -78,8 +79,8 @@ class _Loop:
     ) -> None:
         self.objective, self.settings, self.device, self.ranks = objective, settings, device, ranks
         self.path = folder and folder / CHECKPOINT
-        shapes = {name: list(held.shape) for name, held in objective.state_dict().items()}
-        self.identity = digest_of([identity, asdict(settings), shapes, ranks.size])
+        begins = weights_digest(objective)
+        self.identity = digest_of([identity, asdict(settings), begins, ranks.size])
         self.optimizer = optimizer(objective, settings, device)
         self.best: dict[str, Tensor] = {}
         self.sums: Sums = {}
@@ -99,10 +100,12 @@ class _Loop:
         if found:
             self.objective.load_state_dict(found["objective"])
             self.optimizer.load_state_dict(found["optimizer"])
-            self.best, self.sums, self.at = found["best"], found["sums"], found["at"]
+            self.best, self.at = found["best"], found["at"]
+            self.sums = found["sums"] if self.ranks.rank == 0 else {}
 
     def save(self) -> None:
-        """Every rank's position; written by the first."""
+        """Every rank's position, and the sums of all; written by the first."""
+        sums = {name: self.ranks.sum(held.clone()) for name, held in self.sums.items()}
         self.at["positions"] = self.ranks.gather(self.at["positions"][self.ranks.rank])
         if self.path is None or self.ranks.rank > 0:
             return
@@ -110,7 +113,7 @@ class _Loop:
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "best": self.best,
-            "sums": self.sums,
+            "sums": sums,
             "at": self.at,
         }
         save_checkpoint(self.path, self.identity, held)

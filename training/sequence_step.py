@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,15 @@ def optimizer(
     ]
     fused = device.type == "cuda"
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=fused)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 of the names and the bytes of the weights, as hex."""
+    digest = hashlib.sha256()
+    for name, held in module.state_dict().items():
+        digest.update(f"{name} {tuple(held.shape)}".encode())
+        digest.update(held.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def mixed(*numbers: int) -> int:

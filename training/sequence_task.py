@@ -74,7 +74,7 @@ class LoopSettings:
 @dataclass(frozen=True)
 class Trained:
     """`history`: at each validation `step`, `epoch`, `rate`, `train` and `validation`: the means
-    of the loss and its parts. `best_step`: whose weights are kept."""
+    of the loss and its parts. `best_step`: whose weights are kept. `events`: read by this rank."""
 
     steps: int
     best_step: int

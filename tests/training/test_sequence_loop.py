@@ -257,6 +257,10 @@ def test_the_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
         train(Walk(), Ones(), WALK, folder=tmp_path, identity="other data")
     with pytest.raises(ModelError, match="is of another training"):
         train(Walk(), Ones(), replace(WALK, steps=401), folder=tmp_path, identity="these data")
+    elsewhere = Walk()
+    nn.init.constant_(elsewhere.weight, 0.5)
+    with pytest.raises(ModelError, match="is of another training"):
+        train(elsewhere, Ones(), WALK, folder=tmp_path, identity="these data")
     held = (tmp_path / CHECKPOINT).read_bytes()
     (tmp_path / CHECKPOINT).write_bytes(held[: len(held) // 2])
     with pytest.raises(ModelError, match="is no readable checkpoint"):
