@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Protocol
 
 LINE_SECONDS = 30.0
@@ -23,8 +24,8 @@ class _Work:
     def __init__(self, label: str, total: float | None, unit: str, noting: str) -> None:
         self.label, self.total, self.unit, self.noting = label, total, unit, noting
         self.lock = threading.Lock()
-        self.done, self.noted = 0.0, 0
-        self.spoken = time.monotonic()
+        self.done, self.noted, self.told = 0.0, 0, ""
+        self.begun = self.spoken = time.monotonic()
 
     def add(self, done: float = 0.0, noted: int = 0) -> None:
         with self.lock:
@@ -32,7 +33,15 @@ class _Work:
             self.noted += noted
 
     def counted(self) -> str:
-        return f"{self.noted:,} {self.noting}" if self.noting and self.noted else ""
+        counted = f"{self.noted:,} {self.noting}" if self.noting and self.noted else ""
+        return ", ".join(filter(None, (counted, self.told)))
+
+    def left(self) -> str:
+        """The time left at the rate so far; of work that tells how it goes."""
+        if not self.told or not self.total or not self.done:
+            return ""
+        seconds = (time.monotonic() - self.begun) * (self.total / self.done - 1)
+        return f", {timedelta(seconds=round(seconds))} left"
 
     def speak(self) -> None:
         """Says a line where the last one is LINE_SECONDS old."""
@@ -42,7 +51,7 @@ class _Work:
         if due:
             of = "" if self.total is None else f" of {self.total:,.0f}"
             counted = self.counted() and f", {self.counted()}"
-            say(f"{self.label}: {self.done:,.0f}{of} {self.unit}{counted}")
+            say(f"{self.label}: {self.done:,.0f}{of} {self.unit}{counted}{self.left()}")
 
 
 _shown: list[_Work] = []  # the innermost last
@@ -56,6 +65,12 @@ def note(amount: int) -> None:
         work.add(noted=amount)
     for work in _spoken[-1:]:
         work.speak()
+
+
+def tell(text: str) -> None:
+    """Says how the work in front goes, such as its loss; shown until something else is told."""
+    for work in _shown[-1:]:
+        work.told = text
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runtime import progress as shown
-from runtime.progress import note, progress
+from runtime.progress import note, progress, tell
 
 
 @pytest.fixture
@@ -40,4 +40,19 @@ def test_without_a_total_or_a_count(clock: list[float], capsys: pytest.CaptureFi
 
 def test_to_note_where_nothing_is_shown_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     note(5)
+    assert capsys.readouterr().err == ""
+
+
+def test_work_that_tells_how_it_goes_also_says_what_is_left(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress("training", 40, "steps", "events") as advance:
+        tell("loss 0.7")
+        note(300)
+        clock[0] += 31
+        tell("loss 0.5, 10 events/s")
+        advance(10)
+    told = "training: 10 of 40 steps, 300 events, loss 0.5, 10 events/s, 0:01:33 left\n"
+    assert capsys.readouterr().err == told
+    tell("nothing")
     assert capsys.readouterr().err == ""
