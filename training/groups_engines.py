@@ -1,0 +1,110 @@
+"""k-means and HDBSCAN: scikit-learn on the CPU, cuML on the GPU, one table of parameters.
+
+Starts of k-means are drawn here, so both engines begin at the same centres and end at the same.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from runtime.device import Device
+from training.metrics import Floats
+
+Whole = npt.NDArray[np.int64]
+Method = Literal["kmeans", "hdbscan"]
+METHODS: tuple[Method, ...] = ("kmeans", "hdbscan")
+STARTS = 5
+
+# Where the estimators lie, and what only that library's takes.
+ENGINES: Mapping[str, Mapping[Method, tuple[str, str]]] = {
+    "cpu": {"kmeans": ("sklearn.cluster", "KMeans"), "hdbscan": ("sklearn.cluster", "HDBSCAN")},
+    "gpu": {"kmeans": ("cuml.cluster", "KMeans"), "hdbscan": ("cuml.cluster", "HDBSCAN")},
+}
+OWN: Mapping[str, Mapping[Method, Mapping[str, Any]]] = {
+    "cpu": {"kmeans": {}, "hdbscan": {"copy": True}},
+    "gpu": {"kmeans": {"output_type": "numpy"}, "hdbscan": {"output_type": "numpy"}},
+}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Points that stand for groups: a user belongs to the group of the nearest.
+
+    k-means has one point a group, its centre. HDBSCAN knows no centres: its points are users of
+    the fit sample, `group` 0 the noise among them.
+    """
+
+    points: Floats  # (m, axes)
+    group: Whole  # (m,), from 1 up; 0 is no group
+    groups: int
+
+    def assign(self, z: Floats) -> Whole:
+        """The group of each, shape (n,); of points equally near the first."""
+        if self.groups <= 1 and not (self.group == 0).any():
+            return np.full(len(z), 1, dtype=np.int64)
+        found = np.empty(len(z), dtype=np.int64)
+        step = max(1, 4_000_000 // len(self.points))  # numbers in memory at a time
+        for start in range(0, len(z), step):
+            part = z[start : start + step]
+            apart = (self.points**2).sum(1) - 2 * part @ self.points.T
+            # Rounded: how rows are cut into parts changes the last digit, and no group.
+            found[start : start + step] = self.group[np.round(apart, 9).argmin(1)]
+        return found
+
+
+ONE = Cut(np.zeros((1, 0)), np.ones(1, dtype=np.int64), 1)
+
+
+def parameters(method: Method, size: int) -> dict[str, Any]:
+    """What both libraries are given. `size`: the number of groups of k-means, the fewest users
+    of a group of HDBSCAN."""
+    if method == "kmeans":
+        return {"n_clusters": size, "n_init": 1, "max_iter": 300, "tol": 1e-4, "random_state": 0}
+    return {
+        "min_cluster_size": size,
+        "min_samples": max(2, size // 4),
+        "metric": "euclidean",
+        "cluster_selection_method": "eom",
+        "allow_single_cluster": False,
+    }
+
+
+def cut(z: Floats, method: Method, size: int, seed: int, device: Device) -> Cut:
+    """Groups of the rows of `z`, shape (n, axes); the same for the same rows in the same order."""
+    # One thread each: several add up in the order in which they finish.
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(limits=1):
+        if method == "hdbscan":
+            return _hdbscan(z, size, device)
+        found = [_kmeans(z, size, seed * STARTS + start, device) for start in range(STARTS)]
+    inertia, points = min(found, key=lambda one: one[0])
+    return Cut(points, np.arange(1, len(points) + 1), len(points))
+
+
+def _estimator(method: Method, size: int, device: Device, **more: Any) -> Any:
+    module, name = ENGINES[device.kind][method]
+    given = parameters(method, size) | dict(OWN[device.kind][method]) | more
+    return getattr(importlib.import_module(module), name)(**given)
+
+
+def _kmeans(z: Floats, size: int, seed: int, device: Device) -> tuple[float, Floats]:
+    """Inertia, rounded so that equal ends of different starts are equal, and the centres."""
+    from sklearn.cluster import kmeans_plusplus
+
+    start, _ = kmeans_plusplus(z, size, random_state=seed)
+    model = _estimator("kmeans", size, device, init=start).fit(z)
+    centres = np.asarray(model.cluster_centers_, dtype=np.float64)
+    return round(float(model.inertia_) / len(z), 9), centres
+
+
+def _hdbscan(z: Floats, size: int, device: Device) -> Cut:
+    labels = np.asarray(_estimator("hdbscan", size, device).fit(z).labels_, dtype=np.int64)
+    group = labels + 1  # -1 is noise
+    return Cut(z.copy(), group, int(group.max()) if len(group) else 0)
