@@ -29,6 +29,7 @@ from training.groups_engines import METHODS, Method
 from training.groups_file import require_writable, write_groups
 from training.groups_fit import fit_groups
 from training.groups_model import GroupModel
+from training.groups_names import core_note
 from training.groups_number import Choice
 from training.groups_profile import Profile, profile_columns, profiles
 from training.groups_rows import assigned, sample
@@ -125,11 +126,13 @@ def find_groups(
             found = refit(model, cutoff, then, newest, work.seed, device)
             refits += [found] if found else []
     moments = [moment(cutoff, rows, model.numbers) for cutoff, rows in everyone.items()]
+    seen = profiles(newest, model.assign(newest), model.numbers, model.spec)
     said = [*(choice.notes if choice else ()), *past.notes, *notes(model, moments, refits)]
+    said += core_note([one for one in seen if one.number], model.named, model.spec)
     return Found(
         model=model,
         as_of=work.store.as_of,
-        profiles=tuple(profiles(newest, model.assign(newest), model.numbers, model.spec)),
+        profiles=tuple(seen),
         sampled=len(newest),
         choice=choice,
         moments=tuple(moments),
@@ -174,8 +177,9 @@ def _model(work: _Work) -> tuple[GroupModel, Choice | None, Snapshots, pl.DataFr
 def _past(work: _Work, model: GroupModel) -> _Past:
     """The newest matured cutoff and those a horizon apart before it; on a log too short for
     labels halves and quarters of it, without labels."""
+    said: tuple[str, ...] = ()
     try:
-        cutoffs, labelled, said = _matured(work), True, ()
+        cutoffs, labelled = _matured(work), True
     except LabelError:
         cutoffs, labelled = _unlabelled(work.store), False
         said = ("no label has matured: what became of the groups is not known yet",)

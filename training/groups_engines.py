@@ -21,14 +21,10 @@ Method = Literal["kmeans", "hdbscan"]
 METHODS: tuple[Method, ...] = ("kmeans", "hdbscan")
 STARTS = 5
 
-# Where the estimators lie, and what only that library's takes.
+# Where the estimators lie.
 ENGINES: Mapping[str, Mapping[Method, tuple[str, str]]] = {
     "cpu": {"kmeans": ("sklearn.cluster", "KMeans"), "hdbscan": ("sklearn.cluster", "HDBSCAN")},
     "gpu": {"kmeans": ("cuml.cluster", "KMeans"), "hdbscan": ("cuml.cluster", "HDBSCAN")},
-}
-OWN: Mapping[str, Mapping[Method, Mapping[str, Any]]] = {
-    "cpu": {"kmeans": {}, "hdbscan": {"copy": True}},
-    "gpu": {"kmeans": {"output_type": "numpy"}, "hdbscan": {"output_type": "numpy"}},
 }
 
 
@@ -61,18 +57,23 @@ class Cut:
 ONE = Cut(np.zeros((1, 0)), np.ones(1, dtype=np.int64), 1)
 
 
-def parameters(method: Method, size: int) -> dict[str, Any]:
-    """What both libraries are given. `size`: the number of groups of k-means, the fewest users
-    of a group of HDBSCAN."""
+def parameters(method: Method, size: int, kind: str) -> dict[str, Any]:
+    """What the library of a device's `kind` is given. `size`: the number of groups of k-means,
+    the fewest users of a group of HDBSCAN."""
+    own: dict[str, Any] = {"output_type": "numpy"} if kind == "gpu" else {}
     if method == "kmeans":
-        return {"n_clusters": size, "n_init": 1, "max_iter": 300, "tol": 1e-4, "random_state": 0}
+        same = {"n_clusters": size, "n_init": 1, "max_iter": 300, "tol": 1e-4, "random_state": 0}
+        return same | own
+    # scikit-learn counts the user itself among its neighbours, cuML does not.
+    neighbours = max(2, size // 4)
+    own |= {"min_samples": neighbours - 1} if kind == "gpu" else {"copy": True}
     return {
         "min_cluster_size": size,
-        "min_samples": max(2, size // 4),
+        "min_samples": neighbours,
         "metric": "euclidean",
         "cluster_selection_method": "eom",
         "allow_single_cluster": False,
-    }
+    } | own
 
 
 def cut(z: Floats, method: Method, size: int, seed: int, device: Device) -> Cut:
@@ -84,13 +85,13 @@ def cut(z: Floats, method: Method, size: int, seed: int, device: Device) -> Cut:
         if method == "hdbscan":
             return _hdbscan(z, size, device)
         found = [_kmeans(z, size, seed * STARTS + start, device) for start in range(STARTS)]
-    inertia, points = min(found, key=lambda one: one[0])
+    _, points = min(found, key=lambda one: one[0])
     return Cut(points, np.arange(1, len(points) + 1), len(points))
 
 
 def _estimator(method: Method, size: int, device: Device, **more: Any) -> Any:
     module, name = ENGINES[device.kind][method]
-    given = parameters(method, size) | dict(OWN[device.kind][method]) | more
+    given = parameters(method, size, device.kind) | more
     return getattr(importlib.import_module(module), name)(**given)
 
 

@@ -78,11 +78,12 @@ def _taken(frame: pl.DataFrame, method: Method, seed: int) -> pl.DataFrame:
 
 def in_order(found: Cut, labels: Whole, rows: pl.DataFrame, spec: FeatureSpec) -> Cut:
     """The same groups numbered by value a user, then activity a user, then size; most first."""
-    keys = []
+    keys: list[tuple[float, float, int, int]] = []
     for number in range(1, found.groups + 1):
         mine = labels == number
-        means = [_mean(rows, name, mine) for name in (value_column(spec), activity_column(spec))]
-        keys.append((*(-mean for mean in means), -int(mine.sum()), number))
+        spent = _mean(rows, value_column(spec), mine)
+        done = _mean(rows, activity_column(spec), mine)
+        keys.append((-spent, -done, -int(mine.sum()), number))
     rank = np.zeros(found.groups + 1, dtype=np.int64)
     for place, key in enumerate(sorted(keys), start=1):
         rank[key[-1]] = place

@@ -1,9 +1,12 @@
 """A name in words for each group, by a rule, with the figures behind each word.
 
 A word is said of a behaviour where the group stands out in its lead feature (Cliff's delta at
-least 0.33, "medium") and its median differs from everyone's by a quarter or more. The three words
-that stand out most make the name; groups that would share one take further words, at last a
-number. So a name says how a group differs from the users of this log, not from any other's.
+least 0.33, "medium") and its median differs from the other users' by a quarter or more. Some
+words say more than that and are held to it: who is "recent" has not been silent for a churn
+horizon, who is "lapsed" has, who is "new" came within one, who is "frequent" came on two days or
+more. The three words that stand out most make the name. A name of fewer than two takes what is
+true of the group beside no other ("lapsed", "one-time", "repeat"); groups that would share a name
+take further words, at last a number.
 """
 
 from __future__ import annotations
@@ -15,13 +18,15 @@ import numpy as np
 
 from features.dictionary import SHOWN, dictionary, phrase
 from features.spec import FeatureSpec
-from training.groups_model import NO_GROUP, Named
+from training.groups_model import Named
 from training.groups_profile import MEDIUM, SMALL, Profile, Typical
 from training.groups_space import LEAST_LOG_SPREAD, LEAST_SPREAD, PLAIN_UNITS, signed_log
 
-FIRST_WORDS = 3
+FEWEST_WORDS, FIRST_WORDS = 2, 3
+ONCE = "one-time"
+NONE = {"no": "none", "-0": "0"}  # a number said without its noun
 MOST = 0.75  # of a group's users for what is said of all of them
-MUCH = 1.25  # share of value by share of users
+MUCH = 2.0  # value of a user of the group by that of another
 
 # Words for more and for less of each behaviour, in the order in which they stand in a name.
 WORDS: Mapping[str, tuple[str, str]] = {
@@ -45,6 +50,7 @@ class Word:
     text: str
     typical: Typical
     strong: bool
+    plain: bool = False  # true of the group, whether or not of others
 
 
 def named(profiles: Sequence[Profile], spec: FeatureSpec) -> tuple[Named, ...]:
@@ -53,13 +59,13 @@ def named(profiles: Sequence[Profile], spec: FeatureSpec) -> tuple[Named, ...]:
         return (Named(f"all {noun(profiles[0])}", "there is one group", False),)
     words = [_words(profile, spec) for profile in profiles]
     nouns = [noun(profile) for profile in profiles]
-    taken = [min(FIRST_WORDS, sum(w.strong for w in mine)) for mine in words]
+    taken = [_first(mine) for mine in words]
     while longer := _clashing(_names(words, taken, nouns), words, taken):
         for index in longer:
             taken[index] += 1
     texts = _numbered(_names(words, taken, nouns))
     return tuple(
-        Named(text, _reason(mine[:count], profile, spec), is_core(profile))
+        Named(text, _reason(mine[:count], spec), is_core(profile, spec))
         for text, mine, count, profile in zip(texts, words, taken, profiles, strict=True)
     )
 
@@ -73,12 +79,29 @@ def noun(profile: Profile) -> str:
     return "buyers" if (profile.bought.median or 0) >= 1 else "users"
 
 
-def is_core(profile: Profile) -> bool:
-    """Often and lately active, with clearly more of the value (of the activity, on a log without
-    amounts) than of the users."""
+def is_core(profile: Profile, spec: FeatureSpec) -> bool:
+    """Active more often and more lately than the others, not lapsed, and worth twice as much a
+    user (on a log without amounts: doing twice as much)."""
+    return frequent_and_worth(profile) and not lapsed(profile, spec)
+
+
+def frequent_and_worth(profile: Profile) -> bool:
     often, late = (_effect(profile, behaviour) for behaviour in ("frequency", "recency"))
     part = profile.activity_share if profile.value_share is None else profile.value_share
-    return often >= MEDIUM and late >= SMALL and (part or 0.0) >= MUCH * profile.share
+    mine, theirs = (part or 0.0) * (1 - profile.share), (1 - (part or 0.0)) * profile.share
+    return often >= MEDIUM and late >= SMALL and mine >= MUCH * theirs
+
+
+def _silent(spec: FeatureSpec) -> str:
+    """Silence alone is an end only where churn is passive."""
+    return "lapsed" if spec.definitions.churn.kind == "passive" else "silent"
+
+
+def lapsed(profile: Profile, spec: FeatureSpec) -> bool:
+    """Whether the median user has been silent for a churn horizon."""
+    silence = profile.behaviour.get("recency")
+    horizon = spec.definitions.churn.horizon_days
+    return silence is not None and silence.known > 0 and (silence.median or 0.0) >= horizon
 
 
 def _effect(profile: Profile, behaviour: str) -> float:
@@ -97,11 +120,34 @@ def _words(profile: Profile, spec: FeatureSpec) -> list[Word]:
     for behaviour, typical in profile.behaviour.items():
         text = _word(behaviour, typical, profile, spec)
         if text and abs(typical.effect) >= SMALL and _matters(typical, spec):
-            found.append(Word(behaviour, text, typical, abs(typical.effect) >= MEDIUM))
-    return sorted(
+            shown = (_times(profile) if text == ONCE else None) or typical
+            found.append(Word(behaviour, text, shown, abs(typical.effect) >= MEDIUM))
+    found = sorted(
         found,
         key=lambda w: (not w.strong, -round(abs(w.typical.effect), 1), WEIGHTY.index(w.behaviour)),
     )
+    said = {word.behaviour for word in found if word.strong}
+    plain = [word for word in _plain(profile, spec) if word.behaviour not in said]
+    weak = [w for w in found if not w.strong and w.behaviour not in {p.behaviour for p in plain}]
+    return [*(w for w in found if w.strong), *plain, *weak]
+
+
+def _plain(profile: Profile, spec: FeatureSpec) -> list[Word]:
+    found = []
+    if lapsed(profile, spec):
+        found.append(Word("recency", _silent(spec), profile.behaviour["recency"], False, True))
+    told = _times(profile)
+    if told and _once(profile):
+        found.append(Word("frequency", ONCE, told, False, True))
+    elif told and told is profile.bought and (told.median or 0.0) > 1:
+        found.append(Word("frequency", "repeat", told, False, True))
+    return found
+
+
+def _first(words: Sequence[Word]) -> int:
+    strong = min(FIRST_WORDS, sum(word.strong for word in words))
+    plain = sum(word.plain for word in words)
+    return max(strong, min(FEWEST_WORDS, strong + plain))
 
 
 def _word(behaviour: str, typical: Typical, profile: Profile, spec: FeatureSpec) -> str | None:
@@ -111,11 +157,11 @@ def _word(behaviour: str, typical: Typical, profile: Profile, spec: FeatureSpec)
     horizon = spec.definitions.churn.horizon_days
     if typical.known < 0.5:  # noqa: PLR2004 - most of the group have no such figure
         return None
-    if behaviour == "recency" and not above:
-        return "lapsed" if median >= horizon else less
-    if behaviour == "frequency" and not above:
-        return "one-time" if _once(profile) else less
-    if behaviour == "monetary" and noun(profile) == "browsers":
+    if behaviour == "recency" and median >= horizon:
+        return None if above else _silent(spec)
+    if behaviour == "frequency":
+        return (more if median > 1 else None) if above else ONCE if _once(profile) else less
+    if behaviour == "monetary" and (noun(profile) == "browsers" or (above and median <= 0)):
         return None
     if behaviour == "tenure" and not above:
         return less if median <= horizon else "newer"
@@ -126,16 +172,20 @@ def _word(behaviour: str, typical: Typical, profile: Profile, spec: FeatureSpec)
 
 def _once(profile: Profile) -> bool:
     """Whether three quarters of the group bought, or were active, once only."""
-    told = profile.bought if noun(profile) == "buyers" else profile.active
+    told = _times(profile)
     return told is not None and told.known >= MOST and told.high <= 1
 
 
+def _times(profile: Profile) -> Typical | None:
+    return profile.bought if noun(profile) == "buyers" else profile.active
+
+
 def _matters(typical: Typical, spec: FeatureSpec) -> bool:
-    if typical.median is None or typical.everyone is None:
+    if typical.median is None or typical.others is None:
         return False
     if dictionary(spec)[typical.feature].unit in PLAIN_UNITS:
-        return abs(typical.median - typical.everyone) >= LEAST_SPREAD
-    one, all_of = (signed_log(np.array(v)) for v in (typical.median, typical.everyone))
+        return abs(typical.median - typical.others) >= LEAST_SPREAD
+    one, all_of = (signed_log(np.array(v)) for v in (typical.median, typical.others))
     return bool(abs(one - all_of).item() >= LEAST_LOG_SPREAD - 1e-12)
 
 
@@ -163,19 +213,35 @@ def _numbered(names: list[str]) -> list[str]:
     return found
 
 
-def _reason(said: Sequence[Word], profile: Profile, spec: FeatureSpec) -> str:
+def _reason(said: Sequence[Word], spec: FeatureSpec) -> str:
     if not said:
         return "stands out in nothing by much"
     return "; ".join(f"{word.text}: {told(word.typical, spec)}" for word in said)
 
 
 def told(typical: Typical, spec: FeatureSpec) -> str:
-    """'last active 3 days ago (everyone: 40 days)', by the medians."""
+    """'last active 3 days ago (others: 40 days)', by the medians."""
     text = phrase(typical.feature, typical.median, spec)
-    if typical.everyone is None:
+    if typical.others is None:
         return text
-    usual = SHOWN[dictionary(spec)[typical.feature].unit](typical.everyone)
-    return f"{text} (everyone: {'none' if usual == 'no' else usual})"
+    usual = SHOWN[dictionary(spec)[typical.feature].unit](typical.others)
+    return f"{text} (others: {NONE.get(usual, usual)})"
 
 
-__all__ = ["NO_GROUP", "is_core", "named", "noun", "told"]
+def core_note(profiles: Sequence[Profile], names: Sequence[Named], spec: FeatureSpec) -> list[str]:
+    """Why no group is core, where none is."""
+    if len(names) < FEWEST_WORDS or any(one.core for one in names):
+        return []
+    near = [(p, n) for p, n in zip(profiles, names, strict=True) if frequent_and_worth(p)]
+    if not near:
+        return [
+            "no group is core: none is active more often and more lately than the others and "
+            f"worth {MUCH:g} times as much a user"
+        ]
+    silent = phrase(
+        near[0][0].behaviour["recency"].feature, near[0][0].behaviour["recency"].median, spec
+    )
+    return [
+        f"no group is core: '{near[0][1].name}' comes nearest, but its typical user was "
+        f"{silent}, beyond the churn horizon of {spec.definitions.churn.horizon_days} days"
+    ]

@@ -21,7 +21,7 @@ from runtime.errors import UsageError
 from training.groups_engines import ONE, Cut, Method, Whole, cut
 from training.metrics import Floats
 
-MOST_GROUPS = 8  # more than a person can keep apart
+TWO, MOST_GROUPS = 2, 8  # more than a person can keep apart
 LEAST_USERS, LEAST_SHARE = 10, 0.01  # of a group
 HALVES = 10
 HOLDS, SHARP = 0.75, 0.25
@@ -64,14 +64,12 @@ def choose(z: Floats, method: Method, groups: int | None, seed: int, device: Dev
     """
     different = len(np.unique(np.round(z, 6), axis=0)) if z.shape[1] else min(len(z), 1)
     _require_possible(method, groups, len(z), different)
-    if groups is None and (len(z) < 2 * LEAST_USERS or different < 2):
-        found = f"{len(z):,} users behave in {different:,} different ways"
-        return Choice(
-            ONE, None, (), None, (f"{found}: too few to be told apart, all are one group",)
-        )
+    if groups is None and (len(z) < 2 * LEAST_USERS or different < TWO):
+        few = f"{len(z):,} users behave in {different:,} different ways"
+        return Choice(ONE, None, (), None, (f"{few}: too few to be told apart, all are one group",))
     some = z[:CHOICE_USERS]
     tried = [_try(some, method, size, seed, device) for size in _sizes(method, groups, some)]
-    usable = [one for one in tried if 2 <= one.groups <= MOST_GROUPS]
+    usable = [one for one in tried if TWO <= one.groups <= MOST_GROUPS]
     if not usable:
         return Choice(ONE, None, tuple(tried), None, (_no_density(tried),))
     chosen = best(usable)
@@ -96,7 +94,7 @@ def _sizes(method: Method, groups: int | None, z: Floats) -> list[int]:
     if groups is not None:
         return [groups]
     most = min(MOST_GROUPS, len(z) // LEAST_USERS, len(np.unique(np.round(z, 6), axis=0)))
-    return list(range(2, most + 1))
+    return list(range(TWO, most + 1))
 
 
 def _try(z: Floats, method: Method, size: int, seed: int, device: Device) -> Tried:
@@ -104,7 +102,7 @@ def _try(z: Floats, method: Method, size: int, seed: int, device: Device) -> Tri
     labels = whole.assign(z)
     numbers = np.arange(1, whole.groups + 1)
     shares = np.array([(labels == g).mean() for g in numbers])
-    if whole.groups < 2:  # noqa: PLR2004 - nothing to tell apart
+    if whole.groups < TWO:
         return Tried(whole.groups, size, 0.0, 0.0, float(shares.min()) if len(shares) else 0.0)
     found = np.zeros(whole.groups)
     for half in _halves(len(z), seed):
@@ -138,7 +136,7 @@ def _silhouette(z: Floats, labels: Whole) -> float:
     from sklearn.metrics import silhouette_score
 
     grouped = np.flatnonzero(labels > 0)[:SILHOUETTE_USERS]
-    if not 2 <= len(np.unique(labels[grouped])) < len(grouped):  # noqa: PLR2004
+    if not TWO <= len(np.unique(labels[grouped])) < len(grouped):
         return 0.0
     return float(silhouette_score(z[grouped], labels[grouped]))
 
@@ -151,8 +149,10 @@ def _require_possible(method: Method, groups: int | None, users: int, different:
             f"--groups {groups}: hdbscan finds the number itself; leave it out or use "
             "--method kmeans"
         )
-    if not 2 <= groups <= MOST_GROUPS:  # noqa: PLR2004
-        raise UsageError(f"--groups {groups}: choose 2 to {MOST_GROUPS}, as many as can be read")
+    if not TWO <= groups <= MOST_GROUPS:
+        raise UsageError(
+            f"--groups {groups}: choose {TWO} to {MOST_GROUPS}, as many as can be read"
+        )
     if groups > different:
         raise UsageError(
             f"--groups {groups}: {users:,} users behave in {different:,} different ways; ask for "
@@ -178,4 +178,6 @@ def _notes(chosen: Tried) -> tuple[str, ...]:
 
 def _no_density(tried: Sequence[Tried]) -> str:
     found = ", ".join(str(one.groups) for one in tried)
-    return f"hdbscan finds {found} groups where 2 to {MOST_GROUPS} can be used: all are one group"
+    return (
+        f"hdbscan finds {found} groups where {TWO} to {MOST_GROUPS} can be used: all are one group"
+    )

@@ -23,8 +23,8 @@ SMALL, MEDIUM = 0.147, 0.33
 
 @dataclass(frozen=True)
 class Typical:
-    """One feature in one group. `median`s are of those for whom it is known, None where it is for
-    nobody; `known` is their share of the group.
+    """One feature in one group. Medians are of those for whom it is known, None where it is for
+    nobody; `others`: of the users outside the group; `known`: their share of the group.
 
     `effect`: Cliff's delta (Cliff 1993), the chance that a user of the group has more of it than
     another user, less the chance of having less: -1 to 1, 0 where neither.
@@ -33,6 +33,7 @@ class Typical:
     feature: str
     median: float | None
     everyone: float | None
+    others: float | None
     effect: float
     known: float
     high: float  # the upper quartile of the group; 0 where known of nobody
@@ -133,6 +134,7 @@ def _typical(name: str, column: Floats, mine: np.ndarray) -> Typical:
         feature=name,
         median=_median(inside),
         everyone=_median(column[known]),
+        others=_median(column[known & ~mine]),
         effect=cliffs_delta(inside, column[known & ~mine]),
         known=float(known[mine].mean()) if mine.any() else 0.0,
         high=float(np.quantile(inside, 0.75)) if len(inside) else 0.0,

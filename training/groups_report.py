@@ -7,7 +7,7 @@ from typing import Any
 from features.dictionary import SHOWN, dictionary
 from runtime.clock import show
 from training.groups import Found
-from training.groups_names import told
+from training.groups_names import NONE, told
 from training.groups_profile import Profile, Typical
 from training.groups_stability import Moment, Movement, Refit, Size
 
@@ -159,4 +159,7 @@ def _percent(share: float | None) -> str:
 
 
 def _value(value: float | None, unit: Any) -> str:
-    return "-" if value is None else SHOWN[unit](value)
+    if value is None:
+        return "-"
+    shown = SHOWN[unit](value)
+    return NONE.get(shown, shown)
