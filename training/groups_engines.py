@@ -6,7 +6,9 @@ Starts of k-means are drawn here, so both engines begin at the same centres and 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -76,15 +78,23 @@ def parameters(method: Method, size: int, kind: str) -> dict[str, Any]:
     } | own
 
 
-def cut(z: Floats, method: Method, size: int, seed: int, device: Device) -> Cut:
-    """Groups of the rows of `z`, shape (n, axes); the same for the same rows in the same order."""
-    # One thread each: several add up in the order in which they finish.
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Several threads add up in the order in which they finish, which changes the last digit."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(limits=1):
-        if method == "hdbscan":
-            return _hdbscan(z, size, device)
-        found = [_kmeans(z, size, seed * STARTS + start, device) for start in range(STARTS)]
+        yield
+
+
+def cut(
+    z: Floats, method: Method, size: int, seed: int, device: Device, starts: int = STARTS
+) -> Cut:
+    """Groups of the rows of `z`, shape (n, axes); with `one_thread`, the same for the same rows
+    in the same order."""
+    if method == "hdbscan":
+        return _hdbscan(z, size, device)
+    found = [_kmeans(z, size, seed * STARTS + start, device) for start in range(starts)]
     _, points = min(found, key=lambda one: one[0])
     return Cut(points, np.arange(1, len(points) + 1), len(points))
 
@@ -98,9 +108,13 @@ def _estimator(method: Method, size: int, device: Device, **more: Any) -> Any:
 def _kmeans(z: Floats, size: int, seed: int, device: Device) -> tuple[float, Floats]:
     """Inertia, rounded so that equal ends of different starts are equal, and the centres."""
     from sklearn.cluster import kmeans_plusplus
+    from sklearn.exceptions import ConvergenceWarning
 
     start, _ = kmeans_plusplus(z, size, random_state=seed)
-    model = _estimator("kmeans", size, device, init=start).fit(z)
+    with warnings.catch_warnings():
+        # Half of the users may behave in fewer ways: then a group is not found again, no more.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = _estimator("kmeans", size, device, init=start).fit(z)
     centres = np.asarray(model.cluster_centers_, dtype=np.float64)
     return round(float(model.inertia_) / len(z), 9), centres
 

@@ -10,20 +10,20 @@ import polars as pl
 
 from features.spec import FeatureSpec
 from runtime.device import Device
-from training.groups_engines import Cut, Method, Whole, cut
+from training.groups_engines import Cut, Method, Whole, cut, one_thread
 from training.groups_model import GroupModel
 from training.groups_names import named
-from training.groups_number import Choice, choose
+from training.groups_number import CHOICE_USERS, Choice, choose
 from training.groups_profile import activity_column, profiles, value_column
 from training.groups_space import columns_of, fit_space
 from training.metrics import Floats
 from training.rows import matrix
 from training.split import user_share
 
-DENSITY_USERS = 4000  # HDBSCAN keeps its users as points and compares all with all
 LEAST_USERS = 20
 
 
+@one_thread()
 def fit_groups(
     frame: pl.DataFrame,
     spec: FeatureSpec,
@@ -50,6 +50,7 @@ def fit_groups(
     return replace(model, named=named(seen, spec)), choice
 
 
+@one_thread()
 def fit_again(
     model: GroupModel, frame: pl.DataFrame, seed: int, device: Device
 ) -> GroupModel | None:
@@ -71,9 +72,10 @@ def fit_again(
 
 
 def _taken(frame: pl.DataFrame, method: Method, seed: int) -> pl.DataFrame:
-    """In an order that depends on the users alone, so that the first n are a random n."""
+    """In an order that depends on the users alone, so that the first n are a random n. HDBSCAN
+    keeps its users as points and compares all with all: it gets no more than are chosen by."""
     rows = frame.sort(user_share(seed), "user_id")
-    return rows.head(DENSITY_USERS) if method == "hdbscan" else rows
+    return rows.head(CHOICE_USERS) if method == "hdbscan" else rows
 
 
 def in_order(found: Cut, labels: Whole, rows: pl.DataFrame, spec: FeatureSpec) -> Cut:

@@ -23,6 +23,7 @@ from training.groups_profile import MEDIUM, SMALL, Profile, Typical
 from training.groups_space import LEAST_LOG_SPREAD, LEAST_SPREAD, PLAIN_UNITS, signed_log
 
 FEWEST_WORDS, FIRST_WORDS = 2, 3
+QUARTER = 1.25
 ONCE = "one-time"
 NONE = {"no": "none", "-0": "0"}  # a number said without its noun
 MOST = 0.75  # of a group's users for what is said of all of them
@@ -165,9 +166,17 @@ def _word(behaviour: str, typical: Typical, profile: Profile, spec: FeatureSpec)
         return None
     if behaviour == "tenure" and not above:
         return less if median <= horizon else "newer"
-    if behaviour == "trend" and (median <= 0 if above else median >= 0):
+    if behaviour == "trend" and not _changes(typical, spec, above=above):
         return None
     return more if above else less
+
+
+def _changes(typical: Typical, spec: FeatureSpec, *, above: bool) -> bool:
+    """Whether activity grew, or fell, by a quarter or more; a slope's sign says no more."""
+    median = typical.median or 0.0
+    if dictionary(spec)[typical.feature].unit == "ratio":
+        return median >= QUARTER if above else median <= 1 / QUARTER
+    return median > 0 if above else median < 0
 
 
 def _once(profile: Profile) -> bool:

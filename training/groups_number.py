@@ -2,11 +2,11 @@
 
 A group holds where, in groupings of halves of the users, one group has the same users again:
 mean Jaccard similarity of at least 0.75 (Hennig 2007, "Cluster-wise assessment of cluster
-stability"). A number holds where all its groups do. The largest number that holds is taken, as
-by prediction strength (Tibshirani and Walther 2005), of those whose silhouette (Rousseeuw 1987)
-is not clearly below the best one's. The best silhouette alone says "active or not" nearly always,
-which is true and of no use. Where no number holds, the most stable one is taken, the least of
-equals.
+stability"). A number holds where all its groups do. Of those that hold, the largest is taken, as
+by prediction strength (Tibshirani and Walther 2005), that is nearly as stable as the best and has
+nearly the best silhouette (Rousseeuw 1987): within a tenth of each. The best silhouette alone
+says "active or not" nearly always, which is true and of no use. Where no number holds, the most
+stable one is taken, the least of equals.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from training.metrics import Floats
 
 TWO, MOST_GROUPS = 2, 8  # more than a person can keep apart
 LEAST_USERS, LEAST_SHARE = 10, 0.01  # of a group
-HALVES = 10
+HALVES, HALF_STARTS = 10, 3
 HOLDS, SHARP = 0.75, 0.25
-AS_GOOD = 0.05  # of silhouette
+NEARLY = 0.9  # of the best
 CHOICE_USERS, SILHOUETTE_USERS = 3000, 1500
 DENSITY_SHARES = (0.02, 0.05, 0.10)  # fewest users of a group that HDBSCAN is tried with
 
@@ -57,7 +57,7 @@ class Choice:
 
 
 def choose(z: Floats, method: Method, groups: int | None, seed: int, device: Device) -> Choice:
-    """Groups of the rows of `z`, shape (n, axes), sorted by user and spread at random over them.
+    """Groups of the rows of `z`, shape (n, axes), of which the first m are a random m.
 
     `groups`: how many, None: chosen by the rule. One group, with a note, where there are too few
     users or they all do the same. Raises UsageError where `groups` cannot be had.
@@ -73,9 +73,8 @@ def choose(z: Floats, method: Method, groups: int | None, seed: int, device: Dev
     if not usable:
         return Choice(ONE, None, tuple(tried), None, (_no_density(tried),))
     chosen = best(usable)
-    size = chosen.size if method == "kmeans" else chosen.size * len(z) // len(some)
-    found = cut(z, method, size, seed, device)
-    return Choice(found, size, tuple(tried), chosen, _notes(chosen))
+    found = cut(z, method, chosen.size, seed, device)
+    return Choice(found, chosen.size, tuple(tried), chosen, _notes(chosen))
 
 
 def best(tried: Sequence[Tried]) -> Tried:
@@ -83,9 +82,11 @@ def best(tried: Sequence[Tried]) -> Tried:
     holding = [one for one in tried if one.holds]
     if not holding:
         return max(tried, key=lambda one: (round(one.stability, 2), -one.groups))
-    good = max(one.silhouette for one in holding) - AS_GOOD
-    good_ones = [one for one in holding if one.silhouette >= good]
-    return max(good_ones, key=lambda one: (one.groups, one.stability))
+    stable = NEARLY * max(one.stability for one in holding)
+    steady = [one for one in holding if one.stability >= stable]
+    sharp = NEARLY * max(one.silhouette for one in holding)
+    good = [one for one in steady if one.silhouette >= sharp] or steady
+    return max(good, key=lambda one: (one.groups, one.stability))
 
 
 def _sizes(method: Method, groups: int | None, z: Floats) -> list[int]:
@@ -105,18 +106,19 @@ def _try(z: Floats, method: Method, size: int, seed: int, device: Device) -> Tri
     if whole.groups < TWO:
         return Tried(whole.groups, size, 0.0, 0.0, float(shares.min()) if len(shares) else 0.0)
     found = np.zeros(whole.groups)
-    for half in _halves(len(z), seed):
+    for half in _halves(len(z), size, seed):
         part = size if method == "kmeans" else max(2, size // 2)
-        again = cut(z[half], method, part, seed, device).assign(z)
+        again = cut(z[half], method, part, seed, device, HALF_STARTS).assign(z)
         found += jaccard(labels, again, whole.groups)
     sharp = _silhouette(z, labels)
     return Tried(whole.groups, size, float(found.min() / HALVES), sharp, float(shares.min()))
 
 
-def _halves(users: int, seed: int) -> list[Whole]:
-    """Rows of HALVES random halves of the users, in order."""
+def _halves(users: int, least: int, seed: int) -> list[Whole]:
+    """Rows of HALVES random halves of the users, of `least` at least, in order."""
     random = np.random.default_rng([seed, 7])
-    return [np.sort(random.permutation(users)[: max(users // 2, 1)]) for _ in range(HALVES)]
+    half = max(users // 2, min(least, users))
+    return [np.sort(random.permutation(users)[:half]) for _ in range(HALVES)]
 
 
 def jaccard(labels: Whole, again: Whole, groups: int) -> Floats:

@@ -44,7 +44,7 @@ BEHAVIOURS: dict[str, tuple[str, ...]] = {
     "breadth": ("kinds_total", "channels_total", "kinds_{m}", "kinds_entropy_total"),
     "depth": ("events_per_active_day", "session_depth_total", "session_minutes_total"),
     "rhythm": ("gap_burstiness", "gap_mean_days", "active_day_share", "streak_max_days"),
-    "trend": ("events_slope_3_months", r"events_change_{m}_\d+d", "gap_now_over_mean"),
+    "trend": (r"events_change_{m}_\d+d", "events_slope_3_months", "gap_now_over_mean"),
 }
 
 

@@ -158,7 +158,20 @@ def notes(model: GroupModel, moments: Sequence[Moment], refits: Sequence[Refit])
                 f"'{model.name(number)}' is found at no earlier cutoff (best Jaccard "
                 f"{max(held):.2f}; below {DISSOLVED} a group is dissolved)"
             )
-    return found + _grown(model, moments)
+    return [*found, *_grown(model, moments), *_scattered(model, moments[0])]
+
+
+def _scattered(model: GroupModel, now: Moment) -> list[str]:
+    """The heaviest users are unlike each other, and so noise to a method that looks for density."""
+    for size in now.sizes:
+        part = size.activity_share if size.value_share is None else size.value_share
+        if size.number == 0 and part is not None and part > MUCH_LARGER * size.share:
+            return [
+                f"the {size.share:.0%} of users in no group hold {part:.0%} of the "
+                f"{'activity' if size.value_share is None else 'value'}: --method kmeans groups "
+                "them too"
+            ]
+    return []
 
 
 def _grown(model: GroupModel, moments: Sequence[Moment]) -> list[str]:
