@@ -6,7 +6,7 @@ words say more than that and are held to it: who is "recent" has not been silent
 horizon, who is "lapsed" has, who is "new" came within one, who is "frequent" came on two days or
 more. The three words that stand out most make the name. A name of fewer than two takes what is
 true of the group beside no other ("lapsed", "one-time", "repeat"); groups that would share a name
-take further words, at last a number.
+take further words, then the figure in which they differ most, at last a number.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def named(profiles: Sequence[Profile], spec: FeatureSpec) -> tuple[Named, ...]:
     while longer := _clashing(_names(words, taken, nouns), words, taken):
         for index in longer:
             taken[index] += 1
-    texts = _numbered(_names(words, taken, nouns))
+    texts = _numbered(_told_apart(_names(words, taken, nouns), profiles, spec))
     return tuple(
         Named(text, _reason(mine[:count], spec), is_core(profile, spec))
         for text, mine, count, profile in zip(texts, words, taken, profiles, strict=True)
@@ -210,6 +210,32 @@ def _names(words: list[list[Word]], taken: list[int], nouns: list[str]) -> list[
 def _clashing(names: list[str], words: list[list[Word]], taken: list[int]) -> list[int]:
     """The groups that share a name and have a further word."""
     return [i for i, name in enumerate(names) if names.count(name) > 1 and taken[i] < len(words[i])]
+
+
+def _told_apart(names: list[str], profiles: Sequence[Profile], spec: FeatureSpec) -> list[str]:
+    """To names that are alike the figure in which their groups differ most."""
+    found = list(names)
+    for name in {name for name in names if names.count(name) > 1}:
+        alike = [i for i, other in enumerate(names) if other == name]
+        shared = [b for b in WEIGHTY if all(b in profiles[i].behaviour for i in alike)]
+        apart = {b: _range([profiles[i].behaviour[b] for i in alike], spec) for b in shared}
+        if apart and max(apart.values()) > 0:
+            widest = max(shared, key=lambda b: apart[b])
+            for i in alike:
+                one = profiles[i].behaviour[widest]
+                found[i] = f"{name} ({phrase(one.feature, one.median, spec)})"
+    return found
+
+
+def _range(medians: Sequence[Typical], spec: FeatureSpec) -> float:
+    """Of the medians of one feature, in the least differences that matter."""
+    known = [one.median for one in medians if one.median is not None]
+    if len(known) < len(medians):
+        return 0.0
+    if dictionary(spec)[medians[0].feature].unit in PLAIN_UNITS:
+        return (max(known) - min(known)) / LEAST_SPREAD
+    logged = signed_log(np.array(known))
+    return float(logged.max() - logged.min()) / LEAST_LOG_SPREAD
 
 
 def _numbered(names: list[str]) -> list[str]:

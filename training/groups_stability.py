@@ -146,7 +146,7 @@ def notes(model: GroupModel, moments: Sequence[Moment], refits: Sequence[Refit])
     """What a reader must know of groups that do not hold. `moments`: the newest first."""
     found = []
     for each in refits:
-        if each.rand < SAME:
+        if round(each.rand, 2) < SAME:
             found.append(
                 f"found anew at {show(each.cutoff.at)} the groups are others (adjusted Rand index "
                 f"{each.rand:.2f}; {SAME} would be alike)"

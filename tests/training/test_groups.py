@@ -123,7 +123,7 @@ def test_who_is_gone_is_told_where_labels_have_matured(found: Found) -> None:
     assert gone["churn_and_next_value_as_of"] < END.isoformat()[:10]
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10_000))
 def test_the_order_of_rows_changes_nothing(seed: int) -> None:
     frame, _ = snapshot()
