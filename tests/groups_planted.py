@@ -18,14 +18,14 @@ CONFIG = TOML.replace("within_days = 30", "within_days = 400")
 
 def kind_of(user: str) -> int:
     """The kind's place in KINDS."""
-    return int(user) % len(KINDS)
+    return int(user.removeprefix("u")) % len(KINDS)
 
 
 def planted_log(users: int = 240, seed: int = 3) -> pl.DataFrame:
     """core: thrice a week all along, buys often; browsing: came three weeks ago, looks only;
     gone: bought once half a year ago; steady: every ten days, buys small things."""
     random = np.random.default_rng(seed)
-    rows = [row for user in range(users) for row in _events(f"{user:05d}", random)]
+    rows = [row for user in range(users) for row in _events(f"u{user:05d}", random)]
     frame = pl.DataFrame(
         rows, schema=["customer", "when", "what", "paid", "where"], orient="row"
     ).sort("when", "customer")

@@ -111,7 +111,7 @@ def test_the_number_is_chosen_by_the_rule(found: list[Tried], expected: int) -> 
 
 
 def test_one_heap_is_not_cut_without_a_word() -> None:
-    z = np.random.default_rng(0).normal(size=(300, 6))
+    z = np.random.default_rng(0).normal(size=(100, 5))
     choice = choose(z, "kmeans", None, 0, CPU)
     assert any("shade into each other" in note for note in choice.notes)
 
