@@ -66,15 +66,15 @@ def groups(
 def _print(told: dict[str, Any], found: Found) -> None:
     from holdfast.output import print_rows
     from runtime.progress import say
-    from training.groups_report import in_short, moves_in_short, telling, typical
+    from training.groups_report import in_short, moves_in_short, over_time, telling, typical
 
     print_rows(f"Groups as of {told['as_of']}, {told['users']:,} users", in_short(told))
     print_rows("What tells them apart", telling(told))
     print_rows("Typical values (medians)", typical(found))
-    print_rows("Shares of users over time, by the same rule", told["over_time"])
+    print_rows("Shares of users over time, by the same rule", over_time(told))
     for title, rows in moves_in_short(told):
         print_rows(title, rows)
-    print_rows("Found anew at earlier cutoffs", told["found_anew"])
+    print_rows("Found anew at earlier cutoffs, and each group's likeness", told["found_anew"])
     for note in told["notes"]:
         say(f"note: {note}")
     for name in ("out", "saved"):

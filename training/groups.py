@@ -7,10 +7,8 @@ changed and what became of each group; they change nothing in the groups.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -116,30 +114,22 @@ def find_groups(
     work = _Work(settings, open_store(settings, as_of), wanted, device)
     say(f"groups as of {show(work.store.as_of)} on {device.kind} ({device.reason})")
     model, choice, snapshots, newest = _model(work)
+    seen = tuple(profiles(newest, model.assign(newest), model.numbers, model.spec))
     past = _past(work, model)
-    everyone = {work.now: assigned(model, snapshots, work.now)}
-    refits = []
-    if past.snapshots:
-        for cutoff in past.cutoffs:
-            everyone[cutoff] = assigned(model, past.snapshots, cutoff)
-            then = sample(past.snapshots, cutoff, profile_columns(model.spec), work.seed)
-            found = refit(model, cutoff, then, newest, work.seed, device)
-            refits += [found] if found else []
-    moments = [moment(cutoff, rows, model.numbers) for cutoff, rows in everyone.items()]
-    seen = profiles(newest, model.assign(newest), model.numbers, model.spec)
+    moments, movements, refits, out = _history(work, model, snapshots, past, newest)
     said = [*(choice.notes if choice else ()), *past.notes, *notes(model, moments, refits)]
     said += core_note([one for one in seen if one.number], model.named, model.spec)
     return Found(
         model=model,
         as_of=work.store.as_of,
-        profiles=tuple(seen),
+        profiles=seen,
         sampled=len(newest),
         choice=choice,
         moments=tuple(moments),
-        movements=_movements(everyone, model),
+        movements=tuple(movements),
         refits=tuple(refits),
         notes=tuple(said),
-        out=_written(work, everyone[work.now], model),
+        out=out,
         saved=model.save(wanted.save) if wanted.save else None,
         seconds=time.perf_counter() - start,
     )
@@ -212,15 +202,26 @@ def _unlabelled(store: EventStore) -> list[Cutoff]:
     return [Cutoff(store.as_of - span / 4), Cutoff(store.as_of - span / 2)]
 
 
-def _movements(everyone: Mapping[Cutoff, pl.DataFrame], model: GroupModel) -> tuple[Movement, ...]:
-    """From each cutoff to the next, the newest step first."""
-    return tuple(
-        movement(since, until, everyone[since], everyone[until], model.numbers)
-        for until, since in pairwise(everyone)
-        if len(everyone[since])
-    )
-
-
-def _written(work: _Work, rows: pl.DataFrame, model: GroupModel) -> Path | None:
-    out = work.wanted.out
-    return write_groups(out, rows, model, work.store.as_of) if out else None
+def _history(
+    work: _Work, model: GroupModel, snapshots: Snapshots, past: _Past, newest: pl.DataFrame
+) -> tuple[list[Moment], list[Movement], list[Refit], Path | None]:
+    """Everyone at the as-of and then at each cutoff before it; two cutoffs in memory at a time."""
+    later_at, later = work.now, assigned(model, snapshots, work.now)
+    wanted = work.wanted.out
+    out = write_groups(wanted, later, model, work.store.as_of) if wanted else None
+    moments = [moment(later_at, later, model.numbers)]
+    movements: list[Movement] = []
+    refits: list[Refit] = []
+    if past.snapshots is None:
+        return moments, [], [], out
+    for cutoff in past.cutoffs:
+        rows = assigned(model, past.snapshots, cutoff)
+        if not len(rows):
+            continue
+        moments.append(moment(cutoff, rows, model.numbers))
+        movements.append(movement(cutoff, later_at, rows, later, model.numbers))
+        then = sample(past.snapshots, cutoff, profile_columns(model.spec), work.seed)
+        found = refit(model, cutoff, then, newest, work.seed, work.device)
+        refits += [found] if found else []
+        later_at, later = cutoff, rows
+    return moments, movements, refits, out

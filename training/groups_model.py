@@ -125,9 +125,11 @@ class GroupModel:
                 f"happened after {show(as_of)}; find them with --as-of {show(as_of)}"
             )
         theirs, ours = self.spec.definitions.to_dict(), Definitions.of(settings).to_dict()
-        for section in ours:
-            if theirs.get(section) != ours[section]:
-                raise ModelError(
-                    f"{path}: these groups were found with [{section}] {theirs.get(section)}, "
-                    f"holdfast.toml says {ours[section]}; find them again"
-                )
+        for section, mine in ours.items():
+            for key, value in mine.items():
+                if theirs[section].get(key) != value:
+                    raise ModelError(
+                        f"{path}: these groups were found with {section}.{key} = "
+                        f"{theirs[section].get(key)!r}, holdfast.toml says {value!r}; find them "
+                        "again"
+                    )

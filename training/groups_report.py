@@ -140,6 +140,13 @@ def typical(found: Found) -> list[dict[str, Any]]:
     return rows
 
 
+def over_time(told_all: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {k: _percent(v) if isinstance(v, float) else v for k, v in moment.items()}
+        for moment in told_all["over_time"]
+    ]
+
+
 def moves_in_short(told_all: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
     """The newest step: shares of those who were in a group before."""
     found = []

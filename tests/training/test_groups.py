@@ -141,6 +141,22 @@ def test_the_number_of_buckets_changes_nothing(found: Found, tmp_path: Path) -> 
     assert other.refits == found.refits
 
 
+def test_a_large_log_is_learned_from_a_sample_and_told_of_everyone(
+    planted: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("training.groups_rows.MOST_FIT", 120)
+    monkeypatch.setattr("training.groups_rows.SLICE", 7)
+    out = tmp_path / "all.parquet"
+    some = find_groups(planted, None, Wanted(out=out), CPU)
+    assert 80 < some.sampled < 160
+    table = pl.read_parquet(out)
+    assert table.height == some.moments[0].users == 240
+    assert adjusted_rand_score(truth(table["user_id"]), table["group"]) > 0.95
+    other = find_groups(project(tmp_path / "p", buckets=2), None, Wanted(), CPU)
+    assert other.model._held() == some.model._held()
+    assert other.moments == some.moments
+
+
 def assert_same(one: GroupModel, other: GroupModel) -> None:
     np.testing.assert_array_equal(one.cut.points, other.cut.points)
     np.testing.assert_array_equal(one.cut.group, other.cut.group)
@@ -277,7 +293,7 @@ def test_groups_that_do_not_fit_are_refused(planted: Settings, tmp_path: Path) -
         find_groups(planted, AS_OF, Wanted(use=kept), CPU)
     churn = planted.churn.model_copy(update={"horizon_days": 7})
     other = planted.model_copy(update={"churn": churn})
-    with pytest.raises(ModelError, match=r"\[churn\]"):
+    with pytest.raises(ModelError, match=r"churn\.horizon_days = 21, holdfast\.toml says 7"):
         find_groups(other, END, Wanted(use=kept), CPU)
     raw = json.loads(kept.read_text())
     raw["groups"]["named"][0]["core"] = not raw["groups"]["named"][0]["core"]

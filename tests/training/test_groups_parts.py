@@ -13,6 +13,7 @@ from training_frames import a_spec
 from features.dictionary import dictionary
 from runtime.device import decide
 from runtime.errors import UsageError
+from training.groups_engines import one_thread
 from training.groups_names import LESS_IS_MORE, is_core, named, noun
 from training.groups_number import Tried, best, choose, jaccard
 from training.groups_profile import Profile, Typical, cliffs_delta, readable
@@ -112,7 +113,8 @@ def test_the_number_is_chosen_by_the_rule(found: list[Tried], expected: int) -> 
 
 def test_one_heap_is_not_cut_without_a_word() -> None:
     z = np.random.default_rng(0).normal(size=(100, 5))
-    choice = choose(z, "kmeans", None, 0, CPU)
+    with one_thread():
+        choice = choose(z, "kmeans", None, 0, CPU)
     assert any("shade into each other" in note for note in choice.notes)
 
 
