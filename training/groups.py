@@ -23,11 +23,11 @@ from runtime.device import Device
 from runtime.errors import LabelError, UsageError
 from runtime.progress import say
 from runtime.settings import Settings
+from training.groups_core import core_note
 from training.groups_engines import METHODS, Method
 from training.groups_file import require_writable, write_groups
 from training.groups_fit import fit_groups
 from training.groups_model import GroupModel
-from training.groups_names import core_note
 from training.groups_number import Choice
 from training.groups_profile import Profile, profile_columns, profiles
 from training.groups_rows import assigned, sample

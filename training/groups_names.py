@@ -18,8 +18,9 @@ import numpy as np
 
 from features.dictionary import SHOWN, dictionary, phrase
 from features.spec import FeatureSpec
+from training.groups_core import is_core, lapsed
 from training.groups_model import Named
-from training.groups_profile import MEDIUM, SMALL, Profile, Typical
+from training.groups_profile import MEDIUM, SMALL, Profile, Typical, oriented
 from training.groups_space import LEAST_LOG_SPREAD, LEAST_SPREAD, PLAIN_UNITS, signed_log
 
 FEWEST_WORDS, FIRST_WORDS = 2, 3
@@ -27,7 +28,6 @@ QUARTER = 1.25
 ONCE = "one-time"
 NONE = {"no": "none", "-0": "0"}  # a number said without its noun
 MOST = 0.75  # of a group's users for what is said of all of them
-MUCH = 2.0  # value of a user of the group by that of another
 
 # Words for more and for less of each behaviour, in the order in which they stand in a name.
 WORDS: Mapping[str, tuple[str, str]] = {
@@ -40,7 +40,6 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "depth": ("intensive", "brief"),
     "rhythm": ("regular", "irregular"),
 }
-LESS_IS_MORE = ("recency_days", "purchase_recency_days", "gap_burstiness", "gap_mean_days")
 # What people look for first, where words stand out alike.
 WEIGHTY = ("recency", "frequency", "monetary", "tenure", "trend", "breadth", "depth", "rhythm")
 
@@ -80,39 +79,9 @@ def noun(profile: Profile) -> str:
     return "buyers" if (profile.bought.median or 0) >= 1 else "users"
 
 
-def is_core(profile: Profile, spec: FeatureSpec) -> bool:
-    """Active more often and more lately than the others, not lapsed, and worth twice as much a
-    user (on a log without amounts: doing twice as much)."""
-    return frequent_and_worth(profile) and not lapsed(profile, spec)
-
-
-def frequent_and_worth(profile: Profile) -> bool:
-    often, late = (_effect(profile, behaviour) for behaviour in ("frequency", "recency"))
-    part = profile.activity_share if profile.value_share is None else profile.value_share
-    mine, theirs = (part or 0.0) * (1 - profile.share), (1 - (part or 0.0)) * profile.share
-    return often >= MEDIUM and late >= SMALL and mine >= MUCH * theirs
-
-
 def _silent(spec: FeatureSpec) -> str:
     """Silence alone is an end only where churn is passive."""
     return "lapsed" if spec.definitions.churn.kind == "passive" else "silent"
-
-
-def lapsed(profile: Profile, spec: FeatureSpec) -> bool:
-    """Whether the median user has been silent for a churn horizon."""
-    silence = profile.behaviour.get("recency")
-    horizon = spec.definitions.churn.horizon_days
-    return silence is not None and silence.known > 0 and (silence.median or 0.0) >= horizon
-
-
-def _effect(profile: Profile, behaviour: str) -> float:
-    """Towards more of the behaviour; 0 where the log does not tell."""
-    typical = profile.behaviour.get(behaviour)
-    return 0.0 if typical is None else oriented(typical)
-
-
-def oriented(typical: Typical) -> float:
-    return -typical.effect if typical.feature in LESS_IS_MORE else typical.effect
 
 
 def _words(profile: Profile, spec: FeatureSpec) -> list[Word]:
@@ -261,22 +230,3 @@ def told(typical: Typical, spec: FeatureSpec) -> str:
         return text
     usual = SHOWN[dictionary(spec)[typical.feature].unit](typical.others)
     return f"{text} (others: {NONE.get(usual, usual)})"
-
-
-def core_note(profiles: Sequence[Profile], names: Sequence[Named], spec: FeatureSpec) -> list[str]:
-    """Why no group is core, where none is."""
-    if len(names) < FEWEST_WORDS or any(one.core for one in names):
-        return []
-    near = [(p, n) for p, n in zip(profiles, names, strict=True) if frequent_and_worth(p)]
-    if not near:
-        return [
-            "no group is core: none is active more often and more lately than the others and "
-            f"worth {MUCH:g} times as much a user"
-        ]
-    silent = phrase(
-        near[0][0].behaviour["recency"].feature, near[0][0].behaviour["recency"].median, spec
-    )
-    return [
-        f"no group is core: '{near[0][1].name}' comes nearest, but its typical user was "
-        f"{silent}, beyond the churn horizon of {spec.definitions.churn.horizon_days} days"
-    ]

@@ -19,6 +19,7 @@ READABLE = 12
 TELLING = 5
 # Cliff's delta, in the steps of Romano et al. 2006.
 SMALL, MEDIUM = 0.147, 0.33
+LESS_IS_MORE = ("recency_days", "purchase_recency_days", "gap_burstiness", "gap_mean_days")
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,10 @@ def _typical(name: str, column: Floats, mine: np.ndarray) -> Typical:
         known=float(known[mine].mean()) if mine.any() else 0.0,
         high=float(np.quantile(inside, 0.75)) if len(inside) else 0.0,
     )
+
+
+def oriented(typical: Typical) -> float:
+    return -typical.effect if typical.feature in LESS_IS_MORE else typical.effect
 
 
 def _median(values: Floats) -> float | None:

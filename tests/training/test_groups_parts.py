@@ -13,10 +13,11 @@ from training_frames import a_spec
 from features.dictionary import dictionary
 from runtime.device import decide
 from runtime.errors import UsageError
+from training.groups_core import core_note, is_core
 from training.groups_engines import one_thread
-from training.groups_names import LESS_IS_MORE, is_core, named, noun
+from training.groups_names import named, noun
 from training.groups_number import Tried, best, choose, jaccard
-from training.groups_profile import Profile, Typical, cliffs_delta, readable
+from training.groups_profile import LESS_IS_MORE, Profile, Typical, cliffs_delta, readable
 from training.groups_space import Space, columns_of, fit_space
 
 CPU = decide("cpu")
@@ -192,7 +193,15 @@ def test_a_core_is_frequent_recent_and_worth_twice_as_much() -> None:
     assert not is_core(replace(BEST, value_share=0.3), SPEC), "0.43 of 0.25 is less than twice"
     assert not is_core(replace(BEST, behaviour=BEST.behaviour | NEW.behaviour), SPEC)
     silent = {"recency": typical("recency_days", 100.0, 300.0, -0.8)}
-    assert not is_core(replace(BEST, behaviour=BEST.behaviour | silent), SPEC), "lapsed"
+    gone = replace(BEST, behaviour=BEST.behaviour | silent)
+    assert not is_core(gone, SPEC), "lapsed"
+    most = replace(BEST, share=0.6, value_share=0.9)
+    assert not is_core(most, SPEC), "a majority"
+    for near, words in ((gone, "beyond the churn horizon"), (most, "60% of the users")):
+        (note,) = core_note([near, NEW], named([near, NEW], SPEC), SPEC)
+        assert words in note
+    assert core_note([BEST, NEW], named([BEST, NEW], SPEC), SPEC) == []
+    assert "none is active more often" in core_note([NEW, GONE], named([NEW, GONE], SPEC), SPEC)[0]
 
 
 def test_nouns_follow_the_purchases() -> None:
