@@ -11,6 +11,7 @@ from holdfast import (
     check_commands,
     data_commands,
     demo_command,
+    groups_command,
     model_commands,
     store_commands,
 )
@@ -25,6 +26,7 @@ COMMANDS = (
     check_commands,
     data_commands,
     demo_command,
+    groups_command,
     model_commands,
     store_commands,
 )
