@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import betainc, betaln
 from torch import Tensor
 
 from runtime.errors import UsageError
@@ -116,27 +117,22 @@ class Law:
             found[mine] = torch.cat(parts).numpy()
         return found
 
-    def at_least(self, known: Histories, horizon: float, most: int) -> Floats:
-        """P(n purchases or more in (T, T + horizon]) for n = 1 … most, shape (n, most).
-
-        n or more are made if n or more would come, of a negative binomial number, and the
-        customer did not leave with any of the first n - 1: P(alive) P(N >= n) B(a, b + k + n - 1) /
-        B(a, b + k). Summed over n it is the expected number of purchases.
-        """
+    def more_than(self, known: Histories, horizon: float, n: Floats) -> Floats:
+        """P(more than n purchases in (T, T + horizon]); n whole, -1 or more, shape (n,)."""
         _check(horizon, 0.0)
-        k = known.frequency + self.extra
-        bought = (known.frequency + self.r)[:, None]
-        n = np.arange(most, dtype=np.float64)
-        odds = (horizon / (known.age + self.alpha))[:, None]
-        # The mass at N = n by the ratio to the one before, from P(N = 0), on the log scale.
-        ratios = np.log((bought + n[:-1]) / (n[:-1] + 1)) + np.log(odds / (1 + odds))
-        none = -bought * np.log1p(odds)
-        fewer = np.cumsum(np.exp(none + np.cumsum(ratios, axis=1)), axis=1)
-        would = np.repeat(-np.expm1(none), most, axis=1)
-        would[:, 1:] = np.maximum(would[:, 1:] - fewer, 0.0)
-        stays = (self.b + k[:, None] + n) / (self.a + self.b + k[:, None] + n)
-        would[:, 1:] *= np.cumprod(stays, axis=1)[:, :-1]
-        return np.asarray(would * self.alive(known)[:, None])
+        some = self.more_if_alive(known.frequency, known.age, horizon, np.maximum(n, 0.0))
+        return np.where(n < 0, 1.0, self.alive(known) * some)
+
+    def more_if_alive(self, x: Floats, age: Floats, horizon: float, n: Floats) -> Floats:
+        """The same of one who has not left by T; the arrays' shapes are broadcast.
+
+        More than n are made if more than n would come, a negative binomial number, and none of
+        the first n ended it: I_z(n + 1, r + x) B(a, b + k + n) / B(a, b + k), z = h / (alpha + T +
+        h). The two are independent; summed over n = 0, 1, … they are the mean.
+        """
+        at = self.b + x + self.extra
+        would = betainc(n + 1, self.r + x, horizon / (horizon + self.alpha + age))
+        return np.asarray(would * np.exp(betaln(self.a, at + n) - betaln(self.a, at)))
 
 
 def alike(values: Floats) -> Iterator[npt.NDArray[np.int64]]:
