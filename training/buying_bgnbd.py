@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from training.metrics import Floats
 Kind = Literal["bg/nbd", "mbg/nbd"]
 EXTRA: dict[str, int] = {"bg/nbd": 0, "mbg/nbd": 1}
 NAMES = ("r", "alpha", "a", "b")
+PAIRS = ((0, 1), (2, 3))  # a law of rates, a law of leaving
 STARTS = ((0.5, 0.3, 1.0, 3.0), (1.0, 1.0, 0.3, 2.0), (3.0, 3.0, 3.0, 3.0))
 SAMPLE = 20_000  # different histories that the starts are tried on
 
@@ -45,11 +45,11 @@ def fit_groups(groups: Groups, kind: Kind = "bg/nbd", device: str = "cpu") -> Fi
     values = np.exp(optimum.at) * (1, unit, 1, 1)
     # A density in time is smaller by the unit for each repeat.
     likelihood = optimum.value - repeats * float(np.log(unit))
-    told = notes(NAMES, optimum)
+    told = notes(NAMES, optimum, PAIRS)
     return Fit(
         NAMES,
         tuple(values.tolist()),
-        covariance(optimum),
+        covariance(optimum, PAIRS),
         likelihood,
         groups.customers,
         optimum.steps,
@@ -67,8 +67,7 @@ def _search(groups: Groups, extra: int, device: str) -> Optimum:
     best = max(ends, key=lambda end: end.value)
     if step == 1:
         return best
-    found = maximise(_logarithmic(sums(groups, extra, device)), best.at.tolist())
-    return replace(found, steps=found.steps)
+    return maximise(_logarithmic(sums(groups, extra, device)), best.at.tolist())
 
 
 def _logarithmic(data: Sums) -> Objective:

@@ -66,12 +66,17 @@ class Groups:
 
 
 def purchases_plan(
-    events: pl.LazyFrame, cutoff: Cutoff, zone: str = "UTC", unit: Unit = "day"
+    events: pl.LazyFrame,
+    cutoff: Cutoff,
+    zone: str = "UTC",
+    unit: Unit = "day",
+    *,
+    free: bool = False,
 ) -> pl.LazyFrame:
     """One row a user with a purchase before the cutoff, by `user_id`; the others have none.
 
-    A purchase is a calendar day of `zone` with an amount above 0; refunds are left out. Reads
-    `user_id`, `ts`, `amount`; nothing at or after the cutoff. Makes frequency, recency, age
+    A purchase is a calendar day of `zone` with an amount above 0, or of 0 too where `free`;
+    refunds are left out, and so are rows without an amount. Reads `user_id`, `ts`, `amount`; nothing at or after the cutoff. Makes frequency, recency, age
     (Float64, in `unit`), `repeat_mean` (mean spend of the purchases after the first; null where
     there are none) and `mean` (of all purchases). As lifetimes' `summary_data_from_
     transaction_data`, whose observation ends on the last day before the cutoff. Raises UsageError.
@@ -80,7 +85,8 @@ def purchases_plan(
         raise UsageError(f"unit '{unit}' is not known; choose one of {', '.join(get_args(Unit))}")
     length = UNIT_DAYS[unit]
     last_day = period_at(cutoff.at - MICROSECOND, "day", zone)
-    bought = events.filter((pl.col("ts") < cutoff.at) & (pl.col("amount") > 0))
+    paid = pl.col("amount") >= 0 if free else pl.col("amount") > 0
+    bought = events.filter((pl.col("ts") < cutoff.at) & paid & pl.col("amount").is_finite())
     days = bought.select("user_id", "amount", day=period_of(pl.col("ts"), "day", zone))
     # Sums of amounts depend on their order in the last digit; the order of the rows must not.
     days = days.sort("user_id", "day", "amount")
@@ -129,24 +135,36 @@ def histories(frame: pl.DataFrame) -> Histories:
     return Histories(x, t, age)
 
 
-def group(chunks: Iterable[Histories]) -> Groups:
-    """Equal histories as one with a weight, in an order of their own; a chunk is let go once it
-    is counted.
+class Tally:
+    """Counts histories as they come; a chunk is let go once it is counted.
 
     What is made of them is the same in any order of customers and in any division into chunks.
-    Raises UsageError where there is no customer.
     """
-    found: list[Groups] = []
-    waiting = 0
+
+    def __init__(self) -> None:
+        self._found: list[Groups] = []
+        self._waiting = 0
+
+    def add(self, chunk: Histories) -> None:
+        self._found.append(_counted([Groups(*vars(chunk).values(), np.ones(len(chunk)))]))
+        self._waiting += len(self._found[-1].weight)
+        if self._waiting > max(MERGED_ROWS, 2 * len(self._found[0].weight)):
+            self._found, self._waiting = [_counted(self._found)], 0
+
+    def groups(self) -> Groups:
+        """Raises UsageError where there is no customer."""
+        whole = self._found[0] if len(self._found) == 1 else _counted(self._found)
+        if not len(whole.weight):
+            raise UsageError("buying: no customer to fit on; found 0, give those with a purchase")
+        return whole
+
+
+def group(chunks: Iterable[Histories]) -> Groups:
+    """The groups of all chunks. Raises UsageError where there is no customer."""
+    tally = Tally()
     for chunk in chunks:
-        found.append(_counted([Groups(*vars(chunk).values(), np.ones(len(chunk)))]))
-        waiting += len(found[-1].weight)
-        if waiting > max(MERGED_ROWS, 2 * len(found[0].weight)):
-            found, waiting = [_counted(found)], 0
-    whole = found[0] if len(found) == 1 else _counted(found)
-    if not len(whole.weight):
-        raise UsageError("buying: no customer to fit on; found 0 rows, give those with a purchase")
-    return whole
+        tally.add(chunk)
+    return tally.groups()
 
 
 def _counted(parts: list[Groups]) -> Groups:

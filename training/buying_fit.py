@@ -125,11 +125,19 @@ def _uphill(
     return None
 
 
-def covariance(optimum: Optimum) -> tuple[tuple[float | None, ...], ...]:
-    """The inverse of the negative Hessian over the parameters that are not at a bound."""
+Pairs = Sequence[tuple[int, int]]
+
+
+def covariance(optimum: Optimum, pairs: Pairs) -> tuple[tuple[float | None, ...], ...]:
+    """The inverse of the negative Hessian over the parameters that the data tell.
+
+    pairs   parameters that mean little without each other: where one stops at a bound, neither
+            has an interval
+    """
     size = len(optimum.at)
     found: list[list[float | None]] = [[None] * size for _ in range(size)]
-    inside = [k for k in range(size) if not optimum.bound[k]]
+    stopped = _untold(optimum, pairs)
+    inside = [k for k in range(size) if k not in stopped]
     if inside:
         block = -optimum.hessian[np.ix_(inside, inside)]
         # A direction without curvature is one the data say nothing about: no interval.
@@ -140,15 +148,21 @@ def covariance(optimum: Optimum) -> tuple[tuple[float | None, ...], ...]:
     return tuple(map(tuple, found))
 
 
-def notes(names: Sequence[str], optimum: Optimum) -> tuple[str, ...]:
+def _untold(optimum: Optimum, pairs: Pairs) -> set[int]:
+    stopped = {k for k, bound in enumerate(optimum.bound) if bound}
+    return stopped | {k for pair in pairs if stopped & set(pair) for k in pair}
+
+
+def notes(names: Sequence[str], optimum: Optimum, pairs: Pairs) -> tuple[str, ...]:
     """What the data cannot tell, in words."""
     found = []
-    for name, stopped, at in zip(names, optimum.bound, optimum.at, strict=True):
+    for k, (name, stopped) in enumerate(zip(names, optimum.bound, strict=True)):
         if stopped:
-            end = "0" if at < 0 else "infinity"
-            found.append(
-                f"{name} runs to {end}: the data cannot tell it from that; it has no interval"
-            )
-    if not found and covariance(optimum)[0][0] is None:
+            end = "0" if optimum.at[k] < 0 else "infinity"
+            others = [names[i] for pair in pairs if k in pair for i in pair if i != k]
+            apart = f", nor {' and '.join(others)} but together with it" if others else ""
+            found.append(f"{name} runs to {end}: the data do not tell it{apart}; no intervals")
+    told = covariance(optimum, pairs)
+    if not found and any(row[k] is None for k, row in enumerate(told)):
         found.append("the likelihood is flat in some direction: the parameters have no intervals")
     return tuple(found)

@@ -23,6 +23,7 @@ from training.buying_fit import Derivatives, Fit, Optimum, covariance, maximise,
 from training.metrics import Floats
 
 NAMES = ("p", "q", "gamma")
+PAIRS = ((1, 2),)  # a law of nu
 STARTS = ((2.0, 3.0, 1.0), (6.0, 4.0, 0.5), (1.0, 1.5, 1.0))
 SAMPLE = 20_000
 BLOCK = 1 << 20  # groups that are summed at once
@@ -48,7 +49,11 @@ def fit_gamma_gamma(chunks: Iterable[Spend], device: str = "cpu") -> Fit:
     Raises SchemaError where a mean is not above 0, ModelError where amounts do not vary enough
     between customers or within them to tell the parameters.
     """
-    groups = group(_known(chunk) for chunk in chunks)
+    return fit_spend(group(as_histories(chunk) for chunk in chunks), device)
+
+
+def fit_spend(groups: Groups, device: str = "cpu") -> Fit:
+    """The same of amounts that are grouped already: `as_histories`."""
     if len(np.unique(groups.recency)) < LEAST_CUSTOMERS:
         raise ModelError(
             f"gamma-gamma: {groups.customers:,} customers with {len(np.unique(groups.recency))} "
@@ -64,13 +69,13 @@ def fit_gamma_gamma(chunks: Iterable[Spend], device: str = "cpu") -> Fit:
     scaled = Groups(groups.frequency, groups.recency / unit, groups.age, groups.weight)
     optimum = _search(scaled, device)
     values = np.exp(optimum.at) * (1, 1, unit)
-    told = notes(NAMES, optimum)
+    told = notes(NAMES, optimum, PAIRS)
     if values[1] <= 1:
         told += ("q is 1 or less: the mean spend of all customers is infinite",)
     return Fit(
         NAMES,
         tuple(values.tolist()),
-        covariance(optimum),
+        covariance(optimum, PAIRS),
         optimum.value - groups.customers * float(np.log(unit)),
         groups.customers,
         optimum.steps,
@@ -78,8 +83,8 @@ def fit_gamma_gamma(chunks: Iterable[Spend], device: str = "cpu") -> Fit:
     )
 
 
-def _known(chunk: Spend) -> Histories:
-    """Those with an amount; the mean takes the place of a time."""
+def as_histories(chunk: Spend) -> Histories:
+    """Those with an amount, for counting: the mean takes the place of a time. Raises SchemaError."""
     some = chunk.count > 0
     count, mean = chunk.count[some], chunk.mean[some]
     fine = np.isfinite(mean) & (mean > 0) & (count == np.floor(count))

@@ -75,7 +75,7 @@ def sums(groups: Groups, extra: int, device: str = "cpu") -> Sums:
 def _above(count: Floats, weight: Floats) -> Floats:
     """How many customers have a count above j, shape (largest,)."""
     having = np.bincount(count.astype(np.int64), weights=weight)
-    return np.asarray(having[::-1].cumsum()[::-1][1:])
+    return np.array(having[::-1].cumsum()[::-1][1:])
 
 
 def derivatives(data: Sums, parameters: Floats) -> Derivatives:
