@@ -185,9 +185,6 @@ class Amounts:
         return found
 
 
-
-
-
 def mean_spend(fit: Fit, spend: Spend) -> Floats:
     """Expected amount of a customer's next purchase, shape (n,), in the currency.
 
