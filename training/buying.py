@@ -59,7 +59,8 @@ class Buying:
 
     @property
     def law(self) -> Law:
-        return Law(*self.purchases.values, EXTRA[self.kind])
+        r, alpha, a, b = self.purchases.values
+        return Law(r, alpha, a, b, EXTRA[self.kind])
 
     @property
     def notes(self) -> tuple[str, ...]:

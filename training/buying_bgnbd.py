@@ -32,14 +32,14 @@ def fit_bgnbd(chunks: Iterable[Histories], kind: Kind = "bg/nbd", device: str = 
 
 def fit_groups(groups: Groups, kind: Kind = "bg/nbd", device: str = "cpu") -> Fit:
     """The same of histories that are grouped already."""
-    repeats = float(groups.weight @ groups.frequency)
+    repeats = float((groups.weight * groups.frequency).sum())
     if repeats == 0:
         raise ModelError(
             f"{kind}: none of {groups.customers:,} customers bought again, so neither how often "
             "they buy nor when they leave can be told; take a longer log"
         )
     # In units of the mean age every parameter is about 1.
-    unit = float(groups.weight @ groups.age) / groups.customers
+    unit = float((groups.weight * groups.age).sum()) / groups.customers
     scaled = groups.over(unit)
     optimum = _search(scaled, EXTRA[kind], device)
     values = np.exp(optimum.at) * (1, unit, 1, 1)

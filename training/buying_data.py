@@ -76,9 +76,10 @@ def purchases_plan(
     """One row a user with a purchase before the cutoff, by `user_id`; the others have none.
 
     A purchase is a calendar day of `zone` with an amount above 0, or of 0 too where `free`;
-    refunds are left out, and so are rows without an amount. Reads `user_id`, `ts`, `amount`; nothing at or after the cutoff. Makes frequency, recency, age
-    (Float64, in `unit`), `repeat_mean` (mean spend of the purchases after the first; null where
-    there are none) and `mean` (of all purchases). As lifetimes' `summary_data_from_
+    refunds are left out, and so are rows without an amount. Reads `user_id`, `ts`, `amount`;
+    nothing at or after the cutoff. Makes frequency, recency, age (Float64, in `unit`),
+    `repeat_mean` (mean spend of the purchases after the first; null where there are none) and
+    `mean` (of all purchases). As lifetimes' `summary_data_from_
     transaction_data`, whose observation ends on the last day before the cutoff. Raises UsageError.
     """
     if unit not in get_args(Unit):
@@ -146,7 +147,8 @@ class Tally:
         self._waiting = 0
 
     def add(self, chunk: Histories) -> None:
-        self._found.append(_counted([Groups(*vars(chunk).values(), np.ones(len(chunk)))]))
+        once = Groups(chunk.frequency, chunk.recency, chunk.age, np.ones(len(chunk)))
+        self._found.append(_counted([once]))
         self._waiting += len(self._found[-1].weight)
         if self._waiting > max(MERGED_ROWS, 2 * len(self._found[0].weight)):
             self._found, self._waiting = [_counted(self._found)], 0
@@ -172,18 +174,19 @@ def _counted(parts: list[Groups]) -> Groups:
 
     Two histories of one hash (one in 10^5 logs of 10 million customers has any) stay two groups.
     """
-    columns = [np.concatenate([getattr(p, name) for p in parts] or [[]]) for name in KEYS]
-    weight = np.concatenate([p.weight for p in parts] or [[]])
-    order = np.argsort(_hash(columns))
-    columns = [column[order] for column in columns]
+    x, t, age, weight = (
+        np.concatenate([np.empty(0), *(getattr(part, name) for part in parts)])
+        for name in (*KEYS, "weight")
+    )
+    order = np.argsort(_hash([x, t, age]))
+    x, t, age, weight = x[order], t[order], age[order], weight[order]
     new = np.ones(len(order), dtype=np.bool_)
-    if len(order):
-        new[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    new[1:] = (x[1:] != x[:-1]) | (t[1:] != t[:-1]) | (age[1:] != age[:-1])
     starts = np.flatnonzero(new)
     if len(starts) < len(order):
-        columns = [column[starts] for column in columns]
-        return Groups(*columns, np.add.reduceat(weight[order], starts))
-    return Groups(*columns, weight[order])
+        weight = np.add.reduceat(weight, starts)
+        x, t, age = x[starts], t[starts], age[starts]
+    return Groups(x, t, age, weight)
 
 
 def _hash(columns: list[Floats]) -> npt.NDArray[np.uint64]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 from numpy.linalg import eigh, inv
 
 from runtime.errors import ModelError
@@ -24,6 +25,7 @@ SHORTEST = 2.0**-30  # the last halving of a step
 FLAT = 1e-9  # eigenvalues below this share of the largest count as this much
 FURTHEST = 12.0  # logarithms stay within -+ this of 1, in units in which 1 is usual
 
+Bools = npt.NDArray[np.bool_]
 Derivatives = tuple[float, Floats, Floats]  # log-likelihood, its gradient (k,), its Hessian (k, k)
 Objective = Callable[[Floats], Derivatives]
 
@@ -97,7 +99,7 @@ def maximise(objective: Objective, start: Sequence[float], free: int = 0) -> Opt
     )
 
 
-def _direction(gradient: Floats, hessian: Floats, free: Floats) -> tuple[Floats, float, bool]:
+def _direction(gradient: Floats, hessian: Floats, free: Bools) -> tuple[Floats, float, bool]:
     """A step, what it promises, and whether the likelihood bends downward in every direction."""
     direction = np.zeros_like(gradient)
     if not free.any():

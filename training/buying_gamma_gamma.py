@@ -1,9 +1,10 @@
 """Gamma-Gamma (Fader & Hardie 2013, "The Gamma-Gamma model of monetary value"): what one spends.
 
 The amounts of a customer's purchases are Gamma(p, nu) with nu ~ Gamma(q, gamma) over customers,
-independent of how often they buy. A customer with n purchases of mean amount m has (eq. 1a there)
+independent of how often they buy. A customer with n purchases of mean amount m has, with s = p n,
+the likelihood (eq. 1a there)
 
-    L = Gamma(p n + q) / (Gamma(p n) Gamma(q))  gamma^q m^(p n - 1) n^(p n) / (gamma + n m)^(p n + q)
+    L = Gamma(s + q) / (Gamma(s) Gamma(q))  gamma^q m^(s - 1) n^s / (gamma + n m)^(s + q)
 
 and afterwards nu ~ Gamma(q + p n, gamma + n m). Without purchases, n = 0, it is everyone's law.
 """
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from runtime.errors import ModelError, SchemaError
+from training.buying_blocks import Columns, columns, sum_blocks
 from training.buying_data import Groups, Histories, group
 from training.buying_fit import Derivatives, Fit, Optimum, covariance, maximise, notes
 from training.metrics import Floats
@@ -26,7 +28,6 @@ NAMES = ("p", "q", "gamma")
 PAIRS = ((1, 2),)  # a law of nu
 STARTS = ((2.0, 3.0, 1.0), (6.0, 4.0, 0.5), (1.0, 1.5, 1.0))
 SAMPLE = 20_000
-BLOCK = 1 << 20  # groups that are summed at once
 LEAST_CUSTOMERS = 3  # of different mean spend: as many as there are parameters
 
 
@@ -65,7 +66,7 @@ def fit_spend(groups: Groups, device: str = "cpu") -> Fit:
             "varies within a customer cannot be told from what varies between them; take all "
             "purchases of each, or a longer log"
         )
-    unit = float(groups.weight @ groups.recency) / groups.customers
+    unit = float((groups.weight * groups.recency).sum()) / groups.customers
     scaled = Groups(groups.frequency, groups.recency / unit, groups.age, groups.weight)
     optimum = _search(scaled, device)
     values = np.exp(optimum.at) * (1, 1, unit)
@@ -84,7 +85,10 @@ def fit_spend(groups: Groups, device: str = "cpu") -> Fit:
 
 
 def as_histories(chunk: Spend) -> Histories:
-    """Those with an amount, for counting: the mean takes the place of a time. Raises SchemaError."""
+    """Those with an amount, to be counted: the mean takes the place of a time.
+
+    Raises SchemaError.
+    """
     some = chunk.count > 0
     count, mean = chunk.count[some], chunk.mean[some]
     fine = np.isfinite(mean) & (mean > 0) & (count == np.floor(count))
@@ -109,28 +113,29 @@ def _search(groups: Groups, device: str) -> Optimum:
 
 @dataclass(frozen=True)
 class Amounts:
-    """Float64 on one device: n, n m, weight of each group, shape (g,); different n and how many
-    customers have each, shape (u,); the sums that no parameter enters."""
+    """Float64 on one device.
 
-    count: Tensor
-    total: Tensor
-    weight: Tensor
-    counts: Tensor
-    having: Tensor
-    log_mean: float  # sum of log m
-    count_log_total: float  # sum of n log(n m)
+    rows     n, n m and weight of each group, each of shape (g,)
+    counts   different n and how many customers have each, each of shape (u,)
+    log_mean, count_log_total   the sums of log m and n log(n m), which no parameter enters
+    """
+
+    rows: Columns
+    counts: Columns
+    log_mean: float
+    count_log_total: float
 
     @staticmethod
     def of(groups: Groups, device: str) -> Amounts:
         counts, place = np.unique(groups.frequency, return_inverse=True)
-        having = np.bincount(place, weights=groups.weight)
-        arrays = (groups.frequency, groups.frequency * groups.recency, groups.weight)
-        parts = [torch.from_numpy(np.ascontiguousarray(p)) for p in (*arrays, counts, having)]
-        count, total, weight = arrays
+        having = np.bincount(place, weights=groups.weight).astype(np.float64)
+        count, weight = groups.frequency, groups.weight
+        total = count * groups.recency
         return Amounts(
-            *(part.to(device) for part in parts),
-            float(weight @ np.log(groups.recency)),
-            float(weight @ (count * np.log(total))),
+            columns(device, count, total, weight),
+            columns(device, counts, having),
+            float((weight * np.log(groups.recency)).sum()),
+            float((weight * count * np.log(total)).sum()),
         )
 
     def objective(self, logarithms: Floats) -> Derivatives:
@@ -138,7 +143,8 @@ class Amounts:
         values = np.exp(logarithms)
         p, q, gamma = values.tolist()
         value, gradient, hessian = self._by_count(p, q)
-        n, found = float(self.weight.sum()), self._by_amount(p, q, gamma)
+        n = float(self.counts[1].sum())
+        found = sum_blocks(lambda part: _by_amount(part, p, q, gamma), self.rows, 7)
         value += found[0] + p * self.count_log_total - self.log_mean + n * q * float(np.log(gamma))
         gradient += (found[1] + self.count_log_total, found[2] + n * np.log(gamma), 0.0)
         gradient[2] = n * q / gamma + found[3]
@@ -150,7 +156,7 @@ class Amounts:
 
     def _by_count(self, p: float, q: float) -> Derivatives:
         """The gamma functions, once for each different number of purchases."""
-        n, w = self.counts, self.having
+        n, w = self.counts
         own, both = p * n, p * n + q
         one = torch.tensor(q, dtype=torch.float64, device=n.device)
         value = (w * (both.lgamma() - own.lgamma() - one.lgamma())).sum()
@@ -163,26 +169,24 @@ class Amounts:
         hessian[1, 1] = float((w * (second - torch.polygamma(1, one))).sum())
         return float(value), np.array([float(by_p), float(by_q), 0.0]), hessian
 
-    def _by_amount(self, p: float, q: float, gamma: float) -> Floats:
-        """-(p n + q) log(gamma + n m) and its derivatives by p, q, gamma, p gamma, q gamma,
-        gamma gamma."""
-        found = np.zeros(7)
-        size = BLOCK
-        for i in range(0, len(self.count), size):
-            n, total, w = (part[i : i + size] for part in (self.count, self.total, self.weight))
-            inside = total + gamma
-            inverse, log, both = w / inside, w * inside.log(), n * p + q
-            sums = (
-                -(both * log).sum(),
-                -(n * log).sum(),
-                -log.sum(),
-                -(both * inverse).sum(),
-                -(n * inverse).sum(),
-                -inverse.sum(),
-                (both * inverse / inside).sum(),
-            )
-            found += torch.stack(sums).cpu().numpy()
-        return found
+
+def _by_amount(part: Columns, p: float, q: float, gamma: float) -> Tensor:
+    """-(p n + q) log(gamma + n m) and its derivatives by p, q, gamma, p gamma, q gamma and gamma
+    twice."""
+    n, total, w = part
+    inside = total + gamma
+    inverse, log, both = w / inside, w * inside.log(), n * p + q
+    return torch.stack(
+        (
+            -(both * log).sum(),
+            -(n * log).sum(),
+            -log.sum(),
+            -(both * inverse).sum(),
+            -(n * inverse).sum(),
+            -inverse.sum(),
+            (both * inverse / inside).sum(),
+        )
+    )
 
 
 def mean_spend(fit: Fit, spend: Spend) -> Floats:
@@ -192,7 +196,7 @@ def mean_spend(fit: Fit, spend: Spend) -> Floats:
     (q - 1), which is all that is known of one without purchases (Fader & Hardie 2013, eq. 5).
     Infinite where p n + q is 1 or less.
     """
-    p, q, gamma = fit.values
+    p = fit.values[0]
     shape, scale = posterior(fit, spend)
     with np.errstate(divide="ignore"):
         return np.where(shape > 1, p * scale / np.maximum(shape - 1, 0.0), np.inf)

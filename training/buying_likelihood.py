@@ -16,19 +16,17 @@ customer costs four logarithms and an exponential.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from runtime.threads import in_threads
+from training.buying_blocks import Columns, columns, sum_blocks
 from training.buying_data import Groups
 from training.buying_fit import Derivatives
 from training.metrics import Floats
 
-CPU_ROWS, GPU_ROWS = 1 << 14, 1 << 22  # of a block: what a core's cache holds; what fills a card
 # The 15 figures that are summed: log-likelihood, gradient, Hessian's upper triangle, by rows.
 UPPER = np.triu_indices(4)
 FIGURES = 15
@@ -45,8 +43,8 @@ class Sums:
     extra   k - x: 0 for BG/NBD, 1 for MBG/NBD
     """
 
-    rows: tuple[Tensor, ...]
-    silent: tuple[Tensor, ...]
+    rows: Columns
+    silent: Columns
     buys: Tensor
     stays: Tensor
     extra: int
@@ -60,16 +58,19 @@ def sums(groups: Groups, extra: int, device: str = "cpu") -> Sums:
     """Counted and laid out once for all steps."""
     may_have_left = groups.frequency + extra > 0
 
-    def put(*parts: Floats) -> tuple[Tensor, ...]:
-        return tuple(torch.from_numpy(np.ascontiguousarray(p)).to(device) for p in parts)
-
     x, t, age, weight = (part[may_have_left] for part in vars(groups).values())
-    silent = (groups.age[~may_have_left], groups.weight[~may_have_left])
-    tails = (
+    buys, stays = columns(
+        device,
         _above(groups.frequency, groups.weight),
         _above(groups.frequency + extra, groups.weight),
     )
-    return Sums(put(x, age - t, age, weight), put(*silent), *put(*tails), extra)
+    return Sums(
+        rows=columns(device, x, age - t, age, weight),
+        silent=columns(device, groups.age[~may_have_left], groups.weight[~may_have_left]),
+        buys=buys,
+        stays=stays,
+        extra=extra,
+    )
 
 
 def _above(count: Floats, weight: Floats) -> Floats:
@@ -79,30 +80,14 @@ def _above(count: Floats, weight: Floats) -> Floats:
 
 
 def derivatives(data: Sums, parameters: Floats) -> Derivatives:
-    """Log-likelihood, gradient and Hessian in (r, alpha, a, b), summed over all customers.
-
-    Blocks have a fixed size and are summed in order: the same to the last digit on any number
-    of cores.
-    """
+    """Log-likelihood, gradient and Hessian in (r, alpha, a, b), summed over all customers."""
     r, alpha, a, b = (float(p) for p in parameters)
     total = _products(data, r, alpha, a, b)
-    size = GPU_ROWS if data.buys.is_cuda else CPU_ROWS
-    jobs = [(_silent, part, (r, alpha)) for part in _blocks(data.silent, size)]
-    jobs += [(_rows, part, (r, alpha, a, b, data.extra)) for part in _blocks(data.rows, size)]  # type: ignore[list-item]
-    threads = 1 if data.buys.is_cuda or len(jobs) == 1 else _cores()
-    for found in in_threads(lambda job: job[0](job[1], *job[2]), jobs, threads):  # type: ignore[call-arg]
-        total += found.cpu().numpy()
+    total += sum_blocks(lambda part: _silent(part, r, alpha), data.silent, FIGURES)
+    total += sum_blocks(lambda part: _rows(part, r, alpha, a, b, data.extra), data.rows, FIGURES)
     hessian = np.zeros((4, 4))
     hessian[UPPER] = total[5:]
     return float(total[0]), total[1:5], hessian + np.triu(hessian, 1).T
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _blocks(parts: tuple[Tensor, ...], size: int) -> list[tuple[Tensor, ...]]:
-    return [tuple(p[i : i + size] for p in parts) for i in range(0, len(parts[0]), size)]
 
 
 def _products(data: Sums, r: float, alpha: float, a: float, b: float) -> Floats:
@@ -132,7 +117,7 @@ def _products(data: Sums, r: float, alpha: float, a: float, b: float) -> Floats:
     return np.array([value, *gradient, *upper])
 
 
-def _silent(part: tuple[Tensor, ...], r: float, alpha: float) -> Tensor:
+def _silent(part: Columns, r: float, alpha: float) -> Tensor:
     """-r log(alpha + T) of those who never came back."""
     age, weight = part
     inverse = (age + alpha).reciprocal()
@@ -145,9 +130,7 @@ def _silent(part: tuple[Tensor, ...], r: float, alpha: float) -> Tensor:
     return found
 
 
-def _rows(
-    part: tuple[Tensor, ...], r: float, alpha: float, a: float, b: float, extra: int
-) -> Tensor:
+def _rows(part: Columns, r: float, alpha: float, a: float, b: float, extra: int) -> Tensor:
     """-(r + x) log(alpha + T) + log(1 + e^z), its gradient and Hessian; z_q: dz/dq."""
     x, gap, age, weight = part
     now = age + alpha

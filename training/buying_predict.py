@@ -25,6 +25,7 @@ from training.metrics import Floats
 
 CELLS = 1 << 21  # customers times nodes that are worked on at once
 
+Places = npt.NDArray[np.int64]
 Integrand = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -110,11 +111,12 @@ class Law:
             x = float(known.frequency[mine[0]])
             age = torch.from_numpy(known.age[mine] + self.alpha)
             bought = torch.tensor(self.r + x, dtype=torch.float64)
-            steep = 1 + (1 + float(bought)) * horizon / float(age.min())
+            # For the youngest there could be: nobody's figure depends on who else is asked about.
+            steep = 1 + (1 + float(bought)) * horizon / self.alpha
             p, weight = beta_nodes(self.a, self.b + x + self.extra, 1 / steep)
             rows = max(1, CELLS // len(p))
-            parts = [(of(p, bought, a.unsqueeze(1)) * weight).sum(1) for a in age.split(rows)]
-            found[mine] = torch.cat(parts).numpy()
+            for part, ages in zip(_slices(mine, rows), torch.split(age, rows), strict=True):
+                found[part] = (of(p, bought, ages.unsqueeze(1)) * weight).sum(1).numpy()
         return found
 
     def more_than(self, known: Histories, horizon: float, n: Floats) -> Floats:
@@ -135,7 +137,11 @@ class Law:
         return np.asarray(would * np.exp(betaln(self.a, at + n) - betaln(self.a, at)))
 
 
-def alike(values: Floats) -> Iterator[npt.NDArray[np.int64]]:
+def _slices(places: Places, size: int) -> list[Places]:
+    return [places[i : i + size] for i in range(0, len(places), size)]
+
+
+def alike(values: Floats) -> Iterator[Places]:
     """The places of equal values, a different value at a time."""
     order = np.argsort(values, kind="stable")
     _, starts = np.unique(values[order], return_index=True)
@@ -145,5 +151,5 @@ def alike(values: Floats) -> Iterator[npt.NDArray[np.int64]]:
 def _check(horizon: float, gap: float) -> None:
     if not (horizon >= 0 and 0 <= gap < math.inf):
         raise UsageError(
-            f"buying: horizon {horizon} with gap {gap}; give a horizon of 0 or more and a finite gap"
+            f"buying: horizon {horizon} with gap {gap}; give 0 or more, and a gap that ends"
         )

@@ -105,23 +105,26 @@ def _table(
 
     ages   alpha + T
     """
-    steps = _steps(law, x, float(ages.min()) - law.alpha, horizon)
+    steps = _steps(law, x, horizon)
     more = law.more_if_alive(np.array(x), ages[:, None] - law.alpha, horizon, steps)
     having = np.diff(1 - more, axis=1)
     having[:, -1] += more[:, -1]
     n = (steps[1:] + steps[:-1] + 1) / 2  # a step of several n is taken at its middle
     low, high = betaincinv(p, shape, LOWEST), betaincinv(p * n[-1], shape, HIGHEST)
-    ends = [float(np.log(max(w, 1e-300)) - np.log1p(-min(w, 1 - 1e-16))) for w in (low, high)]
-    logs = np.linspace(*ends, GRID)
+    first, last = (
+        float(np.log(max(w, 1e-300)) - np.log1p(-min(w, 1 - 1e-16))) for w in (low, high)
+    )
+    logs = np.linspace(first, last, GRID)
     below = betainc(p * n[:, None], shape, 1 / (1 + np.exp(-logs)))
     return logs, np.asarray(1 - more[:, :1] + having @ below)
 
 
-def _steps(law: Law, x: float, age: float, horizon: float) -> Floats:
-    """0, 1, 2, … then growing steps, as far as the youngest may come; shape (steps,)."""
+def _steps(law: Law, x: float, horizon: float) -> Floats:
+    """0, 1, 2, … then growing steps, as far as the youngest there could be may come, so that
+    nobody's figure depends on who else is asked about; shape (steps,)."""
     steps = list(map(float, range(SINGLE + 1)))
-    ends = [np.array(value) for value in (x, age)]
-    while float(law.more_if_alive(*ends, horizon, np.array(steps[-1]))) > TAIL:
+    one, youngest = np.array(x), np.array(0.0)
+    while float(law.more_if_alive(one, youngest, horizon, np.array(steps[-1]))) > TAIL:
         steps.append(float(np.floor(steps[-1] * GROWTH)))
     return np.array(steps)
 

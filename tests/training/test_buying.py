@@ -90,7 +90,7 @@ def test_answers_keep_the_order_of_the_people(people: pl.DataFrame) -> None:
     model = fit_buying([people])
     back = people.reverse()
     for ask in (
-        lambda p: model.alive(p),
+        model.alive,
         lambda p: model.silent(p, 90, 10),
         lambda p: model.expected_purchases(p, 90),
         lambda p: model.expected_value(p, 90),
@@ -101,6 +101,16 @@ def test_answers_keep_the_order_of_the_people(people: pl.DataFrame) -> None:
         assert len(forth) == len(people)
         assert np.isfinite(forth).all()
         np.testing.assert_allclose(ask(back)[::-1], forth, rtol=1e-12)
+
+
+def test_nobodys_answer_depends_on_who_else_is_asked_about(people: pl.DataFrame) -> None:
+    model = fit_buying([people])
+    few = people.gather_every(97, 5)
+    for ask in (model.silent, model.expected_purchases, model.expected_value):
+        np.testing.assert_array_equal(ask(few, 90, 7), ask(people, 90, 7)[5::97])
+    for ask in (model.value_quantiles, model.purchase_quantiles):
+        # Products of matrices differ with their shapes in the last digit.
+        np.testing.assert_allclose(ask(few, 90), ask(people, 90)[5::97], rtol=1e-12)
 
 
 def test_buckets_are_fitted_as_one_frame(people: pl.DataFrame) -> None:

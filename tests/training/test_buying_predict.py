@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ def test_purchases_rise_with_the_horizon_up_to_their_limit(
     near, far = sorted((one, other))
     counts = [float(law.purchases(known, h)[0]) for h in (0.0, near, far, 1e14, math.inf)]
     assert counts[0] == 0
-    for less, more in zip(counts[:-1], counts[1:], strict=True):
+    for less, more in pairwise(counts):
         assert less <= more * (1 + 1e-9)
     assert math.isinf(counts[-1]) == (law.a <= 1 and counts[1] > 0)
     if law.a > 1.5:
@@ -229,5 +230,5 @@ def test_what_cannot_be_meant_is_refused() -> None:
         law.purchases(KNOWN, -1.0)
     with pytest.raises(UsageError, match="gap -2"):
         law.silent(KNOWN, 1.0, -2.0)
-    with pytest.raises(UsageError, match="quantile level 1.5"):
+    with pytest.raises(UsageError, match=r"quantile level 1\.5"):
         purchase_quantiles(law, KNOWN, 1.0, [1.5])
