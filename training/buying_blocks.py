@@ -14,6 +14,7 @@ from training.metrics import Floats
 
 # What a core's cache holds, and below what PyTorch shares out itself; what fills a card.
 CPU_ROWS, GPU_ROWS = 1 << 14, 1 << 22
+WORTH_SHARING = 8  # blocks
 
 Columns = tuple[Tensor, ...]
 
@@ -28,7 +29,7 @@ def sum_blocks(work: Callable[[Columns], Tensor], parts: Columns, figures: int) 
     size = GPU_ROWS if on_card else CPU_ROWS
     blocks = [tuple(part[i : i + size] for part in parts) for i in range(0, len(parts[0]), size)]
     total = np.zeros(figures)
-    threads = 1 if on_card or len(blocks) == 1 else _cores()
+    threads = 1 if on_card or len(blocks) < WORTH_SHARING else _cores()
     for found in in_threads(work, blocks, threads) if threads > 1 else map(work, blocks):
         total += found.cpu().numpy()
     return total
