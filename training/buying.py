@@ -31,6 +31,7 @@ from training.buying_data import UNIT_DAYS, Tally, Unit, histories
 from training.buying_fit import Fit
 from training.buying_gamma_gamma import NAMES as SPEND_NAMES
 from training.buying_gamma_gamma import Spend, as_histories, fit_spend, mean_spend
+from training.buying_intervals import silent_interval
 from training.buying_predict import Law
 from training.buying_value import purchase_quantiles, value_quantiles
 from training.metrics import Floats
@@ -74,6 +75,19 @@ class Buying:
     def silent(self, people: pl.DataFrame, horizon_days: float, gap_days: float = 0) -> Floats:
         """P(no purchase within the horizon): churn in a log of purchases."""
         return self.law.silent(histories(people), *self._in_units(horizon_days, gap_days))
+
+    def silent_interval(
+        self,
+        people: pl.DataFrame,
+        horizon_days: float,
+        gap_days: float = 0,
+        level: float = 0.9,
+    ) -> Floats:
+        """Within what `silent` lies with probability `level`, shape (n, 2): what the parameters'
+        intervals leave open, given that the model is right."""
+        horizon, gap = self._in_units(horizon_days, gap_days)
+        known = histories(people)
+        return silent_interval(self.law, self.purchases, known, horizon, gap, level)
 
     def expected_purchases(
         self, people: pl.DataFrame, horizon_days: float, gap_days: float = 0

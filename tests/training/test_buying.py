@@ -42,6 +42,7 @@ def test_a_saved_model_is_the_same_model(people: pl.DataFrame, tmp_path: Path) -
         assert Buying.load(tmp_path / "m.json") == model
 
 
+@pytest.mark.slow
 def test_a_model_is_read_by_another_process(people: pl.DataFrame, tmp_path: Path) -> None:
     model = fit_buying([people], kind="mbg/nbd")
     model.save(tmp_path / "m.json")
@@ -111,6 +112,28 @@ def test_nobodys_answer_depends_on_who_else_is_asked_about(people: pl.DataFrame)
     for ask in (model.value_quantiles, model.purchase_quantiles):
         # Products of matrices differ with their shapes in the last digit.
         np.testing.assert_allclose(ask(few, 90), ask(people, 90)[5::97], rtol=1e-12)
+
+
+@pytest.mark.parametrize("gap", [0, 14])
+def test_the_interval_of_silence_is_that_of_drawn_parameters(
+    people: pl.DataFrame, gap: int
+) -> None:
+    few = people.gather_every(800)
+    model = fit_buying([people], spend_of=None)
+    low, high = model.silent_interval(people, 90, gap).T
+    silent = model.silent(people, 90, gap)
+    assert ((low >= 0) & (low < silent) & (silent < high) & (high <= 1)).all()
+    covariance = np.array(model.purchases.log_covariance, dtype=np.float64)
+    middle = np.log(model.purchases.values)
+    drawn = np.random.default_rng(0).multivariate_normal(middle, covariance, 400)
+    found = []
+    for logs in drawn:
+        values = tuple(np.exp(logs).tolist())
+        other = replace(model, purchases=replace(model.purchases, values=values))
+        found.append(other.silent(few, 90, gap))
+    ends = np.quantile(found, (0.05, 0.95), axis=0).T
+    width = ends[:, 1] - ends[:, 0]
+    np.testing.assert_allclose(ends, np.stack([low, high], 1)[::800], atol=0.25 * width.max())
 
 
 def test_buckets_are_fitted_as_one_frame(people: pl.DataFrame) -> None:
