@@ -25,8 +25,8 @@ from training.metrics import Floats
 
 Ints = npt.NDArray[np.int64]
 
-SINGLE, GROWTH = 12, 1.12  # numbers of purchases up to SINGLE one by one, then in steps
-GRID = 400  # points of v / gamma'
+SINGLE, GROWTH = 8, 1.12  # numbers of purchases up to SINGLE one by one, then in steps
+GRID = 250  # points of v / gamma'
 SNAP = 0.004  # alpha + T is rounded to steps of this share
 LOWEST, HIGHEST = 1e-5, 1 - 1e-6
 TAIL = 1e-6  # of the distribution of n that is counted with the last step
