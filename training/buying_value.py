@@ -125,7 +125,7 @@ def _steps(law: Law, x: float, horizon: float) -> Floats:
     steps = list(map(float, range(SINGLE + 1)))
     one, youngest = np.array(x), np.array(0.0)
     while float(law.more_if_alive(one, youngest, horizon, np.array(steps[-1]))) > TAIL:
-        steps.append(float(np.floor(steps[-1] * GROWTH)))
+        steps.append(max(steps[-1] + 1, float(np.floor(steps[-1] * GROWTH))))
     return np.array(steps)
 
 
