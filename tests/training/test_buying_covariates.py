@@ -1,0 +1,95 @@
+"""With covariates: the same likelihood, found coefficients, and nothing where they say nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import buying_naive
+
+from runtime.errors import UsageError
+from training.buying_bgnbd import fit_bgnbd
+from training.buying_covariates import fit_covariates, log_likelihood
+from training.buying_data import Histories
+from training.buying_simulate import simulate
+
+TRUE = (0.8, 5.0, 0.8, 2.4)
+
+
+def mixed(customers: int, rate: float, a: float, b: float) -> tuple[Histories, np.ndarray]:
+    """Half of them in a group of its own, whose members differ by these coefficients."""
+    ages = np.random.default_rng(1).uniform(20, 80, customers)
+    plain = simulate(TRUE, ages, 0, 2)
+    there = TRUE[0], TRUE[1] * np.exp(-rate), TRUE[2] * np.exp(a), TRUE[3] * np.exp(b)
+    other = simulate(there, ages, 0, 3)
+    both = [
+        np.concatenate(pair)
+        for pair in zip(vars(plain).values(), vars(other).values(), strict=True)
+    ]
+    group = np.repeat([0.0, 1.0], customers)[:, None]
+    return Histories(*both), group
+
+
+@given(
+    logs=st.lists(st.floats(-2, 3), min_size=4, max_size=4),
+    x=st.integers(0, 40),
+    age=st.floats(0, 200),
+    share=st.floats(0, 1),
+    extra=st.integers(0, 1),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_likelihood_equals_the_printed_one(
+    logs: list[float], x: int, age: float, share: float, extra: int
+) -> None:
+    t = age * share if x else 0.0
+    rows = (torch.tensor([value], dtype=torch.float64) for value in (float(x), t, age))
+    found = log_likelihood(torch.tensor([logs], dtype=torch.float64), *rows, extra)
+    at = tuple(np.exp(logs).tolist())
+    naive = buying_naive.bg_log_likelihood(at, float(x), t, age, extra)
+    assert float(found[0]) == pytest.approx(naive, rel=1e-9, abs=1e-9)
+
+
+def test_the_coefficients_are_found() -> None:
+    known, group = mixed(10_000, rate=0.7, a=0.5, b=-0.3)
+    fit = fit_covariates(known, group, 10 * group, ["club"], ["club"])
+    truth = (*TRUE, 0.7, 0.05, -0.03)
+    for end, true in zip(fit.interval(0.999).values(), truth, strict=True):
+        assert end is not None
+        assert end[0] <= true <= end[1]
+    assert fit.log_likelihood > fit_bgnbd([known]).log_likelihood + 100
+
+
+def test_without_covariates_it_is_the_fit_without_them() -> None:
+    known, _ = mixed(2_000, 0.0, 0.0, 0.0)
+    none = np.empty((len(known), 0))
+    fit, plain = fit_covariates(known, none, none, [], []), fit_bgnbd([known])
+    assert fit.values == pytest.approx(plain.values, rel=1e-6)
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
+    for row, other in zip(fit.covariance, plain.log_covariance, strict=True):
+        assert row == pytest.approx(other, rel=1e-4)
+
+
+def test_each_is_foretold_by_their_own_law() -> None:
+    known, group = mixed(3_000, rate=0.7, a=0.5, b=0.0)
+    fit = fit_covariates(known, group, group, ["club"], ["club"], kind="mbg/nbd")
+    found = fit.each(known, group, group, lambda law, part: law.purchases(part, 30.0))
+    (_, first), (mine, second) = fit.laws(group, group)
+    part = Histories(*(values[mine] for values in vars(known).values()))
+    np.testing.assert_allclose(found[mine], second.purchases(part, 30.0), rtol=1e-12)
+    assert second.alpha == pytest.approx(first.alpha * np.exp(-fit.values[4]))
+
+
+def test_a_covariate_that_everyone_shares_is_told_of() -> None:
+    known, group = mixed(500, 0.0, 0.0, 0.0)
+    fit = fit_covariates(known, np.ones_like(group), group[:, :0], ["same"], [])
+    assert "flat" in fit.notes[0]
+
+
+def test_covariates_of_another_shape_are_refused() -> None:
+    known, group = mixed(50, 0.0, 0.0, 0.0)
+    with pytest.raises(UsageError, match=r"covariates of leaving of shape \(99, 1\)"):
+        fit_covariates(known, group, group[1:], ["club"], ["club"])
+    with pytest.raises(UsageError, match="covariates of rate"):
+        fit_covariates(known, group * np.nan, group, ["club"], ["club"])

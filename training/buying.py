@@ -1,0 +1,213 @@
+"""Probability models of buying: who is still a customer, how often they will buy, what they will
+spend; fitted on the purchases before a cutoff alone, with no label at all.
+
+BG/NBD or MBG/NBD says when customers buy and leave, Gamma-Gamma what they spend; the two are
+independent in these models. Made for logs in which nobody says goodbye. A user without a
+purchase is no customer yet: `purchases_plan` leaves them out, and nothing is said about them.
+
+    plan = purchases_plan(events, cutoff, zone="Europe/Berlin")
+    people = collect(plan, device)
+    model = fit_buying([people])
+    churn = model.silent(people, horizon_days=39 * 7)
+    value = model.expected_value(people, horizon_days=39 * 7)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import polars as pl
+
+from runtime.errors import ModelError, SchemaError, UsageError
+from runtime.files import write_json
+from training.buying_bgnbd import EXTRA, NAMES, Kind, fit_groups
+from training.buying_data import UNIT_DAYS, Tally, Unit, histories
+from training.buying_fit import Fit
+from training.buying_gamma_gamma import NAMES as SPEND_NAMES
+from training.buying_gamma_gamma import Spend, as_histories, fit_spend, mean_spend
+from training.buying_intervals import silent_interval
+from training.buying_predict import Law
+from training.buying_value import purchase_quantiles, value_quantiles
+from training.metrics import Floats
+
+FORMAT = "buying/1"
+SpendOf = Literal["all", "repeats"]
+MEANS: dict[str, str] = {"all": "mean", "repeats": "repeat_mean"}
+
+
+@dataclass(frozen=True)
+class Buying:
+    """A fitted model. `spend` is None where amounts were not to be modelled.
+
+    spend_of   whether amounts are those of all purchases, or of the repeats alone as published;
+               with "all" each customer has one, and the first purchase tells what one spends
+
+    `people` below is a frame as `purchases_plan` makes it, in the model's unit; results have shape
+    (n,), in its order. Horizons begin at the cutoff of `people`, or `gap_days` after it.
+    """
+
+    kind: Kind
+    unit: Unit
+    purchases: Fit
+    spend: Fit | None
+    spend_of: SpendOf
+
+    @property
+    def law(self) -> Law:
+        r, alpha, a, b = self.purchases.values
+        return Law(r, alpha, a, b, EXTRA[self.kind])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """In words, what the data could not tell."""
+        return self.purchases.notes + (self.spend.notes if self.spend else ())
+
+    def alive(self, people: pl.DataFrame) -> Floats:
+        """P(has not left by the cutoff)."""
+        return self.law.alive(histories(people))
+
+    def silent(self, people: pl.DataFrame, horizon_days: float, gap_days: float = 0) -> Floats:
+        """P(no purchase within the horizon): churn in a log of purchases."""
+        return self.law.silent(histories(people), *self._in_units(horizon_days, gap_days))
+
+    def silent_interval(
+        self,
+        people: pl.DataFrame,
+        horizon_days: float,
+        gap_days: float = 0,
+        level: float = 0.9,
+    ) -> Floats:
+        """Within what `silent` lies with probability `level`, shape (n, 2): what the parameters'
+        intervals leave open, given that the model is right."""
+        horizon, gap = self._in_units(horizon_days, gap_days)
+        known = histories(people)
+        return silent_interval(self.law, self.purchases, known, horizon, gap, level)
+
+    def expected_purchases(
+        self, people: pl.DataFrame, horizon_days: float, gap_days: float = 0
+    ) -> Floats:
+        """Mean number of purchases (days with one) within the horizon, which may be infinite."""
+        return self.law.purchases(histories(people), *self._in_units(horizon_days, gap_days))
+
+    def expected_value(
+        self, people: pl.DataFrame, horizon_days: float, gap_days: float = 0
+    ) -> Floats:
+        """Mean spend within the horizon, in the currency: expected purchases times the expected
+        amount of one (Fader, Hardie & Lee 2005, "RFM and CLV"). Raises ModelError without spend."""
+        counts = self.expected_purchases(people, horizon_days, gap_days)
+        with np.errstate(invalid="ignore"):
+            return np.where(counts > 0, counts * mean_spend(self._spend(), self._known(people)), 0)
+
+    def value_quantiles(
+        self, people: pl.DataFrame, horizon_days: float, levels: Sequence[float] = (0.05, 0.5, 0.95)
+    ) -> Floats:
+        """Spend within the horizon that is not passed with each probability, shape (n, levels)."""
+        horizon, _ = self._in_units(horizon_days, 0)
+        known, spend = histories(people), self._known(people)
+        return value_quantiles(self.law, self._spend(), known, spend, horizon, levels)
+
+    def purchase_quantiles(
+        self, people: pl.DataFrame, horizon_days: float, levels: Sequence[float] = (0.05, 0.5, 0.95)
+    ) -> Floats:
+        """The same of the number of purchases, shape (n, levels)."""
+        horizon, _ = self._in_units(horizon_days, 0)
+        return purchase_quantiles(self.law, histories(people), horizon, levels)
+
+    def save(self, path: Path) -> None:
+        """As JSON."""
+        write_json(path, {"format": FORMAT, **asdict(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> Buying:
+        """Raises ModelError where the file is no such model."""
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            return _parsed(raw)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"{path}: is not a model of buying ({error}); fit and save it again"
+            ) from None
+
+    def _in_units(self, horizon_days: float, gap_days: float) -> tuple[float, float]:
+        length = UNIT_DAYS[self.unit]
+        return horizon_days / length, gap_days / length
+
+    def _spend(self) -> Fit:
+        if self.spend is None:
+            raise ModelError("buying: fitted without amounts; fit it with spend_of='all'")
+        return self.spend
+
+    def _known(self, people: pl.DataFrame) -> Spend:
+        return known_spend(people, self.spend_of)
+
+
+def fit_buying(
+    people: Iterable[pl.DataFrame],
+    *,
+    kind: Kind = "bg/nbd",
+    unit: Unit = "day",
+    spend_of: SpendOf | None = "all",
+    device: str = "cpu",
+) -> Buying:
+    """Fits on frames as `purchases_plan` makes them, of all customers or a bucket at a time.
+
+    spend_of   None: amounts are not modelled
+    device     PyTorch's name of one
+
+    The same whatever the order of customers and their division into frames. Raises UsageError for
+    an unknown kind or no customer, SchemaError for rows that cannot be, ModelError where the data
+    cannot tell the parameters.
+    """
+    if kind not in EXTRA or unit not in UNIT_DAYS:
+        known = ", ".join(f"'{name}'" for name in (*EXTRA, *UNIT_DAYS))
+        raise UsageError(f"buying: kind '{kind}', unit '{unit}'; known are {known}")
+    times, amounts = Tally(), Tally()
+    for frame in people:
+        times.add(histories(frame))
+        if spend_of is not None:
+            amounts.add(as_histories(known_spend(frame, spend_of)))
+    purchases = fit_groups(times.groups(), kind, device)
+    spend = None if spend_of is None else fit_spend(amounts.groups(), device)
+    return Buying(kind, unit, purchases, spend, spend_of or "all")
+
+
+def known_spend(people: pl.DataFrame, spend_of: SpendOf) -> Spend:
+    """The amounts that are known of each customer. Raises UsageError, SchemaError."""
+    if spend_of not in MEANS:
+        raise UsageError(f"buying: spend_of '{spend_of}'; choose one of {', '.join(MEANS)}")
+    column = MEANS[spend_of]
+    if column not in people.columns:
+        found = ", ".join(map(repr, people.columns))
+        raise SchemaError(f"buying: no column '{column}'; found {found}; make it by purchases_plan")
+    count = people["frequency"].cast(pl.Float64).to_numpy() + (spend_of == "all")
+    mean = people[column].cast(pl.Float64).fill_null(math.nan).to_numpy()
+    return Spend(count, mean)
+
+
+def _parsed(raw: dict[str, Any]) -> Buying:
+    form = raw.pop("format", None)
+    if form != FORMAT or raw["kind"] not in EXTRA or raw["unit"] not in UNIT_DAYS:
+        raise ValueError(f"format '{form}', kind '{raw.get('kind')}', unit '{raw.get('unit')}'")
+    if raw["spend_of"] not in get_args(SpendOf):
+        raise ValueError(f"spend_of '{raw['spend_of']}'")
+    purchases = _fit(raw.pop("purchases"), NAMES)
+    spend = raw.pop("spend")
+    return Buying(
+        **raw, purchases=purchases, spend=None if spend is None else _fit(spend, SPEND_NAMES)
+    )
+
+
+def _fit(raw: dict[str, Any], names: tuple[str, ...]) -> Fit:
+    rows = tuple(map(tuple, raw.pop("log_covariance")))
+    values = tuple(map(float, raw.pop("values")))
+    if tuple(raw.pop("names")) != names or len(values) != len(names) or len(rows) != len(names):
+        raise ValueError(f"parameters {names} are not all there")
+    if not all(0 < value < math.inf for value in values):
+        raise ValueError(f"parameters {values} are not all above 0")
+    return Fit(names, values, rows, notes=tuple(raw.pop("notes")), **raw)

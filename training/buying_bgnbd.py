@@ -1,0 +1,82 @@
+"""BG/NBD and MBG/NBD fitted: from histories to parameters with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+
+from runtime.errors import ModelError
+from training.buying_data import Groups, Histories, group
+from training.buying_fit import Derivatives, Fit, Objective, Optimum, covariance, maximise, notes
+from training.buying_likelihood import Sums, derivatives, sums
+from training.metrics import Floats
+
+Kind = Literal["bg/nbd", "mbg/nbd"]
+EXTRA: dict[str, int] = {"bg/nbd": 0, "mbg/nbd": 1}
+NAMES = ("r", "alpha", "a", "b")
+PAIRS = ((0, 1), (2, 3))  # a law of rates, a law of leaving
+STARTS = ((0.5, 0.3, 1.0, 3.0), (1.0, 1.0, 0.3, 2.0), (3.0, 3.0, 3.0, 3.0))
+SAMPLE = 20_000  # different histories that the starts are tried on
+
+
+def fit_bgnbd(chunks: Iterable[Histories], kind: Kind = "bg/nbd", device: str = "cpu") -> Fit:
+    """Parameters (r, alpha, a, b) by maximum likelihood; alpha in the histories' unit of time.
+
+    The starts are tried on a sample of the histories, the best end is finished on all of them.
+    Raises ModelError where no customer bought again: nothing could be told.
+    """
+    return fit_groups(group(chunks), kind, device)
+
+
+def fit_groups(groups: Groups, kind: Kind = "bg/nbd", device: str = "cpu") -> Fit:
+    """The same of histories that are grouped already."""
+    repeats = float((groups.weight * groups.frequency).sum())
+    if repeats == 0:
+        raise ModelError(
+            f"{kind}: none of {groups.customers:,} customers bought again, so neither how often "
+            "they buy nor when they leave can be told; take a longer log"
+        )
+    # In units of the mean age every parameter is about 1.
+    unit = float((groups.weight * groups.age).sum()) / groups.customers
+    scaled = groups.over(unit)
+    optimum = _search(scaled, EXTRA[kind], device)
+    values = np.exp(optimum.at) * (1, unit, 1, 1)
+    # A density in time is smaller by the unit for each repeat.
+    likelihood = optimum.value - repeats * float(np.log(unit))
+    told = notes(NAMES, optimum, PAIRS)
+    return Fit(
+        NAMES,
+        tuple(values.tolist()),
+        covariance(optimum, PAIRS),
+        likelihood,
+        groups.customers,
+        optimum.steps,
+        told,
+    )
+
+
+def _search(groups: Groups, extra: int, device: str) -> Optimum:
+    step = max(1, len(groups.weight) // SAMPLE)
+    sample = groups.every(step)
+    if not sample.frequency.any():
+        step, sample = 1, groups
+    few = sums(sample, extra, device)
+    ends = [maximise(_logarithmic(few), np.log(start).tolist()) for start in STARTS]
+    best = max(ends, key=lambda end: end.value)
+    if step == 1:
+        return best
+    return maximise(_logarithmic(sums(groups, extra, device)), best.at.tolist())
+
+
+def _logarithmic(data: Sums) -> Objective:
+    """The likelihood and its derivatives in the logarithms of the parameters."""
+
+    def objective(logarithms: Floats) -> Derivatives:
+        values = np.exp(logarithms)
+        value, gradient, hessian = derivatives(data, values)
+        gradient = gradient * values
+        return value, gradient, hessian * np.outer(values, values) + np.diag(gradient)
+
+    return objective
