@@ -71,7 +71,8 @@ def churn_level(past: Sequence[Scored], now: Scored, span: Span) -> LevelReport:
     if seen is None:
         nothing = Chosen("none", 0.0, {}, {}, None, 0.0)
         return LevelReport(0.0, nothing, None, (), "no past cutoff: the level is left as it is")
-    tried = [found for one in past if (found := _trial(past, one, span)) is not None]
+    matured = [one for one in past if one.day + span.embargo_days <= now.day]
+    tried = [found for one in matured if (found := _trial(past, one, span)) is not None]
     chosen = choose([trial for trial, _, _ in tried], seen[0], span.embargo_days)
     rows = [row for found in tried for row in _rows(*found, chosen)]
     shift = chosen.shift(seen[0])
@@ -110,7 +111,7 @@ def _known(past: Sequence[Scored], now: Scored, span: Span) -> tuple[Known, Line
             and one.day + span.gap_days + days <= now.day
             and _usable(one.early[days])
         ]
-        if len(some) < 2:
+        if len(some) <= 1:
             continue
         early[days] = _levels([day for day, _ in some], fit_lines([b for _, b in some]))
         at_newest = [b for day, b in some if day == levels[-1].day]

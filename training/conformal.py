@@ -53,8 +53,8 @@ class Conformal:
         if self.least is not None:
             low = np.where(floored, self.least, np.maximum(low, self.least))
             high = np.maximum(high, self.least)
-        middle = (low + high) / 2
         crossed = low > high
+        middle = np.where(crossed, low, high) / 2 + np.where(crossed, high, high) / 2
         return np.where(crossed, middle, low), np.where(crossed, middle, high)
 
     def to_dict(self) -> dict[str, Any]:

@@ -57,7 +57,8 @@ def track(
     misses: float = 0.1,
 ) -> Tracked | None:
     """The interval for `now_day` from `past`; None where no label has matured by then."""
-    past = sorted((one for one in past if one.value is not None), key=lambda one: one.day)
+    matured = [one for one in past if one.day + span.embargo_days <= now_day]
+    past = sorted((one for one in matured if one.value is not None), key=lambda one: one.day)
     newest = _newest(past, now_day, span)
     if newest is None:
         return None
@@ -123,7 +124,9 @@ def _allowed(
     known = [row for row in rows if row["day"] + span.embargo_days <= day]
     apart = 1.0
     if len(known) > 1:
-        apart = min(1.0, (known[-1]["day"] - known[0]["day"]) / (len(known) - 1) / span.embargo_days)
+        apart = min(
+            1.0, (known[-1]["day"] - known[0]["day"]) / (len(known) - 1) / span.embargo_days
+        )
     allowed = misses
     for row in known:
         allowed += rate * apart * (misses - (1 - row["coverage"]))
@@ -139,7 +142,7 @@ def _interval_loss(low: Floats, high: Floats, value: Floats, misses: float) -> f
 
 def _best(runs: dict[float, list[dict[str, Any]]], span: Span) -> float:
     still = runs[0.0]
-    if len(still) < 2:
+    if len(still) <= 1:
         return 0.0
     apart = 1 + (still[-1]["day"] - still[0]["day"]) / span.embargo_days
     if min(apart, len(still)) < LEAST_CUTOFFS:

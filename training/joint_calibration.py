@@ -48,7 +48,7 @@ def fit_jointly(slices: list[Binned]) -> Joint | None:
 
 def spread_between(levels: Floats, errors: Floats) -> float:
     """The variance between levels beyond their errors. DerSimonian & Laird 1986, eq. 8."""
-    if len(levels) < 2:
+    if len(levels) == 1:
         return 0.0
     sure = 1 / errors**2
     mean = float(sure @ levels / sure.sum())

@@ -72,7 +72,7 @@ def none(known: Known) -> Proposal:
 
 def recent(known: Known) -> Proposal | None:
     """The mean of all matured levels, a half as heavy for each embargo of age."""
-    if len(known.full) < 2:
+    if len(known.full) == 1:
         return None
     days, levels, errors = _columns(known.full)
     age = (days[-1] - days) / known.embargo_days
@@ -113,6 +113,8 @@ def trend(known: Known) -> Proposal | None:
 def partial(known: Known) -> Proposal | None:
     """What the best of the shorter horizons says: the one with the least of its own noise and of
     the walk that the level may have gone since the cutoff at which it is measured."""
+    if not known.early:
+        return None
     walk = _walk(known)
     found = []
     for days in sorted(known.early):

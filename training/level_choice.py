@@ -23,6 +23,7 @@ import numpy as np
 from training.level import CANDIDATES, PARTIAL, Known, Proposal
 from training.metrics import Floats
 
+TINY = 1e-12
 THIN = 2.0
 LEAST_CUTOFFS = 3.0
 PRIOR = {PARTIAL: 0.5}
@@ -134,7 +135,7 @@ def _weight(trials: Sequence[Trial], name: str, embargo_days: float) -> float:
         return prior
     needed, moves, sure = _columns(trials, name)
     size = float(sure @ moves**2)
-    if size <= 1e-12:
+    if size <= TINY:
         return prior
     apart = _apart(trials, embargo_days)
     slope = float(sure @ (moves * needed)) / size

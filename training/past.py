@@ -20,14 +20,17 @@ from features.time import Cutoff
 from runtime.errors import LabelError
 from training.binned import binned
 from training.churn_level import Scored
+from training.coverage import Forecast
 from training.metrics import Floats
 from training.split import user_share
+from training.value_level import ValuePast, sums
 
 LEAST_ROWS = 200
 LEAST_OF_A_CLASS = 20
 HELD_SHARE = 0.5
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLY = re.compile(r"churn_(\d+)d")
+EARLY_VALUE = re.compile(r"value_(\d+)d")
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,45 @@ def churn_scores(series: Series) -> list[Scored]:
     return [_scored(past) for past in series.scored]
 
 
+def value_sums(series: Series) -> list[ValuePast]:
+    """The series for `training.value_level`, oldest first. Raises ValueError where the model gives
+    no mean of value."""
+    found = []
+    for past in series.scored:
+        if past.prediction.mean is None:
+            raise ValueError(f"value_sums: no mean of value at {past.cutoff}; let the fit give one")
+        value = {n: _known(past.rows, n) for n in past.rows.columns if EARLY_VALUE.fullmatch(n)}
+        each = {n: sums(known, past.prediction.mean) for n, known in value.items()}
+        early = {int(n[6:-1]): one for n, one in each.items() if one is not None}
+        full = sums(_known(past.rows, "value"), past.prediction.mean)
+        found.append(ValuePast(past.day, full, early))
+    return found
+
+
+def value_forecasts(series: Series) -> list[Forecast]:
+    """The series for `training.coverage`, oldest first. Raises ValueError where the model gives no
+    quantiles."""
+    found = []
+    for past in series.scored:
+        quantiles = past.prediction.quantiles
+        if quantiles is None:
+            raise ValueError(
+                f"value_forecasts: no quantiles at {past.cutoff}; let the fit give them"
+            )
+        value = _known(past.rows, "value")
+        there = np.isfinite(value)
+        users = past.rows["user_id"].to_numpy().astype(np.str_)
+        known = Forecast(past.day, quantiles[there], value[there], users[there])
+        found.append(known if there.any() else Forecast(past.day, quantiles, None, users))
+    return found
+
+
+def _known(rows: pl.DataFrame, name: str) -> Floats:
+    """A column with NaN where it is not known, shape (n,)."""
+    column = rows[name].cast(pl.Float64).fill_null(float("nan"))
+    return np.asarray(column.to_numpy(), dtype=np.float64)
+
+
 def _cutoffs(frame: pl.DataFrame) -> list[datetime]:
     found: list[datetime] = frame["cutoff"].unique().sort().to_list()
     return found
@@ -122,7 +164,7 @@ def _series(frame: pl.DataFrame, origin: datetime, embargo: timedelta, fit: FitF
 def _by_users(frame: pl.DataFrame, fit: FitFrame, seed: int) -> Series:
     held = user_share(seed) < HELD_SHARE
     rows = frame.filter(pl.col("churn").is_not_null(), ~held)
-    if rows["churn"].n_unique() < 2:
+    if rows["churn"].n_unique() <= 1:
         raise LabelError(
             f"one class only to fit on at past cutoffs (found {len(rows)} labelled rows of half "
             "the users); shorten churn.horizon_days or ingest more users"
@@ -133,9 +175,7 @@ def _by_users(frame: pl.DataFrame, fit: FitFrame, seed: int) -> Series:
     )
 
 
-def _score(
-    frame: pl.DataFrame, at: Sequence[datetime], predict: Predict
-) -> tuple[PastCutoff, ...]:
+def _score(frame: pl.DataFrame, at: Sequence[datetime], predict: Predict) -> tuple[PastCutoff, ...]:
     parts = [(each, frame.filter(pl.col("cutoff") == each).sort("user_id")) for each in at]
     return tuple(PastCutoff(Cutoff(each), rows, predict(rows)) for each, rows in parts)
 
@@ -146,11 +186,8 @@ def _as_cutoffs(at: Sequence[datetime]) -> tuple[Cutoff, ...]:
 
 def _scored(past: PastCutoff) -> Scored:
     margin = past.prediction.margin
-    outcome = {
-        name: past.rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        for name in past.rows.columns
-        if name == "churn" or EARLY.fullmatch(name)
-    }
+    names = [n for n in past.rows.columns if n == "churn" or EARLY.fullmatch(n)]
+    outcome = {name: _known(past.rows, name) for name in names}
     early = {
         int(found[1]): binned(margin, values)
         for name, values in outcome.items()

@@ -71,7 +71,8 @@ def value_level(past: Sequence[ValuePast], now_day: float, span: Span) -> ValueR
     now = _known(past, now_day, span)
     if now is None:
         return ValueReport(1.0, Chosen("none", 0.0, {}, {}, None, 0.0), ())
-    trials = [found for one in past if (found := _trial(past, one, span)) is not None]
+    matured = [one for one in past if one.day + span.embargo_days <= now_day]
+    trials = [found for one in matured if (found := _trial(past, one, span)) is not None]
     chosen = choose([trial for trial, _ in trials], now, span.embargo_days)
     rows = [row for trial, at in trials for row in _rows(trial, at, chosen)]
     return ValueReport(float(np.exp(chosen.shift(now))), chosen, tuple(rows))
