@@ -10,8 +10,8 @@ import numpy as np
 
 from training.binned import Binned, Lines, fit_level, fit_lines, rows_at
 from training.calibration import Calibrator
-from training.level import CANDIDATES, Known, Level, hazard_carry
-from training.level_choice import Chosen, Trial, choose, move, try_all
+from training.level import CANDIDATES, MEASURED, Known, Level, hazard_carry
+from training.level_choice import Chosen, Proposals, Trial, choose, move, try_all
 from training.metrics import calibration_error, log_loss
 from training.prior_shift import bbse_rate, em_rate, logit
 
@@ -59,24 +59,46 @@ class LevelReport:
         return replace(calibrator, shift=calibrator.shift + self.shift)
 
 
-def churn_level(past: Sequence[Scored], now: Scored, span: Span) -> LevelReport:
+def churn_level(
+    past: Sequence[Scored], now: Scored, span: Span, history: Sequence[Scored] | None = None
+) -> LevelReport:
     """How far the level has moved at `now` since the newest matured cutoff of `past`.
 
-    `past` are cutoffs scored by the same model as `now`, in any order. Of each only what is known
-    at the cutoff that is looked at is used: labels an embargo old, outcomes of `d` days gap + d
-    days old, and scores.
+    `past`: cutoffs scored by the model that is to be corrected, which had not seen them, `now`
+    the present one. `history` (default `past` and `now`): the same cutoffs, `now` among them, and
+    older ones as an older model scored them; on it the candidates are tried, and it speaks for
+    those that carry the past on. What measures the present (MEASURED) is taken from `past`: how
+    far a model goes wrong on users older than any it was fitted on is its own.
+
+    Of each cutoff only what is known at the one that is looked at is used: labels an embargo old,
+    outcomes of d days gap + d days old, and scores. The order of cutoffs does not matter.
     """
-    past = sorted(past, key=lambda one: one.day)
-    seen = _known(past, now, span)
-    if seen is None:
+    own = _known(_in_order(past), now, span)
+    if own is None:
         nothing = Chosen("none", 0.0, {}, {}, None, 0.0)
         return LevelReport(0.0, nothing, None, (), "no past cutoff: the level is left as it is")
-    matured = [one for one in past if one.day + span.embargo_days <= now.day]
-    tried = [found for one in matured if (found := _trial(past, one, span)) is not None]
-    chosen = choose([trial for trial, _, _ in tried], seen[0], span.embargo_days)
+    older = _in_order([*past, now] if history is None else history)
+    matured = [one for one in older if one.day + span.embargo_days <= now.day]
+    tried = [found for one in matured if (found := _trial(older, one, span)) is not None]
+    proposals = _proposals(own[0], older, now, span)
+    chosen = choose([trial for trial, _, _ in tried], proposals, span.embargo_days)
     rows = [row for found in tried for row in _rows(*found, chosen)]
-    shift = chosen.shift(seen[0])
-    return LevelReport(shift, chosen, seen[1], tuple(rows), _note(chosen, shift))
+    shift = chosen.shift(proposals)
+    return LevelReport(shift, chosen, own[1], tuple(rows), _note(chosen, shift))
+
+
+def _proposals(own: Known, older: Sequence[Scored], now: Scored, span: Span) -> Proposals:
+    measured = try_all(own)
+    there = [one for one in older if one.day == now.day]
+    seen = _known(older, there[0], span) if there else None
+    if seen is None:
+        return measured
+    carried = try_all(seen[0])
+    return {name: (measured if name in MEASURED else carried)[name] for name in CANDIDATES}
+
+
+def _in_order(past: Sequence[Scored]) -> list[Scored]:
+    return sorted(past, key=lambda one: one.day)
 
 
 def _usable(one: Binned | None) -> bool:

@@ -204,6 +204,7 @@ CANDIDATES: dict[str, Callable[[Known], Proposal | None]] = {
     "bbse": label_shift("bbse"),
     PARTIAL: partial,
 }
+MEASURED = ("em", "bbse", PARTIAL)
 
 
 def _a_year_before(known: Known, day: float) -> Level | None:

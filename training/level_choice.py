@@ -30,6 +30,8 @@ PRIOR = {PARTIAL: 0.5}
 MOST_SHIFT = 1.5
 UNTRIED_SHIFT = 0.25  # the most without a past cutoff to try it on, and for each one more
 
+Proposals = Mapping[str, Proposal | None]
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -41,7 +43,7 @@ class Trial:
     day: float
     needed: float
     error: float
-    proposals: Mapping[str, Proposal | None]
+    proposals: Proposals
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ class Chosen:
     drift: float | None
     cutoffs: float
 
-    def shift(self, known: Known) -> float:
+    def shift(self, proposals: Proposals) -> float:
         """What to add to the level of the newest matured cutoff."""
         most = UNTRIED_SHIFT * (1 + self.cutoffs)
-        return float(np.clip(move(CANDIDATES[self.name](known), self.weight), -most, most))
+        return float(np.clip(move(proposals[self.name], self.weight), -most, most))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -77,13 +79,13 @@ def try_all(known: Known) -> dict[str, Proposal | None]:
     return {name: propose(known) for name, propose in CANDIDATES.items()}
 
 
-def choose(trials: Sequence[Trial], now: Known, embargo_days: float) -> Chosen:
+def choose(trials: Sequence[Trial], now: Proposals, embargo_days: float) -> Chosen:
     """The rule above, on the past cutoffs of `trials`. A candidate that has nothing to say at the
-    present cutoff cannot win."""
+    present cutoff, by `now`, cannot win."""
     trials = sorted(trials, key=lambda trial: trial.day)
     weights, gains, scores = {}, {}, {"none": 0.0}
-    for name, propose in CANDIDATES.items():
-        if name == "none" or propose(now) is None:
+    for name, proposal in now.items():
+        if name == "none" or proposal is None:
             continue
         there = [trial for trial in trials if trial.proposals.get(name) is not None]
         weights[name] = _weight(there, name, embargo_days)

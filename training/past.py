@@ -95,6 +95,16 @@ def out_of_time(
     return [_series(frame, able[index], embargo, fit) for index in picked]
 
 
+def scored_by(
+    frame: pl.DataFrame, predict: Predict, fitted_on: Sequence[Cutoff], by_users: bool
+) -> Series:
+    """What a model fitted elsewhere says of `frame`: give only rows that it had not seen, that is
+    cutoffs an embargo after its fit, or users left out of it (`by_users`). A cutoff within an
+    embargo after the fit may be given without its labels: outcomes of shorter horizons that lie
+    after the last label of the fit, or of users left out, are as good."""
+    return Series(tuple(sorted(fitted_on)), _score(frame, _cutoffs(frame), predict), by_users)
+
+
 def churn_scores(series: Series) -> list[Scored]:
     """The series for `training.churn_level`, oldest first."""
     return [_scored(past) for past in series.scored]

@@ -73,9 +73,10 @@ def value_level(past: Sequence[ValuePast], now_day: float, span: Span) -> ValueR
         return ValueReport(1.0, Chosen("none", 0.0, {}, {}, None, 0.0), ())
     matured = [one for one in past if one.day + span.embargo_days <= now_day]
     trials = [found for one in matured if (found := _trial(past, one, span)) is not None]
-    chosen = choose([trial for trial, _ in trials], now, span.embargo_days)
+    proposals = try_all(now)
+    chosen = choose([trial for trial, _ in trials], proposals, span.embargo_days)
     rows = [row for trial, at in trials for row in _rows(trial, at, chosen)]
-    return ValueReport(float(np.exp(chosen.shift(now))), chosen, tuple(rows))
+    return ValueReport(float(np.exp(chosen.shift(proposals))), chosen, tuple(rows))
 
 
 def _known(past: Sequence[ValuePast], day: float, span: Span) -> Known | None:
