@@ -24,6 +24,7 @@ from runtime.device import Device
 from runtime.settings import Settings
 
 PARTS = 4
+MOST_CUTOFFS = 80  # a year and a half of weeks
 WEEK = 7
 LEAST_WEEKLY, MOST_WEEKLY = 14, 30
 CPU = Device("cpu", "outcomes of shorter horizons")
@@ -43,12 +44,15 @@ def early_days(settings: Settings) -> tuple[int, ...]:
     return tuple(days for days in found if 0 < days < settings.churn.horizon_days)
 
 
-def level_cutoffs(now: Cutoff, oldest: Cutoff, settings: Settings) -> list[Cutoff]:
-    """`now` and a cutoff each step before it, not before `oldest`, newest first. Labels of those
-    within an embargo of `now` have not matured by then, and must not be asked for."""
+def level_cutoffs(
+    now: Cutoff, oldest: Cutoff, settings: Settings, most: int = MOST_CUTOFFS
+) -> list[Cutoff]:
+    """`now` and a cutoff each step before it, not before `oldest`, the newest `most`, newest
+    first. Labels of those within an embargo of `now` have not matured by then, and must not be
+    asked for. The level needs no more than some thousand users at each: sample large logs."""
     step = step_days(settings)
     count = (now.at - oldest.at) // timedelta(days=step) if now.at >= oldest.at else -1
-    return [Cutoff(now.at - k * step * DAY) for k in range(count + 1)]
+    return [Cutoff(now.at - k * step * DAY) for k in range(min(count + 1, most))]
 
 
 def early_outcomes(
