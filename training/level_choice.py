@@ -9,7 +9,7 @@ The rule: leave out each past cutoff with all that lie within an embargo of it, 
 from the rest, and measure how much nearer the weighted move comes than none, by the squared error
 of the level over its variance. The candidate with the largest mean gain less one standard error
 wins, if that is above 0; else none. Only `partial`, which measures the present instead of
-carrying the past on, is trusted by half before any evidence and need only gain on the mean.
+carrying the past on, is trusted by half before any evidence, and must gain half an error only.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def choose(trials: Sequence[Trial], now: Proposals, embargo_days: float) -> Chos
         mean, error, apart = _gain(there, trials, name, embargo_days)
         gains[name] = mean
         if name in PRIOR:
-            scores[name] = mean if there else 1e-12
+            scores[name] = mean - (1 - PRIOR[name]) * error if there else TINY
         elif apart >= LEAST_CUTOFFS:
             scores[name] = mean - error
     best = max(scores, key=lambda name: scores[name])
