@@ -23,12 +23,14 @@ FAR = 30.0  # log-odds; keeps a probability of 64 bits strictly inside (0, 1)
 class Calibrator:
     """p = sigmoid(slope * m + intercept); with knots, 99 % the line through them and 1 % that.
 
-    The mixture keeps what the knots' flat ends would lose: the order of the extremes.
+    The mixture keeps what the knots' flat ends would lose: the order of the extremes. `shift` is
+    added to the log-odds of the result: what the level has moved since the calibration slice.
     """
 
     slope: float = 1.0
     intercept: float = 0.0
     knots: tuple[tuple[float, float], ...] = ()
+    shift: float = 0.0
 
     @property
     def kind(self) -> str:
@@ -38,6 +40,13 @@ class Calibrator:
 
     def __call__(self, margin: Floats) -> Floats:
         """Probabilities, shape (n,), of log-odds of shape (n,)."""
+        p = self._unshifted(margin)
+        if self.shift == 0.0:
+            return p
+        odds = np.log(p) - np.log1p(-p)
+        return sigmoid(np.clip(odds + self.shift, -FAR, FAR))
+
+    def _unshifted(self, margin: Floats) -> Floats:
         smooth = sigmoid(np.clip(self.slope * margin + self.intercept, -FAR, FAR))
         if not self.knots:
             return smooth
@@ -51,11 +60,13 @@ class Calibrator:
             "slope": self.slope,
             "intercept": self.intercept,
             "knots": [list(knot) for knot in self.knots],
+            "shift": self.shift,
         }
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Calibrator:
-        return cls(raw["slope"], raw["intercept"], tuple((m, p) for m, p in raw["knots"]))
+        knots = tuple((m, p) for m, p in raw["knots"])
+        return cls(raw["slope"], raw["intercept"], knots, raw.get("shift", 0.0))
 
 
 def sigmoid(margin: Floats) -> Floats:

@@ -1,0 +1,216 @@
+"""The level of churn over past cutoffs, scored by one frozen model, and what to do about it now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from training.binned import Binned, Lines, fit_level, fit_lines, rows_at
+from training.calibration import Calibrator
+from training.level import CANDIDATES, MEASURED, Known, Level, hazard_carry
+from training.level_choice import Chosen, Proposals, Trial, choose, move, try_all
+from training.metrics import calibration_error, log_loss
+from training.prior_shift import bbse_rate, em_rate, logit
+
+LEAST_ROWS = 2
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One cutoff in the log-odds of a model that had not seen it.
+
+    `all`: everyone eligible, outcomes not looked at; `churn`: who has a label (None: not matured
+    in the log); `early`: by horizon in days, the same for the outcome of a shorter horizon.
+    """
+
+    day: float
+    all: Binned
+    churn: Binned | None
+    early: Mapping[int, Binned] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Span:
+    """When a label is known: `gap_days + horizon_days` after its cutoff."""
+
+    gap_days: float
+    horizon_days: float
+
+    @property
+    def embargo_days(self) -> float:
+        return self.gap_days + self.horizon_days
+
+
+@dataclass(frozen=True)
+class LevelReport:
+    """`rows`: one for each past cutoff and candidate; `shift`: to add to calibrated log-odds."""
+
+    shift: float
+    chosen: Chosen
+    lines: Lines | None
+    rows: tuple[dict[str, Any], ...]
+    note: str
+
+    def apply(self, calibrator: Calibrator) -> Calibrator:
+        """The calibrator of the newest matured cutoff, moved to the present one."""
+        return replace(calibrator, shift=calibrator.shift + self.shift)
+
+
+def churn_level(
+    past: Sequence[Scored], now: Scored, span: Span, history: Sequence[Scored] | None = None
+) -> LevelReport:
+    """How far the level has moved at `now` since the newest matured cutoff of `past`.
+
+    `past`: cutoffs scored by the model that is to be corrected, which had not seen them, `now`
+    the present one. `history` (default `past` and `now`): the same cutoffs, `now` among them, and
+    older ones as an older model scored them; on it the candidates are tried, and it speaks for
+    those that carry the past on. What measures the present (MEASURED) is taken from `past`: how
+    far a model goes wrong on users older than any it was fitted on is its own.
+
+    Of each cutoff only what is known at the one that is looked at is used: labels an embargo old,
+    outcomes of d days gap + d days old, and scores. The order of cutoffs does not matter.
+    """
+    own = _known(_in_order(past), now, span)
+    if own is None:
+        nothing = Chosen("none", 0.0, {}, {}, None, 0.0)
+        return LevelReport(0.0, nothing, None, (), "no past cutoff: the level is left as it is")
+    older = _in_order([*past, now] if history is None else history)
+    matured = [one for one in older if one.day + span.embargo_days <= now.day]
+    tried = [found for one in matured if (found := _trial(older, one, span)) is not None]
+    proposals = _proposals(own[0], older, now, span)
+    chosen = choose([trial for trial, _, _ in tried], proposals, span.embargo_days)
+    rows = [row for found in tried for row in _rows(*found, chosen)]
+    shift = chosen.shift(proposals)
+    return LevelReport(shift, chosen, own[1], tuple(rows), _note(chosen, shift))
+
+
+def _proposals(own: Known, older: Sequence[Scored], now: Scored, span: Span) -> Proposals:
+    measured = try_all(own)
+    there = [one for one in older if one.day == now.day]
+    seen = _known(older, there[0], span) if there else None
+    if seen is None:
+        return measured
+    carried = try_all(seen[0])
+    return {name: (measured if name in MEASURED else carried)[name] for name in CANDIDATES}
+
+
+def _in_order(past: Sequence[Scored]) -> list[Scored]:
+    return sorted(past, key=lambda one: one.day)
+
+
+def _usable(one: Binned | None) -> bool:
+    return one is not None and one.rows >= LEAST_ROWS
+
+
+def _known(past: Sequence[Scored], now: Scored, span: Span) -> tuple[Known, Lines] | None:
+    """What is known on the day of `now`, and the lines through the matured cutoffs."""
+    full = [
+        (one, one.churn)
+        for one in past
+        if one.day + span.embargo_days <= now.day and one.churn is not None and _usable(one.churn)
+    ]
+    if not full:
+        return None
+    slices = [churn for _, churn in full]
+    lines = fit_lines(slices)
+    levels = _levels([one.day for one, _ in full], lines)
+    rate = slices[-1].rate
+    known = Known(
+        now=now.day,
+        embargo_days=span.embargo_days,
+        full=levels,
+        label_shift=_label_shift(slices[-1], now.all, lines),
+    )
+    early, carry = {}, {}
+    for days in sorted({days for one in past for days in one.early}):
+        some = [
+            (one.day, one.early[days])
+            for one in past
+            if days in one.early
+            and one.day + span.gap_days + days <= now.day
+            and _usable(one.early[days])
+        ]
+        if len(some) <= 1:
+            continue
+        early[days] = _levels([day for day, _ in some], fit_lines([b for _, b in some]))
+        at_newest = [b for day, b in some if day == levels[-1].day]
+        carry[days] = hazard_carry(at_newest[0].rate, rate) if at_newest else 1.0
+    return replace(known, early=early, carry=carry), lines
+
+
+def _levels(days: Sequence[float], lines: Lines) -> tuple[Level, ...]:
+    found = zip(days, lines.level, lines.error, strict=True)
+    return tuple(Level(day, float(level), float(error)) for day, level, error in found)
+
+
+def _label_shift(newest: Binned, now: Binned, lines: Lines) -> dict[str, float]:
+    if not _usable(now):
+        return {}
+    there = rows_at(newest, lines.slope, float(lines.level[-1]))
+    here = rows_at(now, lines.slope, float(lines.level[-1]))
+    was = newest.rate
+    found = {"em": logit(em_rate(here, now.mass, was)) - logit(was)}
+    by_mean = bbse_rate(here, now.mass, there, newest.churn, newest.mass)
+    if by_mean is not None:
+        found["bbse"] = logit(by_mean) - logit(was)
+    return found
+
+
+def _trial(past: Sequence[Scored], one: Scored, span: Span) -> tuple[Trial, Lines, Scored] | None:
+    """What would have been proposed at a past cutoff, and what was needed there."""
+    if one.churn is None or not _usable(one.churn):
+        return None
+    before = [other for other in past if other.day < one.day]
+    seen = _known(before, one, span)
+    if seen is None:
+        return None
+    known, lines = seen
+    rate = float(np.mean(rows_at(one.churn, lines.slope, known.full[-1].level)))
+    level = fit_level(one.churn, lines.slope, rate)
+    p = rows_at(one.churn, lines.slope, level)
+    error = float(1 / np.sqrt(max(float(one.churn.mass @ (p * (1 - p))), 0.1)))
+    trial = Trial(one.day, level - known.full[-1].level, error, try_all(known))
+    return trial, replace(lines, level=np.array([known.full[-1].level])), one
+
+
+def _rows(trial: Trial, lines: Lines, one: Scored, chosen: Chosen) -> list[dict[str, Any]]:
+    """The reliability at one past cutoff under every candidate at its weight."""
+    churn = one.churn
+    assert churn is not None
+    actual = churn.churn / churn.mass
+    rows = []
+    for name in CANDIDATES:
+        proposal = trial.proposals.get(name)
+        if proposal is None:
+            continue
+        weight = chosen.weights.get(name, 0.0)
+        p = rows_at(churn, lines.slope, float(lines.level[0]) + move(proposal, weight))
+        rows.append(
+            {
+                "day": trial.day,
+                "candidate": name,
+                "chosen": name == chosen.name,
+                "rows": int(churn.rows),
+                "base_rate": churn.rate,
+                "predicted": float(churn.mass @ p / churn.rows),
+                "proposed": proposal.shift,
+                "weight": weight,
+                "needed": trial.needed,
+                "ece": float(calibration_error(actual, p, churn.mass)),
+                "log_loss": float(log_loss(actual, p, churn.mass)),
+            }
+        )
+    return rows
+
+
+def _note(chosen: Chosen, shift: float) -> str:
+    weighed = f"weighed over past cutoffs worth {chosen.cutoffs:.1f} embargoes"
+    if chosen.name == "none":
+        return f"the level of the newest matured cutoff is kept, {weighed}"
+    return (
+        f"the level is moved by {shift:+.3f} log-odds since the newest matured cutoff "
+        f"({chosen.name}, followed by {chosen.weight:.0%}), {weighed}"
+    )
