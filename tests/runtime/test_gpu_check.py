@@ -1,0 +1,70 @@
+"""The check of the GPU runs through, and notices, with the CPU in the GPU's place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from benchmarks import gpu_check
+from benchmarks.gpu_check import check_plans, check_throughput, compared, large_log
+from events.ingest import ingest
+from events.synthetic import World, write_world
+from runtime.cluster import IN_PROCESS
+from runtime.device import Device
+from runtime.settings import load_settings
+
+PRETENDED = Device("cpu", "in a GPU's place")
+
+
+def test_every_plan_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    world = World(users=300)
+    settings = load_settings(write_world(world, tmp_path).config)
+    ingest(settings)
+    check_plans(settings, world, PRETENDED)
+    lines = capsys.readouterr().out.splitlines()
+    names = [line.split("|")[1].strip() for line in lines[2:]]
+    assert names == [
+        "as a snapshot computes them, 3 cutoffs",
+        "sequences",
+        "features",
+        "labels",
+        "retention",
+        "lifecycle",
+        "funnel",
+    ]
+    assert all("0.0e+00" in line for line in lines[2:])
+
+
+def test_throughput_is_told_beside_the_floor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_throughput(large_log(tmp_path, 20_000), PRETENDED, IN_PROCESS, IN_PROCESS)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("|")[1].strip() for line in lines[3:]] == [
+        "cpu, 1 cutoffs",
+        "cpu, 4 cutoffs",
+        "cuda, 1 cutoffs",
+        "cuda, 4 cutoffs",
+    ]
+
+
+def test_a_difference_is_named() -> None:
+    left = pl.DataFrame({"user_id": ["a", "b"], "events": [1, 2], "amount": [1.0, 2.0]})
+    assert compared(left, left.with_columns(amount=pl.col("amount") * (1 + 1e-7))) == (
+        3,
+        "1.0e-07 (amount)",
+    )
+    for wrong in (pl.col("amount") * 1.001, pl.col("events") + 1):
+        with pytest.raises(AssertionError):
+            compared(left, left.with_columns(wrong))
+    with pytest.raises(AssertionError):
+        compared(left, left.with_columns(amount=pl.Series([1.0, None])))
+
+
+def test_without_a_device_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gpu_check.main([]) == 2
+    assert "gpu-check: not run" in capsys.readouterr().err
