@@ -6,10 +6,20 @@ All have one interface and are interchangeable; `ENCODERS` names them. An encode
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear, silu
 
+from runtime.errors import ModelError
+from training.gru_steps import gru_by_step
+from training.layouts import by_step
+from training.local_attention import LocalAttention, elapsed
 from training.ragged import Ragged
+from training.scans import scan_by_step, scan_in_place
 from training.sequence_inputs import Inputs
+
+LAYERS = 2
+LONGEST_MEMORY = 64.0  # events, of the slowest numbers of a state before training
 
 
 class Encoder(nn.Module):
@@ -27,35 +37,120 @@ class Encoder(nn.Module):
     def forward(self, events: Ragged) -> Tensor:
         """State after each event, flat, shape (n_events, width): the state at an event has seen it
         and those before it in its own sequence, nothing later, and no other sequence."""
-        raise NotImplementedError
+        if not len(events.values["kind"]):
+            return self.inputs.mean.new_zeros(0, self.width)
+        return self.states(events)
 
-    def summary(self, events: Ragged) -> Tensor:
-        """`last` of the states, shape (n_sequences, width)."""
-        return last(self(events), events)
+    def states(self, events: Ragged) -> Tensor:
+        """The same of at least one event: what an encoder defines."""
+        raise NotImplementedError
 
 
 class GRU(Encoder):
-    """A gated recurrent unit, Cho et al. 2014, as `nn.GRU` computes it."""
+    """A gated recurrent unit, Cho et al. 2014: the weights and the numbers of `nn.GRU`.
+
+    On a GPU it is cuDNN's over a packed batch, elsewhere `gru_steps`.
+    """
 
     def __init__(self, inputs: Inputs, width: int) -> None:
         super().__init__(inputs, width)
         self.gru = nn.GRU(inputs.width, width)
 
-    def forward(self, events: Ragged) -> Tensor:
-        full = events.lengths > 0
-        values = {**events.values, "inputs": self.inputs(events)}
-        if not full.any():
-            return values["inputs"].new_zeros(0, self.width)
-        lengths = events.lengths[full]
-        compact = Ragged(values, nn.functional.pad(lengths.cumsum(0), (1, 0)))
-        packed = compact.packed("inputs")
-        states, _ = self.gru(packed)
-        padded, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True)
-        flat: Tensor = padded[compact.owners, compact.places]
-        return flat
+    def states(self, events: Ragged) -> Tensor:
+        order, gru = by_step(events), self.gru
+        seen = self.inputs.of(order.take(events.values))
+        if seen.is_cuda:
+            sizes = torch.tensor(order.sizes)
+            packed, _ = gru(nn.utils.rnn.PackedSequence(seen, sizes))
+            return order.restore(packed.data)
+        from_input, from_state, input_bias, state_bias = gru.all_weights[0]
+        projected = linear(seen, from_input, input_bias)
+        return order.restore(gru_by_step(projected, from_state, state_bias, order.sizes))
 
 
-ENCODERS: dict[str, type[Encoder]] = {"gru": GRU}
+class Recurrence(Encoder):
+    """Layers of linear recurrences whose gates look at the event alone, not at the state before:
+    minGRU of Feng et al. 2024. So all products are made at once, and a step is one interpolation.
+
+    Between the layers each state is weighed by a gate and added to what came in (as in Griffin, De
+    et al. 2024), which is how a later layer's gates come to see what went before.
+    """
+
+    def __init__(self, inputs: Inputs, width: int, layers: int = LAYERS) -> None:
+        super().__init__(inputs, width)
+        self.first = nn.Linear(inputs.width, width)
+        self.layers = nn.ModuleList(RecurrentLayer(width) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def states(self, events: Ragged) -> Tensor:
+        if events.offsets.device.type == "cpu":
+            order = by_step(events)
+            x = self.first(self.inputs.of(order.take(events.values)))
+            for layer in self.layers:
+                x = layer(x, order.sizes)
+            return order.restore(self.norm(x))
+        places = events.places
+        x = self.first(self.inputs(events))
+        for layer in self.layers:
+            x = layer(x, places)
+        states: Tensor = self.norm(x)
+        return states
+
+
+class RecurrentLayer(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.inner = nn.Linear(width, 3 * width)
+        self.outer = nn.Linear(width, width)
+        with torch.no_grad():
+            # Memories of 2 to 64 events from the first step on (Tallec and Ollivier 2018).
+            memory = torch.logspace(1, torch.tensor(LONGEST_MEMORY).log2(), width, base=2.0)
+            self.inner.bias[:width] = -(memory - 1).log()
+
+    def forward(self, x: Tensor, order: tuple[int, ...] | Tensor) -> Tensor:
+        """order: the sizes of the steps where the events lie by step, else their places."""
+        logits, candidates, gates = self.inner(self.norm(x)).chunk(3, 1)
+        if isinstance(order, Tensor):
+            h = scan_in_place(logits, candidates, order)
+        else:
+            h = scan_by_step(logits, candidates, order)
+        added: Tensor = self.outer(h * silu(gates))
+        return x + added
+
+
+class Transformer(Encoder):
+    """Causal attention over the last events alone, with a penalty for distance in events and in
+    time instead of positions, over the batch as it lies."""
+
+    def __init__(self, inputs: Inputs, width: int, layers: int = LAYERS) -> None:
+        super().__init__(inputs, width)
+        self.first = nn.Linear(inputs.width, width)
+        self.layers = nn.ModuleList(LocalAttention(width) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def states(self, events: Ragged) -> Tensor:
+        since, owners = elapsed(events), events.owners
+        x = self.first(self.inputs(events))
+        for layer in self.layers:
+            x = layer(x, owners, since)
+        states: Tensor = self.norm(x)
+        return states
+
+
+ENCODERS: dict[str, type[GRU] | type[Recurrence] | type[Transformer]] = {
+    "gru": GRU,
+    "recurrence": Recurrence,
+    "transformer": Transformer,
+}
+DEFAULT = "recurrence"
+
+
+def encoder(name: str, inputs: Inputs, width: int) -> Encoder:
+    """The encoder of a name in ENCODERS. Raises ModelError for another."""
+    if name not in ENCODERS:
+        raise ModelError(f"no encoder '{name}'; choose one of {', '.join(sorted(ENCODERS))}")
+    return ENCODERS[name](inputs, width)
 
 
 def last(states: Tensor, events: Ragged) -> Tensor:
