@@ -45,6 +45,10 @@ class Encoder(nn.Module):
         """The same of at least one event: what an encoder defines."""
         raise NotImplementedError
 
+    def summary(self, events: Ragged) -> Tensor:
+        """`last` of the states, shape (n_sequences, width)."""
+        return last(self(events), events)
+
 
 class GRU(Encoder):
     """A gated recurrent unit, Cho et al. 2014: the weights and the numbers of `nn.GRU`.

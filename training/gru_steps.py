@@ -82,7 +82,7 @@ class _Gru(torch.autograd.Function):
 
 
 def _steps(sizes: Sizes, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    return [tensor.split(sizes) for tensor in tensors]
+    return [tensor.split_with_sizes(sizes) for tensor in tensors]
 
 
 def _before(states: Tensor, sizes: Sizes) -> Tensor:

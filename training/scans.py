@@ -105,4 +105,4 @@ def _doubling(keep: Tensor, added: Tensor, longest: int) -> Tensor:
 
 
 def _steps(sizes: Sizes, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    return [tensor.split(sizes) for tensor in tensors]
+    return [tensor.split_with_sizes(sizes) for tensor in tensors]

@@ -77,12 +77,13 @@ class Batch:
 
 
 class Batches:
-    """Batches of at most `events` events, or of one sequence that is longer.
+    """Batches of at most `events` events, or of one sequence that is longer, and of at most
+    `sequences` sequences where that is given.
 
     parts      of each bucket the arrays by name, each of shape (n_rows,); mapped ones stay mapped
-    similar    whether the sequences of a batch have about one length. A recurrence by step does
-               with fewer steps then. But such batches differ in how many sequences they hold, so
-               each must be weighed by that, and the gradient is noisier: no gain by itself
+    similar    whether the sequences of a batch have about one length, so that a recurrence by step
+               does with fewer steps. Batches of short ones would hold many more sequences than
+               batches of long ones; bound their number as well
     rank, ranks    where training runs in several processes, the process and their number: each
                takes every `ranks`-th batch, and all take as many
     Raises ModelError where there is no sequence, or fewer batches than processes.
@@ -95,6 +96,7 @@ class Batches:
         events: int,
         seed: int,
         *,
+        sequences: int | None = None,
         similar: bool = False,
         rank: int = 0,
         ranks: int = 1,
@@ -104,7 +106,8 @@ class Batches:
         self._parts = [{name: part[name] for name in COLUMNS} for part in parts]
         self.slices = slices
         self._lengths = slices.lengths
-        self._events, self._seed, self._similar = events, seed, similar
+        self._most = events, sequences or len(slices)
+        self._seed, self._similar = seed, similar
         self._rank, self._ranks = rank, ranks
 
     def plan(self, epoch: int) -> list[Numbers]:
@@ -115,7 +118,7 @@ class Batches:
         if self._similar:
             octave = np.log2(np.maximum(self._lengths[rows], 1))
             rows = rows[np.argsort((octave * CLASSES_AN_OCTAVE).astype(np.int8), kind="stable")]
-        batches = _cut(rows, self._lengths[rows], self._events)
+        batches = _cut(rows, self._lengths[rows], *self._most)
         shuffled = [batches[k] for k in draw.permutation(len(batches))]
         if len(shuffled) < self._ranks:
             raise ModelError(
@@ -147,7 +150,7 @@ class Batches:
     def in_order(self) -> Iterator[Batch]:
         """Every sequence once, the shortest first: to score. Look up by `rows` which is which."""
         rows = np.argsort(self._lengths, kind="stable")
-        for batch in _cut(rows, self._lengths[rows], self._events):
+        for batch in _cut(rows, self._lengths[rows], *self._most):
             yield Batch(*self.gather(batch), Position())
 
 
@@ -171,13 +174,14 @@ def of_buckets(
     )
 
 
-def _cut(rows: Numbers, lengths: Numbers, events: int) -> list[Numbers]:
-    """Runs of rows, each of at most so many events, or of one row."""
+def _cut(rows: Numbers, lengths: Numbers, events: int, sequences: int) -> list[Numbers]:
+    """Runs of rows, each of at most so many events and rows, or of one row."""
     ends = np.cumsum(lengths)
     found, start = [], 0
     while start < len(rows):
         before = ends[start - 1] if start else 0
         stop = max(int(np.searchsorted(ends, before + events, side="right")), start + 1)
+        stop = min(stop, start + sequences)
         found.append(rows[start:stop])
         start = stop
     return found
