@@ -6,16 +6,17 @@ All have one interface and are interchangeable; `ENCODERS` names them. An encode
 
 from __future__ import annotations
 
+from math import log2
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
 from runtime.errors import ModelError
 from training.gru_steps import gru_by_step
-from training.layouts import by_step
+from training.layouts import ByStep, InPlace, by_step, quickest
 from training.local_attention import LocalAttention, elapsed
 from training.ragged import Ragged
-from training.scans import scan_by_step, scan_in_place
 from training.sequence_inputs import Inputs
 
 LAYERS = 2
@@ -76,29 +77,24 @@ class Recurrence(Encoder):
     """Layers of linear recurrences whose gates look at the event alone, not at the state before:
     minGRU of Feng et al. 2024. So all products are made at once, and a step is one interpolation.
 
+    Each event comes with the one before it, so that the first layer tells a pair from its reverse.
     Between the layers each state is weighed by a gate and added to what came in (as in Griffin, De
     et al. 2024), which is how a later layer's gates come to see what went before.
     """
 
     def __init__(self, inputs: Inputs, width: int, layers: int = LAYERS) -> None:
         super().__init__(inputs, width)
-        self.first = nn.Linear(inputs.width, width)
+        self.first = nn.Linear(2 * inputs.width, width)
         self.layers = nn.ModuleList(RecurrentLayer(width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
     def states(self, events: Ragged) -> Tensor:
-        if events.offsets.device.type == "cpu":
-            order = by_step(events)
-            x = self.first(self.inputs.of(order.take(events.values)))
-            for layer in self.layers:
-                x = layer(x, order.sizes)
-            return order.restore(self.norm(x))
-        places = events.places
-        x = self.first(self.inputs(events))
+        order = quickest(events)
+        seen = self.inputs.of(order.take(events.values))
+        x = silu(self.first(torch.cat((seen, order.before(seen)), 1)))
         for layer in self.layers:
-            x = layer(x, places)
-        states: Tensor = self.norm(x)
-        return states
+            x = layer(x, order)
+        return order.restore(self.norm(x))
 
 
 class RecurrentLayer(nn.Module):
@@ -109,17 +105,13 @@ class RecurrentLayer(nn.Module):
         self.outer = nn.Linear(width, width)
         with torch.no_grad():
             # Memories of 2 to 64 events from the first step on (Tallec and Ollivier 2018).
-            memory = torch.logspace(1, torch.tensor(LONGEST_MEMORY).log2(), width, base=2.0)
+            memory = torch.logspace(1, log2(LONGEST_MEMORY), width, base=2.0)
             self.inner.bias[:width] = -(memory - 1).log()
 
-    def forward(self, x: Tensor, order: tuple[int, ...] | Tensor) -> Tensor:
-        """order: the sizes of the steps where the events lie by step, else their places."""
+    def forward(self, x: Tensor, order: ByStep | InPlace) -> Tensor:
+        """Shape (n_events, width), in the order given."""
         logits, candidates, gates = self.inner(self.norm(x)).chunk(3, 1)
-        if isinstance(order, Tensor):
-            h = scan_in_place(logits, candidates, order)
-        else:
-            h = scan_by_step(logits, candidates, order)
-        added: Tensor = self.outer(h * silu(gates))
+        added: Tensor = self.outer(order.scan(logits, candidates) * silu(gates))
         return x + added
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from training.ragged import Columns, Ragged
+from training.scans import scan_by_step, scan_in_place
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,49 @@ class ByStep:
         found: Tensor = _Reorder.apply(states, self.back, self.rows)  # type: ignore[no-untyped-call]
         return found
 
+    def before(self, values: Tensor) -> Tensor:
+        """The values of the event before each, of its own sequence; zeros for the first."""
+        found: Tensor = _Before.apply(values, self._before, self.sizes[0])  # type: ignore[no-untyped-call]
+        return found
+
+    def scan(self, logits: Tensor, candidates: Tensor) -> Tensor:
+        """`scans.scan_by_step`."""
+        return scan_by_step(logits, candidates, self.sizes)
+
     @cached_property
-    def before(self) -> Tensor:
-        """Where in this order the event before lies, Int64, shape (n_events - sizes[0],): of every
-        event from the second step on."""
+    def _before(self) -> Tensor:
+        """Where the event before lies, of every event from the second step on."""
         sizes = torch.tensor(self.sizes, device=self.rows.device)
         each = torch.arange(self.sizes[0], len(self.rows), device=self.rows.device)
         return each - sizes[:-1].repeat_interleave(sizes[1:], output_size=len(each))
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """The batch's own order, sequence by sequence, with what `ByStep` offers.
+
+    places    Int64, shape (n_events,): of each event within its sequence, from 0
+    """
+
+    places: Tensor
+
+    def take(self, columns: Columns) -> Columns:
+        return columns
+
+    def restore(self, states: Tensor) -> Tensor:
+        return states
+
+    def before(self, values: Tensor) -> Tensor:
+        shifted = torch.cat((values[:1], values[:-1]))
+        return shifted.masked_fill((self.places == 0).unsqueeze(1), 0.0)
+
+    def scan(self, logits: Tensor, candidates: Tensor) -> Tensor:
+        return scan_in_place(logits, candidates, self.places)
+
+
+def quickest(events: Ragged) -> ByStep | InPlace:
+    """The order in which a linear recurrence is quickest where the batch lies."""
+    return by_step(events) if events.offsets.device.type == "cpu" else InPlace(events.places)
 
 
 def by_step(events: Ragged) -> ByStep:
@@ -79,3 +116,18 @@ class _Reorder(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (back,) = ctx.saved_tensors
         return gradient.index_select(0, back), None, None
+
+
+class _Before(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, rows: Tensor, first: int) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.first = first
+        return torch.cat((values.new_zeros(first, values.shape[1]), values.index_select(0, rows)))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (rows,) = ctx.saved_tensors
+        found = torch.zeros_like(gradient)
+        return found.index_copy_(0, rows, gradient[ctx.first :]), None, None
