@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from training.scans import whole
+
 Sizes = tuple[int, ...]
 
 
@@ -27,7 +29,8 @@ def gru_by_step(projected: Tensor, weight: Tensor, bias: Tensor, sizes: Sizes) -
     projected       shape (n_events, 3 d): what the inputs give to r, z and n, with their bias
     weight, bias    shape (3 d, d) and (3 d,), as `nn.GRU` has them for its state
     """
-    found: Tensor = _Gru.apply(projected, weight, bias, sizes)  # type: ignore[no-untyped-call]
+    with torch.autocast(projected.device.type, enabled=False):
+        found: Tensor = _Gru.apply(whole(projected), weight, bias, sizes)  # type: ignore[no-untyped-call]
     return found
 
 

@@ -20,8 +20,14 @@ def scan_by_step(logits: Tensor, candidates: Tensor, sizes: Sizes) -> Tensor:
 
     logits, candidates    shape (n_events, d), by step as `layouts.ByStep` lays them
     """
-    found: Tensor = _ScanByStep.apply(logits, candidates, sizes)  # type: ignore[no-untyped-call]
+    found: Tensor = _ScanByStep.apply(whole(logits), whole(candidates), sizes)  # type: ignore[no-untyped-call]
     return found
+
+
+def whole(values: Tensor) -> Tensor:
+    """At least float32: what is carried over hundreds of steps is not carried in half precision,
+    which mixed precision makes of products."""
+    return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
 class _ScanByStep(torch.autograd.Function):
@@ -66,7 +72,7 @@ def scan_in_place(logits: Tensor, candidates: Tensor, places: Tensor) -> Tensor:
 
     places    Int64, shape (n_events,): of each event within its sequence, from 0
     """
-    found: Tensor = _ScanInPlace.apply(logits, candidates, places)  # type: ignore[no-untyped-call]
+    found: Tensor = _ScanInPlace.apply(whole(logits), whole(candidates), places)  # type: ignore[no-untyped-call]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,7 @@ from training.encoders import DEFAULT, ENCODERS, GRU, Encoder, encoder, last
 from training.gru_steps import gru_by_step
 from training.layouts import InPlace, by_step
 from training.local_attention import WINDOW, LocalAttention, elapsed
+from training.memory import keep_freed_memory
 from training.ragged import Ragged
 from training.scans import scan_in_place
 from training.sequence_inputs import Inputs
@@ -227,3 +229,27 @@ def test_an_unknown_encoder_is_refused_with_the_known_ones() -> None:
     assert DEFAULT in ENCODERS
     with pytest.raises(ModelError, match="no encoder 'lstm'; choose one of gru, recurrence, trans"):
         encoder("lstm", Inputs(1, 1), 4)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_mixed_precision_stays_close(name: str) -> None:
+    model, events = made(name).float(), batch([30, 200])
+    expected = model(events)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model(events)
+    found.square().mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert (found - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+def test_freed_memory_is_kept_where_the_system_can_be_told() -> None:
+    """The call is glibc's; the next large tensor then lies where the last one was."""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("another C library")
+    assert keep_freed_memory()
+    places = set()
+    for _ in range(5):
+        held = torch.ones(8_000_000)
+        places.add(held.data_ptr())
+        del held
+    assert len(places) == 1
