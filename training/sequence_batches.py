@@ -84,6 +84,8 @@ class Batches:
     similar    whether the sequences of a batch have about one length, so that a recurrence by step
                does with fewer steps. Batches of short ones would hold many more sequences than
                batches of long ones; bound their number as well
+    device     where the batches go. Parts that lie there already are gathered there; those of mapped
+               files are gathered on the CPU and only the batch is moved
     rank, ranks    where training runs in several processes, the process and their number: each
                takes every `ranks`-th batch, and all take as many
     Raises ModelError where there is no sequence, or fewer batches than processes.
@@ -98,6 +100,7 @@ class Batches:
         *,
         sequences: int | None = None,
         similar: bool = False,
+        device: torch.device | str = "cpu",
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
@@ -107,7 +110,7 @@ class Batches:
         self.slices = slices
         self._lengths = slices.lengths
         self._most = events, sequences or len(slices)
-        self._seed, self._similar = seed, similar
+        self._seed, self._similar, self._device = seed, similar, torch.device(device)
         self._rank, self._ranks = rank, ranks
 
     def plan(self, epoch: int) -> list[Numbers]:
@@ -145,7 +148,8 @@ class Batches:
         """The rows as a tensor, and their sequences."""
         mine = self.slices.at(rows)
         part, begin, end = (torch.from_numpy(x) for x in (mine.part, mine.begin, mine.end))
-        return torch.from_numpy(rows), gather_parts(self._parts, part, begin, end)
+        found = gather_parts(self._parts, part, begin, end)
+        return torch.from_numpy(rows).to(self._device), _moved(found, self._device)
 
     def in_order(self) -> Iterator[Batch]:
         """Every sequence once, the shortest first: to score. Look up by `rows` which is which."""
@@ -172,6 +176,11 @@ def of_buckets(
         np.concatenate([i["begin"] for _, i in index]),
         np.concatenate([i["end"] for _, i in index]),
     )
+
+
+def _moved(events: Ragged, device: torch.device) -> Ragged:
+    values = {name: held.to(device) for name, held in events.values.items()}
+    return Ragged(values, events.offsets.to(device))
 
 
 def _cut(rows: Numbers, lengths: Numbers, events: int, sequences: int) -> list[Numbers]:

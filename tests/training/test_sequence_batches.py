@@ -132,3 +132,10 @@ def test_nothing_to_train_on_is_refused() -> None:
         Batches(PARTS, Slices(none, none, none), 10, 0)
     with pytest.raises(ModelError, match="1 batches for 2 processes"):
         Batches(PARTS, many(3), 1000, 0, ranks=2).plan(0)
+
+
+def test_batches_go_to_the_device() -> None:
+    """The meta device computes nothing; only what is moved as a whole comes to lie there."""
+    (batch,) = islice(Batches(PARTS, many(), 30, 0, device="meta").run(), 1)
+    held = (batch.rows, batch.events.offsets, *batch.events.values.values())
+    assert {tensor.device.type for tensor in held} == {"meta"}
