@@ -84,7 +84,7 @@ class Batches:
     similar    whether the sequences of a batch have about one length, so that a recurrence by step
                does with fewer steps. Batches of short ones would hold many more sequences than
                batches of long ones; bound their number as well
-    device     where the batches go. Parts that lie there already are gathered there; those of mapped
+    device     where the batches go. Parts that lie there are gathered there; those of mapped
                files are gathered on the CPU and only the batch is moved
     rank, ranks    where training runs in several processes, the process and their number: each
                takes every `ranks`-th batch, and all take as many
