@@ -66,7 +66,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Batch:
-    """rows      int64, shape (n_sequences,): of the slices, to look up labels by
+    """rows      int64, shape (n_sequences,): of the slices, to look up labels by; on the CPU
     events       the sequences, in the order of the rows
     position     where training stands when the batch has been seen
     """
@@ -84,7 +84,7 @@ class Batches:
     similar    whether the sequences of a batch have about one length, so that a recurrence by step
                does with fewer steps. Batches of short ones would hold many more sequences than
                batches of long ones; bound their number as well
-    device     where the batches go. Parts that lie there are gathered there; those of mapped
+    device     where the events go. Parts that lie there are gathered there; those of mapped
                files are gathered on the CPU and only the batch is moved
     rank, ranks    where training runs in several processes, the process and their number: each
                takes every `ranks`-th batch, and all take as many
@@ -149,7 +149,7 @@ class Batches:
         mine = self.slices.at(rows)
         part, begin, end = (torch.from_numpy(x) for x in (mine.part, mine.begin, mine.end))
         found = gather_parts(self._parts, part, begin, end)
-        return torch.from_numpy(rows).to(self._device), _moved(found, self._device)
+        return torch.from_numpy(rows), _moved(found, self._device)
 
     def in_order(self) -> Iterator[Batch]:
         """Every sequence once, the shortest first: to score. Look up by `rows` which is which."""
