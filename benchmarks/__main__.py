@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 # What needs a device, a large log (`make bench-features`), or is read by others, is run by itself.
-APART = {"__main__", "gpu_check", "features", "ingest", "memory"}
+APART = {"__main__", "gpu_check", "features", "ingest", "memory", "sequence_training"}
 PARTS = {"big_log", "feature_pandas", "feature_set"}
+PARTS |= {"sequence_clock", "sequence_rival", "sequence_world"}
 
 for module in sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])):
     if module not in APART | PARTS:
