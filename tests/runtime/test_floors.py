@@ -18,7 +18,7 @@ DOORWAYS = {
     "mlflow": {"training/tracking.py"},
     "cudf": set(),
     "cudf_polars": set(),
-    "cuml": set(),
+    "cuml": {"training/engines.py"},
     "cupy": set(),
     "cloudpickle": {"runtime/handout.py"},
     "dask": {"runtime/cluster.py"},
