@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LEAST_SHARE = 1e-4  # of churners, so that the log-odds of an unanimous forest are finite
 LEAST_VALUE = 1e-4  # of the mean value
+NEAR = 1e-6  # a row this near to the mean is stretched by the slope of the link there
 EXACT_STEPS = 2_000_000  # of TreeSHAP for one row: leaves of all trees times depth squared
 
 
@@ -79,9 +80,9 @@ class Forest:
         parts, base = found[:, :-1].astype(np.float64), found[:, -1].astype(np.float64)
         mean = parts.sum(1) + base
         apart, span = mean - base, self._link(mean) - self._link(base)
-        near = np.abs(apart) < 1e-7
-        slope = self._link(base + 5e-7) - self._link(base - 5e-7)
-        factor = np.where(near, slope / 1e-6, span / np.where(near, 1.0, apart))
+        near = np.abs(apart) < NEAR
+        slope = (self._link(base + NEAR) - self._link(base - NEAR)) / (2 * NEAR)
+        factor = np.where(near, slope, span / np.where(near, 1.0, apart))
         return np.asarray(parts * factor[:, None])
 
     def save(self, path: Path) -> None:

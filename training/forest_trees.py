@@ -137,5 +137,7 @@ def below(threshold: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """
     near = threshold.astype(np.float32)
     far = np.nextafter(near, np.float32(-np.inf))
-    found = np.nextafter(np.where(near.astype(np.float64) > threshold, far, near), np.float32(np.inf))
+    found = np.nextafter(
+        np.where(near.astype(np.float64) > threshold, far, near), np.float32(np.inf)
+    )
     return np.where((found >= 0) & (found < TINY), TINY, found).astype(np.float64)

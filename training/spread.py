@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from runtime.errors import UsageError
 from training.metrics import Floats
 from training.rows import Matrix
 
+Places = npt.NDArray[np.int64]
 NEEDED = (0.05, 0.5, 0.95)
 LEVELS = (0.01, 0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975, 0.99)
 
@@ -144,7 +146,7 @@ def interval(spread: Spread, share: float = 0.9) -> tuple[Floats, Floats]:
     return np.where(flat, floor, low), np.where(flat, spread.at(share), spread.at(1 - tail))
 
 
-def _neighbours(levels: tuple[float, ...], wanted: Floats) -> tuple[Floats, Floats, Floats]:
+def _neighbours(levels: tuple[float, ...], wanted: Floats) -> tuple[Places, Places, Floats]:
     """Places of the levels at or below and above, and how far between, each of wanted's shape."""
     known = np.array(levels)
     place = np.interp(wanted, known, np.arange(len(known)))
