@@ -89,7 +89,7 @@ def fit(frame: pl.DataFrame, on: Slice, calibrate: Slice, spec: Spec, task: Task
 
 
 def _fit_linear(spec: LogisticSpec, rows: Rows, device: Device) -> Pair:
-    churn, spec = linear.fit_churn(spec, rows)
+    churn, spec = linear.fit_churn(spec, rows, device)
     if (relative := relative_value(rows)) is None:
         return churn, None, spec
     if not _varies(relative):

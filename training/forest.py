@@ -47,9 +47,9 @@ class ForestSpec:
     leaves: tuple[int, ...] = (5, 20, 60)
     columns: tuple[float, ...] = (0.1, 0.33)
     trees: int = 200
-    search_trees: int = 50
+    search_trees: int = 30
     depth: int = 10
-    sample: float = 1.0
+    tree_rows: int = 10_000  # of a larger log each tree sees that many, drawn anew
     all_folds_rows: int = 10_000  # with more rows one fold left out is enough
     search_rows: int = 100_000  # with still more the middle leaf and the larger share are taken
     seed: int = 0
@@ -164,7 +164,7 @@ def _grown(
         max_depth=spec.depth,
         min_samples_leaf=shape.leaf,
         max_features=shape.columns,
-        max_samples=spec.sample,
+        max_samples=min(1.0, spec.tree_rows / len(x)),
         bootstrap=True,
         random_state=spec.seed,
     )

@@ -18,6 +18,7 @@ from training.metrics import Floats
 from training.rows import Matrix
 
 Places = npt.NDArray[np.int64]
+NEAR = 1e-9
 NEEDED = (0.05, 0.5, 0.95)
 LEVELS = (0.01, 0.025, *(round(0.05 * k, 2) for k in range(1, 20)), 0.975, 0.99)
 
@@ -141,8 +142,8 @@ def interval(spread: Spread, share: float = 0.9) -> tuple[Floats, Floats]:
     tail = (1 - share) / 2
     low, floor = spread.at(tail), spread.quantiles[:, 0]
     # Where the lowest level is the tail's own, the next one tells whether mass lies there.
-    next_up = min(sum(level <= tail for level in spread.levels), len(spread.levels) - 1)
-    flat = low <= floor if spread.levels[0] < tail else spread.quantiles[:, next_up] <= floor
+    below = sum(level < tail + NEAR for level in spread.levels)
+    flat = (low if spread.levels[0] < tail - NEAR else spread.quantiles[:, below]) <= floor
     return np.where(flat, floor, low), np.where(flat, spread.at(share), spread.at(1 - tail))
 
 
@@ -151,6 +152,6 @@ def _neighbours(levels: tuple[float, ...], wanted: Floats) -> tuple[Places, Plac
     known = np.array(levels)
     place = np.interp(wanted, known, np.arange(len(known)))
     # A level named exactly is met exactly, whatever the rounding of its place.
-    low = np.floor(place + 1e-9).astype(np.int64)
+    low = np.floor(place + NEAR).astype(np.int64)
     high = np.minimum(low + 1, len(known) - 1)
     return low, high, np.clip(place - low, 0.0, 1.0)
