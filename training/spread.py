@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from runtime.errors import UsageError
 from training.metrics import Floats
-from training.rows import Matrix
 
 Places = npt.NDArray[np.int64]
 NEAR = 1e-9
@@ -49,12 +47,6 @@ class Spread:
     def scaled(self, factor: float) -> Spread:
         """Mean and quantiles times a positive number: to another unit."""
         return Spread(factor * self.mean, self.levels, factor * self.quantiles)
-
-
-class SpreadEstimator(Protocol):
-    """What every estimator of a distribution of value can do."""
-
-    def spread(self, x: Matrix) -> Spread: ...
 
 
 def levels_of(levels: tuple[float, ...]) -> tuple[float, ...]:

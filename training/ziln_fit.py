@@ -102,16 +102,20 @@ def _repeatable(seed: int) -> Iterator[None]:
 
 
 def _fit_one(spec: ZilnSpec, data: _Data, epochs: int | None) -> tuple[Layers, int]:
-    """The layers after the best epoch, and its number; with `epochs`, after that many."""
+    """The layers after the best epoch (0: the start was best), and its number; with `epochs`, after
+    that many."""
     torch.manual_seed(spec.seed)
     model = _network(spec, data)
     inside, outside = (~data.out).nonzero()[:, 0], data.out.nonzero()[:, 0]
     batch = max(16, min(spec.batch, len(inside) // 20))
     optimizer = torch.optim.AdamW(model.parameters(), lr=spec.rate, weight_decay=spec.decay)
-    best, kept, found = np.inf, _layers(model), 0
+    if epochs is None and not len(outside):
+        epochs = spec.patience
+    kept, found = _layers(model), 0
+    best = np.inf if epochs is not None else _mean_loss(model, data, outside)
     for epoch in range(1, (spec.most_epochs if epochs is None else epochs) + 1):
         _one_epoch(model, optimizer, data, inside, batch, spec.steps_a_epoch)
-        if epochs is not None or not len(outside):
+        if epochs is not None:
             kept, found = _layers(model), epoch
             continue
         now = _mean_loss(model, data, outside)
