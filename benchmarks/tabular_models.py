@@ -32,7 +32,8 @@ from training.calibration import fit_calibrator
 from training.fitting import relative_value
 from training.metrics import Floats, churn_metrics, value_metrics
 from training.recipe import split_of
-from training.rows import Rows, labelled
+from training.rows import Matrix, Rows, labelled
+from training.spread import Spread, average
 from training.spread_metrics import spread_metrics
 from training.threads import one_blas_thread
 
@@ -44,6 +45,25 @@ CHURN: dict[str, Callable[[Rows], Any]] = {
     "forest": lambda rows: forest.fit_churn(forest.ForestSpec(), rows, DEVICE)[0],
     "xgboost": lambda rows: trees.fit_churn(trees.XGBoostSpec(), rows, DEVICE)[0],
 }
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """ZILN and two parts, their distributions averaged."""
+
+    models: tuple[Any, ...]
+
+    def spread(self, x: Matrix) -> Spread:
+        return average([model.spread(x) for model in self.models])
+
+    def margin(self, x: Matrix) -> Floats:
+        return np.asarray(np.log(self.spread(x).mean))
+
+
+def averaged(rows: Rows, relative: Floats) -> Averaged:
+    return Averaged(tuple(VALUE[name](rows, relative) for name in ("ZILN", "two-part")))
+
+
 VALUE: dict[str, Callable[[Rows, Floats], Any]] = {
     "linear Tweedie": lambda rows, y: linear.fit_value(linear.LogisticSpec(), rows, y)[0],
     "XGBoost Tweedie": lambda rows, y: trees.fit_value(trees.XGBoostSpec(), rows, y, DEVICE)[0],
@@ -51,6 +71,7 @@ VALUE: dict[str, Callable[[Rows, Floats], Any]] = {
     "ZILN": lambda rows, y: ziln_fit.fit_value(ziln.ZilnSpec(), rows, y, DEVICE)[0],
     "two-part": lambda r, y: two_part.fit_value(two_part.TwoPartSpec(), r, y, DEVICE)[0],
     "quantiles": lambda r, y: quantiles.fit_value(quantiles.QuantileSpec(), r, y, DEVICE)[0],
+    "ZILN and two-part": averaged,
 }
 SHOWN_CHURN = ("roc_auc", "average_precision", "log_loss", "ece")
 SHOWN_VALUE = ("normalized_gini", "nmae", "bias", "nmae_median", "ncrps", "coverage_90", "width_90")

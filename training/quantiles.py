@@ -58,15 +58,17 @@ class Quantiles:
 
     def spread(self, x: Matrix, levels: tuple[float, ...] = LEVELS) -> Spread:
         """In units of relative value. In two parts no quantile is below 0."""
-        rising = np.sort(self.trees.margin(x), axis=1)  # crossed ones change places
+        known = INNER if self.form == "two_part" else DIRECT
+        found = self.trees.margin(x).reshape(len(x), len(known))
+        rising = np.sort(found, axis=1)  # crossed ones change places
         mean = self.base.mean(x)
         if self.form == "direct":
-            held = Spread(mean, DIRECT, rising)
+            held = Spread(mean, known, rising)
             return of_quantiles(mean, levels, held.at)
         probability = self.base.probability(x)
 
         def quantile(level: float) -> Floats:
-            return with_zeros(probability, level, lambda inner: along(inner, INNER, rising))
+            return with_zeros(probability, level, lambda inner: along(inner, known, rising))
 
         return of_quantiles(mean, levels, quantile)
 

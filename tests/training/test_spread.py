@@ -14,6 +14,7 @@ from training.metrics import Floats
 from training.spread import (
     LEVELS,
     Spread,
+    average,
     cdf,
     interval,
     levels_of,
@@ -108,6 +109,16 @@ def test_levels_that_do_not_rise_or_lack_one_are_refused() -> None:
         levels_of((0.5, 0.05, 0.95))
     with pytest.raises(UsageError, match=r"lack \[0.95\]; add them"):
         levels_of((0.05, 0.5))
+
+
+@given(SEEDS)
+def test_an_average_lies_between_and_of_equals_is_the_same(seed: int) -> None:
+    one, other = any_spread(seed), any_spread(seed + 1)
+    both = average([one, other])
+    assert (np.minimum(one.quantiles, other.quantiles) <= both.quantiles + 1e-12).all()
+    assert (both.quantiles <= np.maximum(one.quantiles, other.quantiles) + 1e-12).all()
+    assert (np.diff(both.quantiles) >= 0).all()
+    assert average([one, one]).mean == pytest.approx(one.mean)
 
 
 def test_rounding_cannot_cross_quantiles() -> None:

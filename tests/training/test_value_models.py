@@ -24,7 +24,7 @@ from training.quantiles import QuantileSpec, along
 from training.rows import Rows, labelled
 from training.spread import LEVELS, Spread
 from training.spread_metrics import spread_metrics
-from training.trees import Size
+from training.trees import Size, XGBoostSpec
 from training.two_part import TwoPartSpec
 from training.ziln import Held, Parameters, ZilnSpec
 
@@ -165,6 +165,41 @@ def test_refunds_count_as_nothing_in_two_parts_and_as_themselves_in_direct_quant
     model, settled = quantiles.fit_value(replace(in_parts, form=None), ROWS, refunded, CPU)
     assert settled.form == "direct"
     assert model.spread(LATER.x).at(0.05).min() < -0.1
+
+
+def odd_labels() -> dict[str, tuple[Rows, Floats]]:
+    few = np.zeros(len(ROWS))
+    few[[3, 50, 90]] = 1, 2, 50
+    one_fold = replace(ROWS, fold=np.zeros(len(ROWS), dtype=np.int64))
+    unknown = replace(ROWS, x=np.full_like(ROWS.x, np.nan))
+    tiny = ROWS.where(np.arange(len(ROWS)) < 6)
+    return {
+        "three buy": (ROWS, few),
+        "one buys": (ROWS, np.arange(len(ROWS)) == 7),
+        "all buy": (ROWS, VALUE + 0.1),
+        "all spend the same": (ROWS, np.where(VALUE > 0, 1.0, 0.0)),
+        "one fold": (one_fold, VALUE),
+        "nothing known": (unknown, VALUE),
+        "six rows": (tiny, np.array([0.0, 0.0, 0.0, 1.0, 2.0, 3.0])),
+    }
+
+
+@pytest.mark.parametrize("odd", odd_labels())
+def test_odd_labels_give_finite_distributions(odd: str) -> None:
+    rows, value = odd_labels()[odd]
+    trees = XGBoostSpec(most_rounds=20)
+    base = TwoPartSpec(trees=trees)
+    specs: dict[str, Any] = {
+        "ziln": ZilnSpec(most_epochs=3, bags=2),
+        "two_part": base,
+        "quantiles": QuantileSpec(base=base, trees=trees),
+    }
+    for name, spec in specs.items():
+        model, _ = FITS[name][0](spec, rows, value / value.mean(), CPU)
+        spread = model.spread(rows.x)
+        assert np.isfinite(spread.quantiles).all()
+        assert np.isfinite(model.margin(rows.x)).all()
+        assert len(model.spread(rows.x[:0])) == 0
 
 
 # ZILN
