@@ -130,14 +130,13 @@ def _splits(tree: Any, scaler: Scaler, features: int) -> tuple[npt.NDArray[Any],
 
 
 def below(threshold: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """c such that x < c where x <= threshold, for every number x of 32 bits.
+    """c such that x < c where x <= threshold, for 0 and every normal number x of 32 bits.
 
-    Numbers between 0 and the least normal one are taken for 0: text and fast arithmetic may lose
-    them.
+    c is 0 or normal itself: text and fast arithmetic may lose smaller ones.
     """
     near = threshold.astype(np.float32)
     far = np.nextafter(near, np.float32(-np.inf))
-    found = np.nextafter(
-        np.where(near.astype(np.float64) > threshold, far, near), np.float32(np.inf)
-    )
-    return np.where((found >= 0) & (found < TINY), TINY, found).astype(np.float64)
+    at_most = np.where(near.astype(np.float64) > threshold, far, near)
+    found = np.nextafter(at_most, np.float32(np.inf))
+    normal = np.where(found > 0, TINY, np.float32(0))
+    return np.where(np.abs(found) < TINY, normal, found).astype(np.float64)

@@ -16,6 +16,7 @@ from runtime.device import Device
 from training import forest
 from training.fitting import relative_value
 from training.forest import Forest, ForestSpec, Shape, imputed
+from training.forest_trees import TINY as TINY32
 from training.forest_trees import below, booster_of
 from training.linear import fit_scaler
 from training.metrics import Floats, ranked, roc_auc
@@ -25,6 +26,7 @@ CPU = Device("cpu", "a test")
 ROWS = labelled(snapshot_frame(cutoffs(2), users=300), FEATURES, "fit", 0)
 SMALL = ForestSpec(churn=Shape(5, 0.5), value=Shape(10, 0.5), trees=20)
 FAR = float(np.float32(3e38))
+TINY = float(TINY32)
 SEEDS = st.integers(0, 2**31 - 1)
 
 
@@ -59,14 +61,15 @@ def test_the_converted_forest_predicts_what_scikit_learn_does(
     assert Forest(booster)._mean(new) == pytest.approx(theirs, abs=1e-6, rel=1e-6)
 
 
-@given(st.floats(-FAR, FAR), st.floats(-FAR, FAR, width=32))
+@given(
+    st.one_of(st.floats(-FAR, FAR), st.sampled_from([0.0, TINY, -TINY, TINY / 3, -TINY / 3])),
+    st.floats(-FAR, FAR, width=32, allow_subnormal=False),
+)
 def test_below_is_at_most_for_numbers_of_32_bits(threshold: float, x: float) -> None:
-    if 0 < abs(x) < 1e-37:
-        return
     condition = below(np.array([threshold]))[0]
     assert condition == np.float32(condition)
-    tiny = 0 < abs(threshold) < 1e-37  # such thresholds are taken for 0
-    assert (x < condition) == (x <= (0.0 if tiny else threshold))
+    assert condition == 0 or abs(condition) >= TINY
+    assert (x < condition) == (x <= threshold)
 
 
 @pytest.mark.parametrize("target", ["churn", "value"])
