@@ -33,11 +33,13 @@ ROWS = labelled(snapshot_frame(cutoffs(3), users=300), FEATURES, "fit", 0)
 LATER = labelled(snapshot_frame(cutoffs(3), users=300, seed=9), FEATURES, "test", 0)
 SEEDS = st.integers(0, 2**31 - 1)
 Fit = Callable[..., tuple[Any, Any]]
+QUICK = XGBoostSpec(depths=(2,), most_rounds=80)
+PARTS = TwoPartSpec(trees=QUICK)
 FITS: dict[str, tuple[Fit, Any]] = {
     "ziln": (ziln_fit.fit_value, ZilnSpec(most_epochs=12, bags=2)),
-    "two_part": (two_part.fit_value, TwoPartSpec()),
-    "quantiles": (quantiles.fit_value, QuantileSpec()),
-    "direct": (quantiles.fit_value, QuantileSpec(form="direct")),
+    "two_part": (two_part.fit_value, PARTS),
+    "quantiles": (quantiles.fit_value, QuantileSpec(base=PARTS)),
+    "direct": (quantiles.fit_value, QuantileSpec(form="direct", base=PARTS)),
 }
 
 
