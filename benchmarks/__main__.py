@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 # What needs a device, a large log (`make bench-features`), or is read by others, is run by itself.
-APART = {"__main__", "gpu_check", "features", "ingest", "memory", "tabular_models"}
+APART = {"__main__", "gpu_check", "features", "ingest", "memory", "tabular_models", "gpu_tabular"}
 PARTS = {"big_log", "feature_pandas", "feature_set"}
 
 for module in sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])):
