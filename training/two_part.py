@@ -7,6 +7,7 @@ residuals of the fit rows themselves would be too small.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -110,15 +111,42 @@ def fit_value(
     `relative`: value over its mean, shape (n,), some above 0. What is not above 0 counts as 0.
     """
     value = np.maximum(relative, 0.0)
-    buys, buys_size = _buys(spec.trees, rows, value, spec.buys, device)
-    known = replace(spec, buys=buys_size)
-    tried = [
-        _amount(known, rows, value, law, device)
-        for law in ((spec.law,) if spec.law else ("gamma", "log"))
-    ]
+    folds = _folds(spec.trees, rows, value)
+    buys, size = _buys(spec.trees, rows, value, spec.buys, device)
+    margins = folds.margins(lambda seen, v: _buys(spec.trees, seen, v, size, device)[0])
+    probability = np.asarray(1 / (1 + np.exp(-margins)))
+    laws: tuple[Law, ...] = (spec.law,) if spec.law else ("gamma", "log")
+    tried = [_amount(spec, folds, probability, law, device) for law in laws]
     best = min(tried, key=lambda one: one.loss)
     model = TwoPart(buys, best.trees, best.log_ratios, best.factor)
-    return model, replace(known, amount=best.size, law=best.law)
+    return model, replace(spec, buys=size, amount=best.size, law=best.law)
+
+
+@dataclass(frozen=True)
+class _Folds:
+    """`outs`: masks (n,) of the rows to leave out, one after the other; none: nobody can be."""
+
+    rows: Rows
+    value: Floats
+    outs: tuple[Any, ...]
+
+    def margins(self, fit: Callable[[Rows, Floats], Trees]) -> Floats:
+        """Of users whom the model has not seen, one fold after the other, shape (m,)."""
+        if not self.outs:
+            return fit(self.rows, self.value).margin(self.rows.x)
+        seen = [(self.rows.where(~out), self.value[~out], out) for out in self.outs]
+        return np.concatenate([fit(r, v).margin(self.rows.x[out]) for r, v, out in seen])
+
+    def values(self) -> Floats:
+        """In the same order, shape (m,)."""
+        return np.concatenate([self.value[out] for out in self.outs]) if self.outs else self.value
+
+
+def _folds(spec: XGBoostSpec, rows: Rows, value: Floats) -> _Folds:
+    folds = np.unique(rows.fold)
+    some = folds[:1] if len(rows) > spec.all_folds_rows else folds
+    outs = [rows.fold == fold for fold in some]
+    return _Folds(rows, value, tuple(out for out in outs if (value[~out] > 0).any()))
 
 
 @dataclass(frozen=True)
@@ -133,10 +161,14 @@ class _Amount:
     loss: float
 
 
-def _amount(spec: TwoPartSpec, rows: Rows, value: Floats, law: Law, device: Device) -> _Amount:
+def _amount(
+    spec: TwoPartSpec, folds: _Folds, probability: Floats, law: Law, device: Device
+) -> _Amount:
+    """`probability`: P(value > 0) of the users left out, (m,)."""
     size = spec.amount if spec.law else None
-    trees, size = _amounts(spec.trees, rows, value, law, size, device)
-    real, probability, log = _left_out(replace(spec, amount=size), rows, value, law, device)
+    trees, size = _amounts(spec.trees, folds.rows, folds.value, law, size, device)
+    log = folds.margins(lambda seen, v: _amounts(spec.trees, seen, v, law, size, device)[0])
+    real = folds.values()
     bought = real > 0
     ratios = np.log(real[bought]) - log[bought] if bought.any() else np.zeros(1)
     count = min(RATIOS, len(ratios))
@@ -150,35 +182,6 @@ def _amount(spec: TwoPartSpec, rows: Rows, value: Floats, law: Law, device: Devi
         factor=factor,
         loss=_tweedie_loss(factor * expected, real),
     )
-
-
-def _left_out(
-    spec: TwoPartSpec, rows: Rows, value: Floats, law: Law, device: Device
-) -> tuple[Floats, Floats, Floats]:
-    """Values, P(value > 0) and log amounts (m,) of users whom the models have not seen; of the
-    fit rows where there is one fold only."""
-    found = []
-    for out in folds_out(rows, spec.trees):
-        if not (value[~out] > 0).any():
-            continue
-        seen, left = rows.where(~out), rows.x[out]
-        buys, _ = _buys(spec.trees, seen, value[~out], spec.buys, device)
-        amounts, _ = _amounts(spec.trees, seen, value[~out], law, spec.amount, device)
-        probability = 1 / (1 + np.exp(-buys.margin(left)))
-        found.append((value[out], probability, amounts.margin(left)))
-    if not found:
-        buys, _ = _buys(spec.trees, rows, value, spec.buys, device)
-        amounts, _ = _amounts(spec.trees, rows, value, law, spec.amount, device)
-        return value, 1 / (1 + np.exp(-buys.margin(rows.x))), amounts.margin(rows.x)
-    return tuple(np.concatenate(each) for each in zip(*found, strict=True))  # type: ignore[return-value]
-
-
-def folds_out(rows: Rows, spec: XGBoostSpec) -> list[Any]:
-    """Masks (n,) of the rows to leave out, one after the other; none where there is one fold."""
-    folds = np.unique(rows.fold)
-    if len(folds) == 1:
-        return []
-    return [rows.fold == fold for fold in (folds[:1] if len(rows) > spec.all_folds_rows else folds)]
 
 
 def _buys(
