@@ -212,7 +212,7 @@ class Training(_Section):
     many the horizon is cut into, each with labels of its own; 1 for the horizon alone; default: 1
     where labels of the horizon have matured, else 6."""
 
-    model: Literal["xgboost", "logistic"] = "xgboost"
+    model: Literal["xgboost", "forest", "logistic"] = "xgboost"
     steps: int | None = Field(default=None, ge=1, le=60)
     cutoffs: int = Field(default=12, ge=1, le=1000)
     every_days: Days | None = None

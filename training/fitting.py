@@ -13,8 +13,9 @@ import polars as pl
 from features.spec import FeatureSpec
 from runtime.device import Device
 from runtime.errors import UsageError
-from training import linear, trees
+from training import forest, linear, trees
 from training.calibration import Calibrator, fit_calibrator
+from training.forest import ForestSpec
 from training.linear import LogisticSpec
 from training.metrics import Floats
 from training.model import Estimator, Model
@@ -23,7 +24,7 @@ from training.split import Slice
 from training.stepwise import STEP, Step, stacked
 from training.trees import XGBoostSpec
 
-Spec = LogisticSpec | XGBoostSpec
+Spec = LogisticSpec | ForestSpec | XGBoostSpec
 Value = tuple[Estimator | None, Any]
 
 
@@ -56,6 +57,7 @@ def spec_of(kind: str, seed: int) -> Spec:
     """Raises UsageError for a kind that is not known."""
     kinds: dict[str, Callable[[], Spec]] = {
         "xgboost": lambda: XGBoostSpec(seed=seed),
+        "forest": lambda: ForestSpec(seed=seed),
         "logistic": LogisticSpec,
     }
     if kind not in kinds:
@@ -116,9 +118,10 @@ def _fit_value(fit: Any, spec: Spec, rows: Rows | None, device: Device) -> Value
 
 FITTERS: dict[type, tuple[Any, Any]] = {
     LogisticSpec: (
-        lambda spec, rows, device: linear.fit_churn(spec, rows),
+        linear.fit_churn,
         lambda spec, rows, relative, device: linear.fit_value(spec, rows, relative),
     ),
+    ForestSpec: (forest.fit_churn, forest.fit_value),
     XGBoostSpec: (trees.fit_churn, trees.fit_value),
 }
 

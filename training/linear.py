@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from runtime.device import Device
 from runtime.files import write_json
+from training import engines
 from training.calibration import FAR
 from training.metrics import Floats
 from training.rows import Matrix, Rows
 
+ON_CPU = Device("cpu", "not asked")
 MOST_SPREADS = 8.0
 TWEEDIE_POWER = 1.5
 
@@ -119,12 +123,15 @@ class Linear:
         return cls(scaler, tuple(raw["coef"]), raw["intercept"], raw["low"], raw["high"])
 
 
-def fit_churn(spec: LogisticSpec, rows: Rows) -> tuple[Linear, LogisticSpec]:
+def fit_churn(
+    spec: LogisticSpec, rows: Rows, device: Device = ON_CPU
+) -> tuple[Linear, LogisticSpec]:
     """The model and the spec with the strength that was chosen."""
     scaler = fit_scaler(rows.x)
     z = scaler(rows.x)
-    strength = spec.churn_strength or _choose(spec, z, rows.churn, rows, _logistic, _log_loss)
-    coef, intercept = _logistic(z, rows.churn, strength)
+    fit = partial(_logistic, device=device)
+    strength = spec.churn_strength or _choose(spec, z, rows.churn, rows, fit, _log_loss)
+    coef, intercept = fit(z, rows.churn, strength)
     model = Linear(scaler, tuple(coef.tolist()), intercept, -FAR, FAR)
     return model, replace(spec, churn_strength=strength)
 
@@ -147,12 +154,12 @@ def flat(features: int) -> Linear:
     return Linear(nothing, (0.0,) * features, 0.0, 0.0, 0.0)
 
 
-def _logistic(z: Floats, y: Floats, strength: float) -> tuple[Floats, float]:
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(C=1 / (strength * len(y)), solver="newton-cholesky", max_iter=50)
+def _logistic(z: Floats, y: Floats, strength: float, device: Device) -> tuple[Floats, float]:
+    steps = 50 if device.kind == "cpu" else 1000  # Newton's, or many of a quasi-Newton method
+    model = engines.make("logistic", device, C=1 / (strength * len(y)), max_iter=steps)
     model.fit(z, y)
-    return model.coef_[0], float(model.intercept_[0])
+    coef, intercept = np.asarray(model.coef_), np.asarray(model.intercept_)
+    return coef.reshape(-1), float(intercept.reshape(-1)[0])
 
 
 def _tweedie(z: Floats, y: Floats, strength: float) -> tuple[Floats, float]:

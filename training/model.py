@@ -16,14 +16,15 @@ from runtime.clock import show
 from runtime.errors import ModelError
 from runtime.files import make_folder, write_json
 from training.calibration import Calibrator
+from training.forest import Forest
 from training.linear import Linear
 from training.metrics import Floats
 from training.rows import Matrix, matrix
 from training.stepwise import at_step
 from training.trees import Trees
 
-Estimator = Linear | Trees
-ESTIMATORS: tuple[type[Linear] | type[Trees], ...] = (Linear, Trees)
+Estimator = Linear | Forest | Trees
+ESTIMATORS: tuple[type[Linear] | type[Forest] | type[Trees], ...] = (Linear, Forest, Trees)
 FORMAT = {"holdfast": "model", "schema_version": 2}
 
 
@@ -35,7 +36,7 @@ class Model:
     one step, and take its number as one more column: see `training.stepwise`.
     """
 
-    kind: str  # "xgboost", "logistic"
+    kind: str  # "xgboost", "forest", "logistic"
     spec: FeatureSpec
     features: tuple[str, ...]
     as_of: datetime

@@ -44,7 +44,7 @@ from training.threads import one_blas_thread
 
 EXPLAINED_ROWS = 2000
 EXAMPLE_ROWS = 5
-TITLES = {"xgboost": "XGBoost", "logistic": "Logistic regression"}
+TITLES = {"xgboost": "XGBoost", "forest": "Random forest", "logistic": "Logistic regression"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def train(
 ) -> TrainResult:
     """Trains as of an instant (default: just after the last event). Reads nothing at or after it.
 
-    `model`: "xgboost" or "logistic", default `training.model`. Raises UsageError for another
+    `model`: "xgboost", "forest" or "logistic", default `training.model`. Raises UsageError for another
     one, StoreError without events, LabelError where no label has matured or one class is missing.
     """
     start = time.perf_counter()

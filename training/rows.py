@@ -30,6 +30,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.churn)
 
+    def where(self, keep: npt.NDArray[np.bool_]) -> Rows:
+        """The rows that `keep`, shape (n,), says."""
+        value = None if self.value is None else self.value[keep]
+        return Rows(
+            self.features,
+            self.x[keep],
+            self.churn[keep],
+            value,
+            self.fold[keep],
+            self.users[keep],
+        )
+
 
 def matrix(frame: pl.DataFrame, features: tuple[str, ...]) -> Matrix:
     """Shape (n, features); null, NaN and infinite are all NaN. Raises ModelError naming columns."""

@@ -86,7 +86,7 @@ def fit_churn(spec: XGBoostSpec, rows: Rows, device: Device) -> tuple[Trees, XGB
     """The model and the spec with the size that was found."""
     rate = float(rows.churn.mean())
     params = {"objective": "binary:logistic", "eval_metric": "logloss", "base_score": rate}
-    booster, size = _boost(spec, params, rows, rows.churn, spec.churn, device)
+    booster, size = boost(spec, params, rows, rows.churn, spec.churn, device)
     return Trees(booster), replace(spec, churn=size)
 
 
@@ -100,11 +100,11 @@ def fit_value(
         "eval_metric": "tweedie-nloglik@1.5",
         "base_score": 1.0,
     }
-    booster, size = _boost(spec, params, rows, relative, spec.value, device)
+    booster, size = boost(spec, params, rows, relative, spec.value, device)
     return Trees(booster), replace(spec, value=size)
 
 
-def _boost(
+def boost(
     spec: XGBoostSpec,
     objective: dict[str, Any],
     rows: Rows,
@@ -112,6 +112,7 @@ def _boost(
     size: Size | None,
     device: Device,
 ) -> tuple[Booster, Size]:
+    """A booster of an objective's parameters, and its size where none was given."""
     import xgboost
 
     params = {**_params(spec, device), "nthread": cores(rows.x), **objective}

@@ -18,7 +18,7 @@ DOORWAYS = {
     "mlflow": {"training/tracking.py"},
     "cudf": set(),
     "cudf_polars": set(),
-    "cuml": {"training/groups_engines.py"},
+    "cuml": {"training/engines.py", "training/groups_engines.py"},
     "cupy": set(),
     "cloudpickle": {"runtime/handout.py"},
     "dask": {"runtime/cluster.py"},

@@ -16,7 +16,7 @@ from training.trees import XGBoostSpec
 
 DAYS = cutoffs(2)[0].at - cutoffs(2)[1].at
 SPLIT: Split = plan_split(cutoffs(4), DAYS)
-KINDS = ("xgboost", "logistic")
+KINDS = ("xgboost", "forest", "logistic")
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +129,8 @@ def test_nobody_labelled_is_refused(frame: pl.DataFrame) -> None:
 
 
 def test_an_unknown_kind_lists_the_known() -> None:
-    with pytest.raises(UsageError, match="'forest' is not known; choose one of logistic, xgboost"):
-        spec_of("forest", 0)
+    with pytest.raises(UsageError, match="'oracle' is not known; choose one of logistic, xgboost"):
+        spec_of("oracle", 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -225,8 +225,8 @@ def test_promoting_moves_the_champion(results: list[TrainResult], settings: Sett
 
 def test_an_unknown_kind_and_an_unripe_log_leave_no_run(settings: Settings) -> None:
     before = len(tracking.list_runs(settings))
-    with pytest.raises(UsageError, match="'forest'"):
-        train(settings, AS_OF, "forest", CPU)
+    with pytest.raises(UsageError, match="'oracle'"):
+        train(settings, AS_OF, "oracle", CPU)
     with pytest.raises(LabelError):
         train(settings, open_store(settings).first + timedelta(days=3), None, CPU)
     assert len(tracking.list_runs(settings)) == before
