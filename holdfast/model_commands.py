@@ -51,7 +51,8 @@ def train(
     config: Config = CONFIG,
     as_of: AsOf = None,
     model: Annotated[
-        str | None, typer.Option("--model", help="xgboost or logistic; default: holdfast.toml's.")
+        str | None,
+        typer.Option("--model", help="xgboost, forest or logistic; default: holdfast.toml's."),
     ] = None,
     device: OnDevice = DeviceName.auto,
     cluster: OnCluster = "none",
