@@ -82,7 +82,8 @@ def train(
     """Trains as of an instant (default: just after the last event). Reads nothing at or after it.
 
     `model`: "xgboost", "forest" or "logistic", default `training.model`. Raises UsageError for
-    another one, StoreError without events, LabelError where no label has matured or one class is missing.
+    another one, StoreError without events, LabelError where no label has matured or one class is
+    missing.
     """
     start = time.perf_counter()
     kind = model or settings.training.model
