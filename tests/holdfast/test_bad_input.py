@@ -143,8 +143,8 @@ CASES = [
     ),
     Case(
         "no matured label",
-        _config("horizon_days = 21", "horizon_days = 300"),
-        ("300", "longest"),
+        _config("horizon_days = 21", "horizon_days = 3000"),
+        ("3000", "longest"),
         ("train",),
     ),
     Case("one class only", _one_class, ("class",), ("train",), fresh=True),
