@@ -55,7 +55,8 @@ def test_it_keeps_ranks_whatever_the_slices(seed: int, slices: int, n: int) -> N
     if found is None:
         return
     p = found.calibrator()(np.linspace(-20, 20, 50))
-    assert (np.diff(p) > 0).all()
+    # A handful of rows may be told apart wholly: the slope is then steep, and ends are held.
+    assert (np.diff(p) > 0).all() if found.lines.slope < 1 else (np.diff(p) >= 0).all()
     assert np.isfinite(found.errors).all()
     assert ((found.own >= 0) & (found.own <= 1)).all()
 
