@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 from typing import Literal, get_args
 
 import polars as pl
@@ -72,14 +74,19 @@ def entropy(counts: list[pl.Expr]) -> pl.Expr:
     """Shannon's, in bits, of counts; null where they sum to nothing."""
     total = pl.sum_horizontal(counts)
     plogp = [pl.when(n > 0).then(n / total * (n / total).log()).otherwise(0.0) for n in counts]
-    bits = -pl.sum_horizontal(plogp) / LN2
+    bits = -_added(plogp) / LN2
     return pl.when(total > 0).then(pl.max_horizontal(bits, 0.0))
 
 
 def herfindahl(counts: list[pl.Expr]) -> pl.Expr:
     """Sum of squared shares of counts: 1 where all is one; null where they sum to nothing."""
     total = pl.sum_horizontal(counts)
-    return pl.when(total > 0).then(pl.sum_horizontal([(n / total) ** 2 for n in counts]))
+    return pl.when(total > 0).then(_added([(n / total) ** 2 for n in counts]))
+
+
+def _added(terms: list[pl.Expr]) -> pl.Expr:
+    """From left to right: `sum_horizontal` adds as its threads come, and rounds anew each time."""
+    return reduce(add, terms)
 
 
 def last_days(window: Window | None) -> str:
