@@ -52,7 +52,9 @@ def train(
     as_of: AsOf = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", help="xgboost, forest or logistic; default: holdfast.toml's."),
+        typer.Option(
+            "--model", help="auto, xgboost, forest or logistic; default: holdfast.toml's."
+        ),
     ] = None,
     device: OnDevice = DeviceName.auto,
     cluster: OnCluster = "none",
@@ -68,9 +70,17 @@ def train(
     if as_json:
         print_json(result)
         return
-    metrics = result.pop("metrics")
+    metrics, candidates = result.pop("metrics"), result.pop("candidates")
     print_fields("Trained", result)
+    if candidates:
+        print_rows("Tried", [_tried(one) for one in candidates])
     print_rows("Metrics, with 95 % intervals over users", _with_intervals(metrics))
+
+
+def _tried(one: dict[str, Any]) -> dict[str, object]:
+    figures = {title: one.get(name) for name, title in SHORT_METRICS.items()}
+    chosen = ", ".join(one["chosen_for"])
+    return {"model": one["model"], "chosen for": chosen, **figures, "seconds": one["seconds"]}
 
 
 def _with_intervals(metrics: dict[str, float]) -> list[dict[str, object]]:

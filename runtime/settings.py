@@ -210,9 +210,11 @@ class Training(_Section):
     """`every_days`: distance of training cutoffs; default the horizon, at most 30 days.
     `min_history_days`: history a cutoff needs before it; default half the horizon. `steps`: how
     many the horizon is cut into, each with labels of its own; 1 for the horizon alone; default: 1
-    where labels of the horizon have matured, else 6."""
+    where labels of the horizon have matured, else 6. `minutes`: after them the model "auto" begins
+    no further one."""
 
-    model: Literal["xgboost", "forest", "logistic"] = "xgboost"
+    model: Literal["auto", "xgboost", "forest", "logistic"] = "auto"
+    minutes: float = Field(default=30, gt=0)
     steps: int | None = Field(default=None, ge=1, le=60)
     cutoffs: int = Field(default=12, ge=1, le=1000)
     every_days: Days | None = None

@@ -49,7 +49,7 @@ class Fit:
 
     model: Model
     rows: Rows
-    settled: Spec
+    settled: Any  # a Spec, or auto's
     notes: tuple[str, ...]
 
 
@@ -65,19 +65,48 @@ def spec_of(kind: str, seed: int) -> Spec:
     return kinds[kind]()
 
 
+@dataclass(frozen=True)
+class Data:
+    """Rows to fit on and to calibrate on; `paid`, `later_paid`: those that value is of, None on a
+    log without amounts."""
+
+    rows: Rows
+    paid: Rows | None
+    later: Rows
+    later_paid: Rows | None
+    calibrate: Slice
+
+
 def fit(frame: pl.DataFrame, on: Slice, calibrate: Slice, spec: Spec, task: Task) -> Fit:
     """Fits on one slice of `frame` and calibrates on another; reads no other row.
 
     Raises LabelError where a slice is empty or the fit slice has one class only.
     """
+    return fit_on(data_of(frame, on, calibrate, task), spec, task)
+
+
+def data_of(frame: pl.DataFrame, on: Slice, calibrate: Slice, task: Task) -> Data:
+    """Raises LabelError as `fit` does."""
     rows, paid = _rows(frame, on, "fit", task)
     later, later_paid = _rows(frame, calibrate, "calibrate", task)
     both_classes(rows, "fit")
+    return Data(rows, paid, later, later_paid, calibrate)
+
+
+def fit_on(data: Data, spec: Spec, task: Task) -> Fit:
     fit_churn, fit_value = FITTERS[type(spec)]
-    churn, spec = fit_churn(spec, rows, task.device)
-    value, spec = _fit_value(fit_value, spec, paid, task.device)
+    churn, spec = fit_churn(spec, data.rows, task.device)
+    value, spec = _fit_value(fit_value, spec, data.paid, task.device)
+    return finished(churn, value, spec, data, task)
+
+
+def finished(
+    churn: Estimator, value: Estimator | None, settled: Any, data: Data, task: Task
+) -> Fit:
+    """Estimators that are fitted already, calibrated on the later slice."""
+    later = data.later
     calibrator = fit_calibrator(churn.margin(later.x), later.churn, smooth=bool(task.steps))
-    scale, scale_note = _value_scale(value, paid, later_paid)
+    scale, scale_note = _value_scale(value, data.paid, data.later_paid)
     model = Model(
         kind=task.kind,
         spec=task.spec,
@@ -87,13 +116,14 @@ def fit(frame: pl.DataFrame, on: Slice, calibrate: Slice, spec: Spec, task: Task
         calibrator=calibrator or Calibrator(),
         value=value,
         value_scale=scale,
-        medians=_medians(rows),
+        medians=_medians(data.rows),
         steps=tuple(step.days for step in task.steps),
     )
     notes = [scale_note] if scale_note else []
     if calibrator is None:
-        notes.append(f"one class only to calibrate on ({calibrate}): churn is left uncalibrated")
-    return Fit(model, rows, spec, tuple(notes))
+        at = data.calibrate
+        notes.append(f"one class only to calibrate on ({at}): churn is left uncalibrated")
+    return Fit(model, data.rows, settled, tuple(notes))
 
 
 def _rows(frame: pl.DataFrame, of: Slice, role: str, task: Task) -> tuple[Rows, Rows | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from features.spec import FeatureSpec
 from runtime.clock import show
 from runtime.errors import ModelError
 from runtime.files import make_folder, write_json
+from training import bundle
+from training.blend import Blend
 from training.calibration import Calibrator
 from training.forest import Forest
 from training.linear import Linear
@@ -23,9 +26,9 @@ from training.rows import Matrix, matrix
 from training.stepwise import at_step
 from training.trees import Trees
 
-Estimator = Linear | Forest | Trees
-ESTIMATORS: tuple[type[Linear] | type[Forest] | type[Trees], ...] = (Linear, Forest, Trees)
-FORMAT = {"holdfast": "model", "schema_version": 2}
+Estimator = Linear | Forest | Trees | Blend
+ALONE: tuple[type[Linear] | type[Forest] | type[Trees], ...] = (Linear, Forest, Trees)
+FORMAT = {"holdfast": "model", "schema_version": 3}
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Model:
     one step, and take its number as one more column: see `training.stepwise`.
     """
 
-    kind: str  # "xgboost", "forest", "logistic"
+    kind: str  # "auto", "xgboost", "forest", "logistic"
     spec: FeatureSpec
     features: tuple[str, ...]
     as_of: datetime
@@ -107,12 +110,13 @@ class Model:
         return -parts if self.is_silence else parts
 
     def save(self, folder: Path) -> Path:
-        """Writes `model.json` and one file for each estimator into `folder`."""
+        """Writes `model.json`, the files of the estimators and the seal of all into `folder`."""
         make_folder(folder)
         self.churn.save(folder / f"churn{self.churn.SUFFIX}")
         if self.value is not None:
             self.value.save(folder / f"value{self.value.SUFFIX}")
         write_json(folder / "model.json", self._summary())
+        bundle.seal(folder)
         return folder
 
     def _summary(self) -> dict[str, Any]:
@@ -130,7 +134,8 @@ class Model:
 
     @classmethod
     def load(cls, folder: Path) -> Model:
-        """Raises ModelError where `folder` holds no model or one of another version."""
+        """Raises ModelError where `folder` holds no model, one of another version, or one that was
+        changed after it was written."""
         try:
             raw = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -138,6 +143,7 @@ class Model:
         found = {key: raw.get(key) for key in FORMAT}
         if found != FORMAT:
             raise ModelError(f"{folder}: holds {found}, this Holdfast reads {FORMAT}; train again")
+        bundle.check(folder)
         return cls(
             kind=raw["kind"],
             spec=FeatureSpec.from_dict(raw["spec"]),
@@ -156,7 +162,9 @@ class Model:
 
 
 def _load(folder: Path, name: str) -> Estimator:
-    for estimator in ESTIMATORS:
+    if (path := folder / f"{name}{Blend.SUFFIX}").exists():
+        return Blend.load(path, partial(_load, folder))
+    for estimator in ALONE:
         if (path := folder / f"{name}{estimator.SUFFIX}").exists():
             return estimator.load(path)
     raise ModelError(f"{folder}: lacks the {name} estimator; train again")

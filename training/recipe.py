@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from typing import Any
 import polars as pl
 
 from events.store import EventStore, open_store
-from features.dictionary import dictionary
 from features.learn import learn_spec
 from features.snapshots import Snapshots, build_snapshots, read
 from features.spec import FeatureSpec
@@ -27,29 +25,27 @@ from runtime.clock import show
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.errors import LabelError
-from runtime.files import write_json, write_text
 from runtime.progress import say
 from runtime.settings import Settings
-from training import plots, tracking
-from training.compare import shown
+from training import auto, tracking
+from training.auto import AutoFit, AutoSpec
 from training.evaluate import Evaluation, evaluate
 from training.fitting import Fit, Spec, Task, fit, spec_of
-from training.lineage import code_version
 from training.model import Model
 from training.plan import Plan, plan_of
-from training.review import page
+from training.record import log_candidates, params_of, tags_of, write_files
 from training.rows import Rows, labelled
 from training.split import Slice, Split
 from training.threads import one_blas_thread
+from training.trained import Measured, Trained
 
-EXPLAINED_ROWS = 2000
 EXAMPLE_ROWS = 5
-TITLES = {"xgboost": "XGBoost", "forest": "Random forest", "logistic": "Logistic regression"}
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """`metrics`: of the evaluation, by name; `version`: of the registered model."""
+    """`metrics`: of the evaluation, by name; `version`: of the registered model; `candidates`: of
+    those that "auto" tried, `model`, `chosen_for`, `seconds` and the metrics by name."""
 
     run_id: str
     model: str
@@ -58,18 +54,7 @@ class TrainResult:
     seconds: float
     notes: tuple[str, ...]
     version: int
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What one training found out. `model` is the one to keep, `honest` the one measured."""
-
-    model: Model
-    honest: Model
-    evaluation: Evaluation
-    settled: Spec
-    fit_rows: int
-    notes: tuple[str, ...]
+    candidates: tuple[dict[str, Any], ...] = ()
 
 
 def train(
@@ -81,13 +66,13 @@ def train(
 ) -> TrainResult:
     """Trains as of an instant (default: just after the last event). Reads nothing at or after it.
 
-    `model`: "xgboost", "forest" or "logistic", default `training.model`. Raises UsageError for
-    another one, StoreError without events, LabelError where no label has matured or one class is
-    missing.
+    `model`: "auto", "xgboost", "forest" or "logistic", default `training.model`. Raises UsageError
+    for another one, StoreError without events, LabelError where no label has matured or one class
+    is missing.
     """
     start = time.perf_counter()
     kind = model or settings.training.model
-    spec = spec_of(kind, settings.training.seed)
+    spec = _spec(kind, settings)
     store = open_store(settings, as_of)
     plan = plan_of(settings, store)
     split = plan.split
@@ -99,14 +84,15 @@ def train(
         kind, features, snapshots.features, store.as_of, seed, device, plan.steps, plan.measured
     )
     frame = read(snapshots)
-    tags = _tags(task, store, split)
+    tags = tags_of(task, store, split)
     with tracking.tracked(settings, f"{kind} {show(store.as_of)}", tags) as run:
         trained = run_recipe(frame, split, spec, task, settings.training.bootstrap)
-        run.log(_params(settings, trained, split, snapshots, store), trained.evaluation.metrics)
+        run.log(params_of(settings, trained, split, snapshots, store), trained.evaluation.metrics)
         run.log_data("snapshots", snapshots.digest, str(snapshots.path.resolve()))
         with tempfile.TemporaryDirectory() as folder:
-            _write_files(Path(folder), trained, task, split, frame)
+            write_files(Path(folder), trained, task, split, frame)
             run.log_files(Path(folder))
+        log_candidates(run, trained, tags)
         run.log_model(trained.model, frame.tail(EXAMPLE_ROWS))
     version = tracking.register(settings, run)
     return TrainResult(
@@ -117,7 +103,15 @@ def train(
         seconds=time.perf_counter() - start,
         notes=trained.notes,
         version=version,
+        candidates=trained.table,
     )
+
+
+def _spec(kind: str, settings: Settings) -> Spec | AutoSpec:
+    chosen = settings.training
+    if kind == "auto":
+        return AutoSpec(chosen.minutes, chosen.seed)
+    return spec_of(kind, chosen.seed)
 
 
 def snapshots_of(
@@ -134,13 +128,20 @@ def snapshots_of(
 
 
 @one_blas_thread()
-def run_recipe(frame: pl.DataFrame, split: Split, spec: Spec, task: Task, draws: int) -> Trained:
+def run_recipe(
+    frame: pl.DataFrame, split: Split, spec: Spec | AutoSpec, task: Task, draws: int
+) -> Trained:
     """The training itself, from a frame of labelled snapshots, without a store or tracking."""
     say(f"fit on {split.fit}; calibrate on {split.calibrate}; test on {split.test}")
-    honest = fit(frame, split.fit, split.calibrate, spec, task)
+    honest = _fit(frame, split.fit, split.calibrate, spec, task)
     test, fitted = (measured_rows(frame, of, task) for of in (split.test, split.fit))
-    judged = honest.model.until(task.measured.days) if task.measured else honest.model
-    evaluation = evaluate(judged, fitted, test, draws, task.seed)
+
+    def judge(model: Model) -> Evaluation:
+        until = model.until(task.measured.days) if task.measured else model
+        return evaluate(until, fitted, test, draws, task.seed)
+
+    evaluation = judge(honest.model)
+    candidates = honest.candidates if isinstance(honest, AutoFit) else ()
     notes = [*split.notes, *honest.notes]
     if len(set(test.churn)) == 1:
         notes.append(f"one class only to test on ({split.test}): no ranking metric of churn")
@@ -152,7 +153,16 @@ def run_recipe(frame: pl.DataFrame, split: Split, spec: Spec, task: Task, draws:
         settled=honest.settled,
         fit_rows=len(honest.rows),
         notes=tuple(dict.fromkeys(notes)),
+        candidates=tuple(Measured(one, judge(one.model).metrics) for one in candidates),
     )
+
+
+def _fit(
+    frame: pl.DataFrame, on: Slice, calibrate: Slice, spec: Spec | AutoSpec, task: Task
+) -> Fit:
+    if isinstance(spec, AutoSpec):
+        return auto.fit(frame, on, calibrate, spec, task)
+    return fit(frame, on, calibrate, spec, task)
 
 
 def measured_rows(frame: pl.DataFrame, of: Slice, task: Task) -> Rows:
@@ -169,103 +179,9 @@ def measured_rows(frame: pl.DataFrame, of: Slice, task: Task) -> Rows:
 def _serve(frame: pl.DataFrame, split: Split, honest: Fit, task: Task, notes: list[str]) -> Fit:
     say(f"fit again to serve on {split.served_fit}; calibrate on {split.served_calibrate}")
     try:
-        served = fit(frame, split.served_fit, split.served_calibrate, honest.settled, task)
+        served = _fit(frame, split.served_fit, split.served_calibrate, honest.settled, task)
     except LabelError as error:
         notes.append(f"the evaluated model is kept, a later one cannot be fitted: {error}")
         return honest
     notes.extend(served.notes)
     return served
-
-
-def _tags(task: Task, store: EventStore, split: Split) -> dict[str, str]:
-    return {
-        tracking.MODEL_TAG: task.kind,
-        tracking.AS_OF_TAG: show(store.as_of),
-        "holdfast.delta_version": str(store.version),
-        "holdfast.device": f"{task.device.kind}: {task.device.reason}",
-        **{f"holdfast.{name}": value for name, value in code_version().items()},
-        **({"holdfast.notes": "; ".join(split.notes)} if split.notes else {}),
-    }
-
-
-def _params(
-    settings: Settings, trained: Trained, split: Split, snapshots: Snapshots, store: EventStore
-) -> dict[str, Any]:
-    churn = {f"churn_{k}": v for k, v in settings.churn.model_dump().items() if v not in (None, ())}
-    return {
-        "model": trained.model.kind,
-        "as_of": show(store.as_of),
-        "seed": settings.training.seed,
-        "fit": split.fit,
-        "calibrate": split.calibrate,
-        "test": split.test,
-        "served_fit": split.served_fit,
-        "served_calibrate": split.served_calibrate,
-        "fit_rows": trained.fit_rows,
-        "features": len(snapshots.features),
-        "data_digest": snapshots.digest,
-        "delta_version": store.version,
-        "feature_spec": trained.model.spec.digest,
-        "calibration": trained.model.calibrator.kind,
-        "value_horizon_days": settings.value_horizon_days,
-        **churn,
-        **{f"spec_{name}": value for name, value in asdict(trained.settled).items()},
-    }
-
-
-def _write_files(
-    folder: Path, trained: Trained, task: Task, split: Split, frame: pl.DataFrame
-) -> None:
-    """review.html, metrics.json and spec.json."""
-    write_json(folder / "metrics.json", trained.evaluation.metrics)
-    write_json(folder / "spec.json", task.spec.to_dict())
-    write_text(folder / "review.html", review(trained, task, split, frame))
-
-
-def review(trained: Trained, task: Task, split: Split, frame: pl.DataFrame) -> str:
-    """The page of the run. Figures are of the evaluated model on the test slice."""
-    test = split.test.rows(frame, task.seed)
-    some = test.sample(min(EXPLAINED_ROWS, len(test)), seed=task.seed)
-    words = {n: dictionary(task.spec)[n].description for n in task.features}
-    return page(
-        title=f"{TITLES[task.kind]} as of {show(task.as_of)}",
-        lead=f"Measured on {len(trained.evaluation.churn):,} rows at {split.test}",
-        rows=shown(trained.evaluation.metrics),
-        figures=_figures(trained, some, words),
-        notes=trained.notes,
-        facts={
-            "fitted on": str(split.fit),
-            "calibrated on": str(split.calibrate),
-            "kept model fitted on": str(split.served_fit),
-            "kept model calibrated on": str(split.served_calibrate),
-            "features": f"{len(task.features)}",
-            "device": f"{task.device.kind} ({task.device.reason})",
-            **{name.replace("_", " "): value for name, value in code_version().items()},
-        },
-    )
-
-
-def _figures(
-    trained: Trained, some: pl.DataFrame, words: Mapping[str, str]
-) -> dict[str, tuple[str, Any]]:
-    found = trained.evaluation
-    figures = {
-        "Calibration": (
-            "Of the users told p, does a share p leave? On the dotted line it does.",
-            plots.reliability(found.churn, found.probability),
-        ),
-        "Gain": (
-            "How many of those who leave are met when the riskiest are looked at first.",
-            plots.gains(found.churn, found.probability, found.recency_probability),
-        ),
-        "What moves the score": (
-            f"The features that push hardest, on average over {len(some):,} users.",
-            plots.importance(trained.honest.contributions(some), words),
-        ),
-    }
-    if found.value is not None and found.expected_value is not None:
-        figures["Value by tenth"] = (
-            "Users in ten equal groups by expected value, beside what they really spent.",
-            plots.value_tenths(found.value, found.expected_value),
-        )
-    return figures

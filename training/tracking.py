@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from runtime.errors import HoldfastError, from_foreign
+from runtime.errors import HoldfastError, ModelError, from_foreign
 from runtime.files import make_folder
 from runtime.settings import Settings
+from training import bundle
 from training.lineage import PROCESS, is_alive, requirements, this_process
 from training.model import Model
 from training.runs import CHALLENGER, CHAMPION, RunInfo, pick
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MODEL_TAG, AS_OF_TAG = "holdfast.model", "holdfast.as_of"
 MODEL_ID_TAG = "holdfast.model_id"
+BUNDLE_TAG = "holdfast.bundle"
+PARENT_TAG = "mlflow.parentRunId"
 DATA = "model"  # the folder of ours inside the folder of MLflow's model
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -61,6 +64,21 @@ class OpenRun:
             params=[Param(name, str(value)) for name, value in params.items()],
             metrics=[Metric(name, float(value), now, 0) for name, value in metrics.items()],
         )
+
+    def log_nested(
+        self,
+        name: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+    ) -> str:
+        """A finished run under this one, without a model; its id."""
+        parent = {PARENT_TAG: self.run_id, PROCESS: this_process()}
+        info = self.client.create_run(self.experiment_id, run_name=name, tags={**tags, **parent})
+        child = OpenRun(self.client, info.info.run_id, self.experiment_id)
+        child.log(params, metrics)
+        self.client.set_terminated(child.run_id, "FINISHED")
+        return child.run_id
 
     def log_data(self, name: str, digest: str, source: str) -> None:
         """What the run was fitted on, as MLflow's data set."""
@@ -94,6 +112,7 @@ class OpenRun:
                 input_example=rows.to_pandas(),
                 pip_requirements=requirements(),
             )
+            self.client.set_tag(self.run_id, BUNDLE_TAG, bundle.digest(Path(folder, DATA)))
             self.client.log_model_artifacts(logged.model_id, str(Path(folder, "mlflow")))
         self.client.finalize_logged_model(logged.model_id, "READY")
         self.client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, 0)])
@@ -179,7 +198,8 @@ def register(settings: Settings, run: OpenRun) -> int:
 
 
 def list_runs(settings: Settings) -> tuple[RunInfo, ...]:
-    """All runs of the project, newest first; none where nothing was trained yet."""
+    """All runs of the project but those nested in others, newest first; none where nothing was
+    trained yet."""
     if not (settings.tracking / "mlflow.db").exists():
         return ()
     client, name = _client(settings), settings.project.name
@@ -191,7 +211,11 @@ def list_runs(settings: Settings) -> tuple[RunInfo, ...]:
     runs = client.search_runs(
         [experiment.experiment_id], max_results=MOST_RUNS, order_by=["attributes.start_time DESC"]
     )
-    return tuple(_info(run, versions.get(run.info.run_id), aliases) for run in runs)
+    return tuple(
+        _info(run, versions.get(run.info.run_id), aliases)
+        for run in runs
+        if PARENT_TAG not in run.data.tags
+    )
 
 
 def _info(run: Run, version: int | None, aliases: Mapping[str, int]) -> RunInfo:
@@ -212,11 +236,18 @@ def _info(run: Run, version: int | None, aliases: Mapping[str, int]) -> RunInfo:
 
 
 def load_model(settings: Settings, name_or_run: str | None = None) -> tuple[Model, str]:
-    """The model and its run id; see `runs.pick` for the names. Raises ModelError."""
+    """The model and its run id; see `runs.pick` for the names. Raises ModelError where there is
+    none, or where its files are not those that the run's tag says."""
     run = pick(list_runs(settings), name_or_run)
     # By our own layout, not the absolute address MLflow noted, so that a folder can be moved.
     files = settings.tracking / "artifacts" / "models" / str(run.model_id) / "artifacts"
-    return Model.load(files / "data" / DATA), run.run_id
+    folder = files / "data" / DATA
+    if (said := run.tags.get(BUNDLE_TAG)) != bundle.digest(folder):
+        raise ModelError(
+            f"{folder}: is not the model that run {run.run_id} logged (its digest there: {said}); "
+            "restore it, or train again"
+        )
+    return Model.load(folder), run.run_id
 
 
 def promote(settings: Settings, name_or_run: str) -> RunInfo:

@@ -13,6 +13,7 @@ from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
 
 from runtime.errors import ModelError
 from runtime.files import write_json
+from training import bundle
 from training.fitting import fit, spec_of
 from training.model import Model
 from training.split import plan_split
@@ -78,8 +79,26 @@ def test_a_folder_without_a_model_or_of_another_version_is_refused(
         Model.load(tmp_path)
     folder = model.save(tmp_path / "m")
     (folder / f"churn{model.churn.SUFFIX}").unlink()
+    with pytest.raises(ModelError, match=r"churn.*: is gone after the model was written"):
+        Model.load(folder)
+    bundle.seal(folder)
     with pytest.raises(ModelError, match="lacks the churn estimator"):
         Model.load(folder)
     write_json(folder / "model.json", {"holdfast": "model", "schema_version": 99})
     with pytest.raises(ModelError, match="'schema_version': 99"):
+        Model.load(folder)
+
+
+def test_a_bundle_that_was_tampered_with_is_refused(model: Model, tmp_path: Path) -> None:
+    """Every file, each changed by a byte, and one that was slipped in."""
+    folder = model.save(tmp_path / "m")
+    for path in sorted(folder.iterdir()):
+        held = path.read_bytes()
+        path.write_bytes(held[:-2] + bytes([held[-2] ^ 1]) + held[-1:])
+        with pytest.raises(ModelError, match="train again"):
+            Model.load(folder)
+        path.write_bytes(held)
+    assert Model.load(folder).features == model.features
+    (folder / "churn.blend.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"churn.blend.json: was added after"):
         Model.load(folder)

@@ -1,0 +1,146 @@
+"""What "auto" tries, chooses and fits again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
+
+from training import auto
+from training.auto import AutoSpec, Mix, Tried, fit, pick, tried
+from training.blend import Blend
+from training.fitting import data_of
+from training.recipe import run_recipe
+from training.split import Split, plan_split
+
+DAYS = cutoffs(2)[0].at - cutoffs(2)[1].at
+SPLIT: Split = plan_split(cutoffs(4), DAYS)
+TASK = a_task("auto")
+
+
+@pytest.fixture(scope="module")
+def frame() -> pl.DataFrame:
+    return snapshot_frame(cutoffs(4), users=500)
+
+
+@pytest.fixture(scope="module")
+def found(frame: pl.DataFrame) -> auto.AutoFit:
+    return fit(frame, SPLIT.fit, SPLIT.calibrate, AutoSpec(), TASK)
+
+
+def _tried(name: str, losses: list[float]) -> Tried:
+    return Tried(Mix(name, (name,)), np.array(losses))
+
+
+def test_a_simpler_one_wins_a_tie() -> None:
+    users = np.array(list("abcdefgh"))
+    first = _tried("first", [1.0] * 8)
+    lucky = _tried("lucky", [0.0, 1.9, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    better = _tried("better", [0.8, 0.9, 0.9, 0.8, 0.9, 0.8, 0.9, 0.9])
+    assert pick([first, lucky], users) is first
+    assert pick([first, lucky, better], users) is better
+    assert pick([better, first], users) is better
+    assert pick([first], users) is first
+
+
+def test_rows_of_one_user_count_as_one() -> None:
+    """The same gain from eight users is a gain, from one user with eight rows it is luck."""
+    first = _tried("first", [1.0] * 8)
+    other = _tried("other", [0.0, 0.2, 0.1, 0.2, 0.1, 0.3, 0.2, 0.1])
+    assert pick([first, other], np.array(list("abcdefgh"))) is other
+    assert pick([first, other], np.array(list("aaaaaaaa"))) is first
+
+
+def test_it_tries_each_alone_then_together(frame: pl.DataFrame, found: auto.AutoFit) -> None:
+    names = [one.mix.name for one in found.candidates]
+    assert names == ["logistic", "xgboost", "average", "stack"]
+    data = data_of(frame, SPLIT.fit, SPLIT.calibrate, TASK)
+    parts = {one.mix.name: one.model.churn for one in found.candidates[:2]}
+    again = tried("churn", parts, data.later)
+    assert [one.losses.mean() for one in again] == [one.churn_loss for one in found.candidates]
+    assert found.settled.churn == pick(again, data.later.users).mix
+
+
+def test_churn_and_value_are_chosen_each_for_itself(found: auto.AutoFit) -> None:
+    for target, loss in (("churn", "churn_loss"), ("value", "value_loss")):
+        mix = getattr(found.settled, target)
+        assert mix.name in [one.mix.name for one in found.candidates]
+        chosen = next(one for one in found.candidates if one.mix.name == mix.name)
+        simpler = found.candidates[: found.candidates.index(chosen)]
+        assert all(getattr(chosen, loss) < getattr(one, loss) for one in simpler)
+
+
+def test_the_average_is_calibrated_anew(frame: pl.DataFrame, found: auto.AutoFit) -> None:
+    model = found.candidates[2].model
+    assert isinstance(model.churn, Blend)
+    assert isinstance(model.value, Blend)
+    later = SPLIT.calibrate.rows(frame, 0)
+    predicted = model.predict(later)
+    assert predicted["churn_probability"].mean() == pytest.approx(later["churn"].mean(), abs=0.01)
+    assert predicted["expected_value"].sum() == pytest.approx(later["value"].sum())
+
+
+def test_what_was_chosen_is_fitted_again_without_a_search(
+    frame: pl.DataFrame, found: auto.AutoFit
+) -> None:
+    again = fit(frame, SPLIT.fit, SPLIT.calibrate, found.settled, TASK)
+    assert again.candidates == ()
+    probe = frame.tail(200)
+    assert_frame_equal(again.model.predict(probe), found.model.predict(probe), check_exact=True)
+    mixed = replace(
+        found.settled,
+        churn=Mix("average", ("logistic", "xgboost"), (0.5, 0.5)),
+        value=Mix("logistic", ("logistic",)),
+    )
+    model = fit(frame, SPLIT.fit, SPLIT.calibrate, mixed, TASK).model
+    logistic, xgboost = (one.model for one in found.candidates[:2])
+    x = probe.select(FEATURES).to_numpy().astype(np.float32)
+    mean = (logistic.churn.margin(x) + xgboost.churn.margin(x)) / 2
+    assert model.churn.margin(x) == pytest.approx(mean)
+    assert model.expected_value(x) == pytest.approx(logistic.expected_value(x))
+
+
+def test_the_test_slice_chooses_nothing(frame: pl.DataFrame, found: auto.AutoFit) -> None:
+    at = [c.at for c in SPLIT.test.cutoffs]
+    wrong = pl.col("cutoff").is_in(at)
+    changed = frame.with_columns(
+        pl.when(wrong).then(1 - pl.col("churn")).otherwise("churn").alias("churn"),
+        pl.when(wrong).then(pl.col("value") * 9 + 1).otherwise("value").alias("value"),
+    )
+    again = fit(changed, SPLIT.fit, SPLIT.calibrate, AutoSpec(), TASK)
+    assert again.settled == found.settled
+    probe = frame.tail(200)
+    assert_frame_equal(again.model.predict(probe), found.model.predict(probe), check_exact=True)
+
+
+def test_no_kind_is_begun_after_the_time(
+    frame: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10_000, 90))  # a minute and a half a look
+    monkeypatch.setattr(auto.time, "monotonic", lambda: float(next(clock)))
+    found = fit(frame, SPLIT.fit, SPLIT.calibrate, AutoSpec(minutes=2), TASK)
+    assert found.settled.kinds == ("logistic",)
+    assert found.notes == (
+        "not tried, since training.minutes (2) were over: xgboost; give it more",
+    )
+
+
+def test_a_log_without_amounts(found: auto.AutoFit) -> None:
+    plain = snapshot_frame(cutoffs(4), users=500, amounts=False)
+    model = fit(plain, SPLIT.fit, SPLIT.calibrate, AutoSpec(), TASK).model
+    assert model.value is None
+    assert model.predict(plain.tail(10))["expected_value"].null_count() == 10
+
+
+def test_the_recipe_measures_each_on_the_test_slice(frame: pl.DataFrame) -> None:
+    trained = run_recipe(frame, SPLIT, AutoSpec(), TASK, draws=0)
+    table = trained.table
+    assert [row["model"] for row in table] == ["logistic", "xgboost", "average", "stack"]
+    chosen = [row for row in table if "churn" in row["chosen_for"]]
+    assert len(chosen) == 1
+    assert chosen[0]["churn_roc_auc"] == trained.evaluation.metrics["churn_roc_auc"]
+    assert trained.model.kind == "auto"

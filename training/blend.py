@@ -1,0 +1,122 @@
+"""Several estimators as one: log-odds added up for churn, expected values for value.
+
+The weights are none below 0, and learned on a slice that no part was fitted on: stacking, Wolpert
+1992; with weights none below 0, Breiman 1996.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+
+from runtime.files import write_json
+from training.metrics import Floats
+from training.rows import Matrix
+from training.validation import LEAST, tweedie
+
+Target = Literal["churn", "value"]
+PRIOR_SPREAD = 0.5  # of a weight about that of the plain average: counts where rows are few
+MOST_LOG = 30.0
+
+
+class Part(Protocol):
+    SUFFIX: ClassVar[str]
+
+    def margin(self, x: Matrix) -> Floats: ...
+
+    def contributions(self, x: Matrix) -> Floats: ...
+
+    def save(self, path: Path) -> None: ...
+
+
+@dataclass(frozen=True)
+class Blend:
+    """`parts` by kind, in the order of `weights`."""
+
+    of: Target
+    kinds: tuple[str, ...]
+    parts: tuple[Any, ...]
+    weights: tuple[float, ...]
+
+    SUFFIX: ClassVar[str] = ".blend.json"
+
+    def margin(self, x: Matrix) -> Floats:
+        """Log-odds of churn or the log of relative value, shape (n,)."""
+        return joined(self.of, [part.margin(x) for part in self.parts], self.weights)
+
+    def contributions(self, x: Matrix) -> Floats:
+        """Those of the parts by weight, shape (n, features): log-odds add up, so what each feature
+        adds to them does."""
+        each = zip(self.weights, self.parts, strict=True)
+        return np.asarray(sum(weight * part.contributions(x) for weight, part in each))
+
+    def save(self, path: Path) -> None:
+        """The parts beside `path`, then what names them in it."""
+        names = [f"{path.name.removesuffix(self.SUFFIX)}-{kind}" for kind in self.kinds]
+        for name, part in zip(names, self.parts, strict=True):
+            part.save(path.with_name(f"{name}{part.SUFFIX}"))
+        said = {"of": self.of, "kinds": self.kinds, "names": names, "weights": self.weights}
+        write_json(path, said)
+
+    @classmethod
+    def load(cls, path: Path, part: Callable[[str], Part]) -> Blend:
+        """`part` loads the estimator of a name from the folder of `path`."""
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        parts = tuple(part(name) for name in raw["names"])
+        return cls(raw["of"], tuple(raw["kinds"]), parts, tuple(raw["weights"]))
+
+    def __str__(self) -> str:
+        each = zip(self.weights, self.kinds, strict=True)
+        return " + ".join(f"{weight:.2f} {kind}" for weight, kind in each)
+
+
+def joined(of: Target, margins: Sequence[Floats], weights: Sequence[float]) -> Floats:
+    """One margin, shape (n,), of several, each of shape (n,)."""
+    if of == "churn":
+        return np.asarray(np.dot(np.asarray(weights), np.stack(margins)))
+    means = np.exp(np.clip(np.stack(margins), -MOST_LOG, MOST_LOG))
+    return np.asarray(np.log(np.maximum(np.dot(np.asarray(weights), means), LEAST)))
+
+
+def average(count: int) -> tuple[float, ...]:
+    return (1.0 / count,) * count
+
+
+def fit_weights(of: Target, margins: Sequence[Floats], target: Floats) -> tuple[float, ...]:
+    """Weights with the least log loss (with an intercept) or Tweedie deviance (with a factor in
+    the weights) on rows that no part has seen.
+
+    margins    of each part, shape (n,)
+    target     churn, 0 or 1, or value over its mean, shape (n,)
+    """
+    from scipy.optimize import minimize
+
+    loss = _log_loss if of == "churn" else _deviance
+    equal = np.array(average(len(margins)))
+    held = np.stack(margins)
+
+    def cost(at: Floats) -> float:
+        prior = ((at[:-1] - equal) ** 2).sum() / (2 * PRIOR_SPREAD**2)
+        return float(loss(held, at, target) + prior / len(target))
+
+    start = np.r_[equal, 0.0]
+    bounds = [(0.0, None)] * len(equal) + [(None, None)]
+    found = minimize(cost, start, bounds=bounds, method="L-BFGS-B")
+    weights = found.x[:-1]
+    return tuple(weights.tolist()) if weights.sum() > LEAST else tuple(equal.tolist())
+
+
+def _log_loss(margins: Floats, at: Floats, churn: Floats) -> float:
+    z = np.clip(at[:-1] @ margins + at[-1], -MOST_LOG, MOST_LOG)
+    return float((np.logaddexp(0.0, z) - churn * z).mean())
+
+
+def _deviance(margins: Floats, at: Floats, value: Floats) -> float:
+    log = np.clip(margins, -MOST_LOG, MOST_LOG) + at[-1]
+    mean = np.maximum(at[:-1] @ np.exp(np.minimum(log, MOST_LOG)), LEAST)
+    return float(tweedie(mean, value).mean())
