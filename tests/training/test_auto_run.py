@@ -1,0 +1,115 @@
+"""A tracked run of "auto": nested runs, and a model that loads in another process or is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from mlflow import MlflowClient
+from small_project import small_log, write_small_project
+
+from events.ingest import ingest
+from events.store import open_store
+from features.snapshots import build_snapshots, read
+from features.time import Cutoff
+from runtime.device import Device
+from runtime.errors import ModelError
+from runtime.settings import Settings, load_settings
+from training import bundle, tracking
+from training.recipe import TrainResult, train
+
+CPU = Device("cpu", "a test")
+AS_OF = datetime(2024, 8, 1, tzinfo=UTC)
+FRESH = """
+import pickle, sys
+import mlflow, pandas
+def refuse(*_, **__): raise AssertionError("a pickle was read")
+pickle.load = pickle.loads = refuse
+mlflow.set_tracking_uri(sys.argv[1])
+served = mlflow.pyfunc.load_model("models:/small@champion")
+served.predict(pandas.read_parquet(sys.argv[2])).to_parquet(sys.argv[3])
+"""
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("auto")
+    settings = load_settings(write_small_project(folder, small_log(200)))
+    ingest(settings)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def result(settings: Settings) -> TrainResult:
+    return train(settings, AS_OF, "auto", CPU)
+
+
+@pytest.fixture(scope="module")
+def client(settings: Settings, result: TrainResult) -> MlflowClient:
+    return MlflowClient(tracking_uri=_uri(settings), registry_uri=_uri(settings))
+
+
+def _uri(settings: Settings) -> str:
+    return f"sqlite:///{settings.tracking.resolve() / 'mlflow.db'}"
+
+
+def test_each_that_was_tried_is_a_nested_run(
+    result: TrainResult, settings: Settings, client: MlflowClient
+) -> None:
+    parent = client.get_run(result.run_id)
+    nested = client.search_runs(
+        [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{result.run_id}'"
+    )
+    tried = {run.data.params["model"]: run for run in nested}
+    assert set(tried) == {row["model"] for row in result.candidates}
+    assert {"logistic", "xgboost", "average", "stack"} <= set(tried)
+    for row in result.candidates:
+        run = tried[row["model"]]
+        assert run.info.status == "FINISHED"
+        for name in ("churn_roc_auc", "validation_churn_loss", "validation_value_loss", "seconds"):
+            assert run.data.metrics[name] == pytest.approx(row[name])
+    assert parent.data.params["chosen_churn"].split(" ")[0] in tried
+    assert [run.run_id for run in tracking.list_runs(settings)] == [result.run_id]
+
+
+def test_the_chosen_one_is_the_run(result: TrainResult) -> None:
+    for target, metric in (("churn", "churn_roc_auc"), ("value", "value_normalized_gini")):
+        chosen = next(row for row in result.candidates if target in row["chosen_for"])
+        assert chosen[metric] == result.metrics[metric]
+
+
+def test_mlflow_serves_it_in_a_fresh_process_without_a_pickle(
+    result: TrainResult, settings: Settings, tmp_path: Path
+) -> None:
+    model, _ = tracking.load_model(settings)
+    store = open_store(settings, AS_OF)
+    taken = build_snapshots(settings, store, [Cutoff(AS_OF)], model.spec, CPU, labelled=False)
+    frame = read(taken)
+    frame.select(model.features).to_pandas().to_parquet(tmp_path / "x.parquet")
+    call = [sys.executable, "-c", FRESH, _uri(settings), tmp_path / "x.parquet", tmp_path / "y.p"]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found, expected = pl.read_parquet(tmp_path / "y.p"), model.predict(frame)
+    for name in ("churn_probability", "expected_value"):
+        assert found[name].to_numpy() == pytest.approx(expected[name].to_numpy(), abs=1e-9)
+
+
+def test_a_model_that_was_tampered_with_is_refused(
+    result: TrainResult, settings: Settings, client: MlflowClient
+) -> None:
+    (folder,) = (path.parent for path in settings.tracking.rglob(bundle.SEAL))
+    changed = folder / "model.json"
+    held, seal = changed.read_bytes(), (folder / bundle.SEAL).read_bytes()
+    changed.write_bytes(held.replace(b'"value_scale"', b'"value_scale" '))
+    with pytest.raises(ModelError, match=r"model.json: was changed"):
+        tracking.load_model(settings)
+    bundle.seal(folder)  # the seal forged as well: the run's tag still tells
+    with pytest.raises(ModelError, match="is not the model that run"):
+        tracking.load_model(settings)
+    changed.write_bytes(held)
+    (folder / bundle.SEAL).write_bytes(seal)
+    assert tracking.load_model(settings)[1] == result.run_id
