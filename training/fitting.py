@@ -19,6 +19,7 @@ from training.forest import ForestSpec
 from training.linear import LogisticSpec
 from training.metrics import Floats
 from training.model import Estimator, Model
+from training.ranges import with_ranges
 from training.rows import Rows, both_classes, labelled
 from training.split import Slice
 from training.stepwise import STEP, Step, stacked
@@ -93,6 +94,7 @@ def fit(frame: pl.DataFrame, on: Slice, calibrate: Slice, spec: Spec, task: Task
     notes = [scale_note] if scale_note else []
     if calibrator is None:
         notes.append(f"one class only to calibrate on ({calibrate}): churn is left uncalibrated")
+    model = with_ranges(model, frame, calibrate, task.steps, task.seed)
     return Fit(model, rows, spec, tuple(notes))
 
 
