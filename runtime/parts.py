@@ -27,7 +27,8 @@ COMPRESSION_LEVEL = 1  # of zstd: 3 gains 5 % of space for twice the time
 class TableKind:
     """What a table is: its name, schema version, column types and partition columns.
 
-    `sorted_by`: the order in which the rows of each file lie, if any.
+    `sorted_by`: the order in which the rows of each file lie, if any. `remedy`: what to do with a
+    table of another schema version.
     """
 
     name: str
@@ -35,6 +36,7 @@ class TableKind:
     schema: Mapping[str, pl.DataType]
     partition_by: tuple[str, ...] = ()
     sorted_by: tuple[str, ...] = ()
+    remedy: str = "ingest the sources into a new store"
 
     @property
     def description(self) -> str:

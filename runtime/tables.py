@@ -62,7 +62,7 @@ def _log(path: Path, kind: TableKind) -> Log:
     if found.get("schema_version") != kind.version:
         raise StoreError(
             f"{path}: has schema version {found.get('schema_version')}, this Holdfast reads "
-            f"version {kind.version}; ingest the sources into a new store"
+            f"version {kind.version}; {kind.remedy}"
         )
     return log
 

@@ -14,14 +14,19 @@ from runtime.errors import UsageError
 # Probabilities and money are shown, ranked and compared with this many digits after the point.
 DECIMALS = 6
 
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 COLUMNS = (
     "user_id",
     "as_of",
     "rank",
     "risk_band",
     "churn_probability",
+    "churn_low",
+    "churn_high",
     "expected_value",
+    "median_value",
+    "value_low",
+    "value_high",
     "expected_loss",
     "reason_1",
     "reason_2",

@@ -9,6 +9,7 @@ import polars as pl
 from runtime.collect import collect
 from runtime.device import Device
 from serving.formats import COLUMNS, DECIMALS
+from training.model import PREDICTED
 
 CPU = Device("cpu", "one pass over the scores")
 FORMULA_START = r"^[=+\-@\t\r]"
@@ -68,7 +69,7 @@ def ranked(scores: pl.LazyFrame, summary: Summary, as_of: str) -> pl.LazyFrame:
     """
     shown = scores.with_columns(
         pl.lit(as_of).alias("as_of"),
-        pl.col("churn_probability", "expected_value").round(DECIMALS),
+        pl.col(PREDICTED).round(DECIMALS),
         expected_loss=(pl.col("churn_probability") * pl.col("expected_value")).round(DECIMALS),
     )
     order = ["expected_loss", "churn_probability", "user_id"]

@@ -16,12 +16,17 @@ from runtime.tables import Table, TableKind, open_table
 
 SCORES = TableKind(
     name="scores",
-    version=1,
+    version=2,
     schema={
         "user_id": pl.String(),  # as in the source
         "as_of": TIME,
         "churn_probability": pl.Float64(),  # calibrated, of churn within the horizon
+        "churn_low": pl.Float64(),  # 90 % interval of that probability
+        "churn_high": pl.Float64(),
         "expected_value": pl.Float64(),  # money in the value horizon; null without amounts
+        "median_value": pl.Float64(),  # as likely to be exceeded as not; null with the former
+        "value_low": pl.Float64(),  # 90 % interval of what the user will bring
+        "value_high": pl.Float64(),
         "reason_1": pl.String(),  # null where no feature moves the score
         "reason_2": pl.String(),
         "reason_3": pl.String(),
@@ -33,6 +38,7 @@ SCORES = TableKind(
         "bucket": pl.Int32(),
     },
     partition_by=("as_of_key", "bucket"),
+    remedy="delete that folder and run 'holdfast score' again",
 )
 
 

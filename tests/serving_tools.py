@@ -75,6 +75,11 @@ def put_scores(
         {"user_id": ids, "churn_probability": churn, "expected_value": value},
         schema_overrides={"expected_value": pl.Float64, "user_id": pl.String},
     ).with_columns(
+        churn_low=pl.col("churn_probability") / 2,
+        churn_high=(pl.col("churn_probability") + 1) / 2,
+        median_value=pl.col("expected_value") / 2,
+        value_low=pl.col("expected_value") / 4,
+        value_high=pl.col("expected_value") * 3,
         as_of=pl.lit(as_of),
         reason_1=pl.lit("last active 41 days ago (typical: 3 days)"),
         reason_2=pl.lit('saw "sale", did not buy'),

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from training.binned import Lines
+from training.binned import Lines, binned, fit_lines
 from training.calibration import FAR, sigmoid
 from training.level_choice import Chosen
 from training.metrics import Floats
@@ -53,6 +53,19 @@ class ChurnInterval:
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> ChurnInterval:
         return cls(**raw)
+
+
+def of_one_slice(margin: Floats, churn: Floats) -> ChurnInterval:
+    """From log-odds and outcomes (0 or 1) of one calibration slice, shape (n,), n > 0: how the
+    level drifts is not known, so ASSUMED_DRIFT stands in for it."""
+    lines = fit_lines([binned(margin, churn)])
+    return ChurnInterval(
+        slope_error=lines.slope_error,
+        level_error=float(lines.error[-1]),
+        middle=lines.middle,
+        drift=ASSUMED_DRIFT,
+        drift_measured=False,
+    )
 
 
 def churn_interval(lines: Lines, chosen: Chosen, confidence: float = CONFIDENCE) -> ChurnInterval:

@@ -19,6 +19,7 @@ from training.forest import ForestSpec
 from training.linear import LogisticSpec
 from training.metrics import Floats
 from training.model import Estimator, Model
+from training.ranges import with_ranges
 from training.rows import Rows, both_classes, labelled
 from training.split import Slice
 from training.stepwise import STEP, Step, stacked
@@ -68,8 +69,9 @@ def spec_of(kind: str, seed: int) -> Spec:
 @dataclass(frozen=True)
 class Data:
     """Rows to fit on and to calibrate on; `paid`, `later_paid`: those that value is of, None on a
-    log without amounts."""
+    log without amounts. `frame`: the snapshots that they are of."""
 
+    frame: pl.DataFrame
     rows: Rows
     paid: Rows | None
     later: Rows
@@ -90,7 +92,7 @@ def data_of(frame: pl.DataFrame, on: Slice, calibrate: Slice, task: Task) -> Dat
     rows, paid = _rows(frame, on, "fit", task)
     later, later_paid = _rows(frame, calibrate, "calibrate", task)
     both_classes(rows, "fit")
-    return Data(rows, paid, later, later_paid, calibrate)
+    return Data(frame, rows, paid, later, later_paid, calibrate)
 
 
 def fit_on(data: Data, spec: Spec, task: Task) -> Fit:
@@ -123,6 +125,7 @@ def finished(
     if calibrator is None:
         at = data.calibrate
         notes.append(f"one class only to calibrate on ({at}): churn is left uncalibrated")
+    model = with_ranges(model, data.frame, data.calibrate, task.steps, task.seed)
     return Fit(model, data.rows, settled, tuple(notes))
 
 

@@ -18,17 +18,30 @@ from runtime.errors import ModelError
 from runtime.files import make_folder, write_json
 from training import bundle
 from training.blend import Blend
-from training.calibration import Calibrator
+from training.calibration import FAR, Calibrator
+from training.churn_interval import ChurnInterval
 from training.forest import Forest
 from training.linear import Linear
 from training.metrics import Floats
 from training.rows import Matrix, matrix
+from training.spread import interval
 from training.stepwise import at_step
 from training.trees import Trees
+from training.worth import Worth
 
 Estimator = Linear | Forest | Trees | Blend
 ALONE: tuple[type[Linear] | type[Forest] | type[Trees], ...] = (Linear, Forest, Trees)
 FORMAT = {"holdfast": "model", "schema_version": 3}
+# What `Model.predict` gives: intervals hold 90 %.
+PREDICTED = (
+    "churn_probability",
+    "churn_low",
+    "churn_high",
+    "expected_value",
+    "median_value",
+    "value_low",
+    "value_high",
+)
 
 
 @dataclass(frozen=True)
@@ -49,29 +62,51 @@ class Model:
     value_scale: float = 0.0  # money per unit of the value estimator
     medians: dict[str, float] = field(default_factory=dict)
     steps: tuple[int, ...] = ()
+    worth: Worth | None = None  # from an expected value to the distribution of value
+    churn_interval: ChurnInterval | None = None
 
     def predict(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """churn_probability in (0, 1) and expected_value in money, a row for each of `frame`'s.
+        """PREDICTED, a row for each of `frame`'s: probabilities in (0, 1), values in money.
 
-        expected_value is null on a log without amounts. Raises ModelError naming the features
+        Those of value are null on a log without amounts. Raises ModelError naming the features
         that `frame` lacks.
         """
         x = matrix(frame, self.features)
-        value = self.expected_value(x)
+        margin, probability = self._churn(x)
+        found: dict[str, Floats | None] = {"churn_probability": probability}
+        if self.churn_interval:
+            ends = self.churn_interval(margin, probability)
+            found["churn_low"], found["churn_high"] = ends
+        found["expected_value"] = value = self.expected_value(x)
+        if self.worth and value is not None:
+            spread = self.worth.spread(value)
+            found["median_value"] = spread.median
+            found["value_low"], found["value_high"] = interval(spread)
+        none = [None] * len(x)
+        columns = {name: found.get(name) for name in PREDICTED}
         return pl.DataFrame(
-            {
-                "churn_probability": self.churn_probability(x),
-                "expected_value": pl.Series(
-                    [None] * len(x) if value is None else value, dtype=pl.Float64
-                ),
-            }
+            {n: pl.Series(none if c is None else c, dtype=pl.Float64) for n, c in columns.items()}
         )
 
     def churn_probability(self, x: Matrix) -> Floats:
+        return self._churn(x)[1]
+
+    def churn_margin(self, x: Matrix) -> Floats:
+        """The log-odds that `churn_interval` is about, shape (n,): before calibration; with steps
+        those of the probability that the steps make together."""
+        return self._churn(x)[0]
+
+    def _churn(self, x: Matrix) -> tuple[Floats, Floats]:
         if not len(x):
-            return np.empty(0)
+            return np.empty(0), np.empty(0)
         if not self.steps:
-            return self.calibrator(self.churn.margin(x))
+            margin = self.churn.margin(x)
+            return margin, self.calibrator(margin)
+        probability = self._by_steps(x)
+        odds = np.log(probability) - np.log1p(-probability)
+        return np.clip(odds, -FAR, FAR), probability
+
+    def _by_steps(self, x: Matrix) -> Floats:
         each = (self.calibrator(self.churn.margin(at_step(x, k))) for k in range(len(self.steps)))
         waits = np.exp(sum(np.log1p(-hazard) for hazard in each))
         return np.asarray(waits if self.is_silence else 1.0 - waits)
@@ -130,6 +165,8 @@ class Model:
             "has_value": self.value is not None,
             "medians": self.medians,
             "steps": list(self.steps),
+            "worth": self.worth.to_dict() if self.worth else None,
+            "churn_interval": self.churn_interval.to_dict() if self.churn_interval else None,
         }
 
     @classmethod
@@ -155,10 +192,16 @@ class Model:
             value_scale=raw["value_scale"],
             medians=raw["medians"],
             steps=tuple(raw["steps"]),
+            worth=Worth.from_dict(raw["worth"]) if raw["worth"] else None,
+            churn_interval=_interval(raw["churn_interval"]),
         )
 
     def __str__(self) -> str:
         return f"{self.kind} as of {show(self.as_of)}, {len(self.features)} features"
+
+
+def _interval(raw: dict[str, Any] | None) -> ChurnInterval | None:
+    return ChurnInterval.from_dict(raw) if raw else None
 
 
 def _load(folder: Path, name: str) -> Estimator:

@@ -20,7 +20,7 @@ class Served:
         self.model = model
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
-        """churn_probability and expected_value, a row for each of the frame of features."""
+        """PREDICTED of `training.model`, a row for each of the frame of features."""
         predicted = self.model.predict(pl.from_pandas(model_input)).to_pandas()
         return predicted.set_index(model_input.index)
 

@@ -143,6 +143,18 @@ def _fewer(frame: pl.DataFrame, steps: int, seed: int) -> pl.DataFrame:
     return frame if share >= 1 else frame.filter(user_share(seed, "stepwise") < share)
 
 
+def longest_known(
+    frame: pl.DataFrame, steps: Sequence[Step], until: datetime | None
+) -> tuple[pl.DataFrame, Step]:
+    """The rows that know the longest step that any row knows, with `churn` and `value` of it, and
+    that step; no row where none knows any."""
+    for step in reversed(steps):
+        known = frame.filter(pl.Series(_known(frame, step, until)))
+        if len(known):
+            return known.with_columns(churn=step.churn, value=step.value), step
+    return frame.clear(), steps[0]
+
+
 def at_step(x: Matrix, step: int) -> Matrix:
     """Rows of features with STEP beside them."""
     return np.column_stack([x, np.full(len(x), step, np.float32)])

@@ -22,7 +22,7 @@ from runtime.files import make_folder
 from runtime.settings import Settings
 from training import bundle
 from training.lineage import PROCESS, is_alive, requirements, this_process
-from training.model import Model
+from training.model import PREDICTED, Model
 from training.runs import CHALLENGER, CHAMPION, RunInfo, pick
 
 if TYPE_CHECKING:
@@ -130,10 +130,7 @@ def _signature(rows: pl.DataFrame) -> Any:
         ColSpec("double" if dtype.is_float() else AnyType(), name)  # type: ignore[no-untyped-call]
         for name, dtype in rows.schema.items()
     ]
-    outputs = [
-        ColSpec("double", "churn_probability"),
-        ColSpec("double", "expected_value", required=False),
-    ]
+    outputs = [ColSpec("double", name, required=name == "churn_probability") for name in PREDICTED]
     return ModelSignature(Schema([*inputs]), Schema([*outputs]))
 
 

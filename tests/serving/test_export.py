@@ -87,11 +87,14 @@ def test_pinned_file(tmp_path: Path) -> None:
     reasons = '"last active 41 days ago (typical: 3 days)","saw ""sale"", did not buy",\n'
     assert export(settings).files[0].read_text() == (
         ",".join(f'"{name}"' for name in COLUMNS)
-        + '\n"a""b","2024-03-01",1,"high",0.900000,10.000000,9.000000,'
+        + '\n"a""b","2024-03-01",1,"high",0.900000,0.450000,0.950000,'
+        + "10.000000,5.000000,2.500000,30.000000,9.000000,"
         + reasons
-        + '"007","2024-03-01",2,"medium",0.500000,10.000000,5.000000,'
+        + '"007","2024-03-01",2,"medium",0.500000,0.250000,0.750000,'
+        + "10.000000,5.000000,2.500000,30.000000,5.000000,"
         + reasons
-        + '"c","2024-03-01",3,"low",0.010000,3.000000,0.030000,'
+        + '"c","2024-03-01",3,"low",0.010000,0.005000,0.505000,'
+        + "3.000000,1.500000,0.750000,9.000000,0.030000,"
         + reasons
     )
 
@@ -101,8 +104,17 @@ def test_without_amounts_the_rank_is_by_churn(tmp_path: Path) -> None:
     put_scores(settings, ["a", "b", "c"], [0.1, 0.3, 0.2], [None, None, None])
     result = export(settings)
     assert [row["user_id"] for row in rows_of(result)] == ["b", "c", "a"]
-    assert {row["expected_value"] for row in rows_of(result)} == {""}
+    for name in ("expected_value", "median_value", "value_low", "value_high", "expected_loss"):
+        assert {row[name] for row in rows_of(result)} == {""}
     assert json.loads(result.manifest.read_text())["rank_by"] == "churn_probability"
+
+
+def test_scores_of_an_older_version_are_refused(shop: Settings) -> None:
+    table = shop.store / "scores"
+    for log in table.glob("_delta_log/*.json"):
+        log.write_text(log.read_text().replace('schema_version\\": 2', 'schema_version\\": 1'))
+    with pytest.raises(StoreError, match=r"version 1, .* reads version 2; delete that folder and"):
+        export(shop)
 
 
 @pytest.mark.parametrize("churn", [0.0, 0.3, 1.0])

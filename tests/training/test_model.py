@@ -56,7 +56,7 @@ def test_a_row_is_scored_alone_as_among_others(model: Model) -> None:
     some = FRAME.sample(50, seed=1)
     alone = pl.concat([model.predict(some[i : i + 1]) for i in range(len(some))])
     assert_frame_equal(alone, model.predict(some), abs_tol=1e-9)
-    assert model.predict(FRAME.head(0)).shape == (0, 2)
+    assert model.predict(FRAME.head(0)).shape == (0, 7)
     assert model.contributions(FRAME.head(0)).shape == (0, len(FEATURES))
 
 

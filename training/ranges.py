@@ -1,0 +1,42 @@
+"""How sure a model's numbers are, learned on its calibration slice: rows that it was not fitted on.
+
+For churn an interval of the probability, for value a distribution about the mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from training.churn_interval import of_one_slice
+from training.model import Model
+from training.rows import labelled
+from training.split import Slice
+from training.stepwise import Step, longest_known
+from training.worth import fit_worth
+
+
+def with_ranges(
+    model: Model, frame: pl.DataFrame, calibrate: Slice, steps: tuple[Step, ...], seed: int
+) -> Model:
+    """The model with `worth` (where it has value) and, where it has none, `churn_interval`.
+
+    Any calibrated and scaled model will do. With steps both are of the longest horizon whose
+    labels the slice knows: the table of worth is in money, so means of the whole horizon are read
+    in it as they are.
+    """
+    chosen = calibrate.rows(frame, seed)
+    judged = model
+    if steps:
+        chosen, step = longest_known(chosen, steps, calibrate.until)
+        judged = model.until(step.days)
+    rows = labelled(chosen, model.features, "calibrate", seed)
+    mean = judged.expected_value(rows.x)
+    worth = None
+    if mean is not None and rows.value is not None:
+        worth = fit_worth(mean, rows.value, rows.users)
+    interval = model.churn_interval
+    if interval is None:
+        interval = of_one_slice(judged.churn_margin(rows.x), rows.churn)
+    return replace(model, worth=worth, churn_interval=interval)
