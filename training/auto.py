@@ -17,14 +17,26 @@ import polars as pl
 
 from runtime.progress import say
 from training.blend import Blend, Target, average, fit_weights, joined
-from training.fitting import Data, Fit, Spec, Task, data_of, finished, fit_on, spec_of
+from training.column import Column
+from training.fitting import (
+    Data,
+    Fit,
+    Spec,
+    Task,
+    data_of,
+    finished,
+    fit_on,
+    spec_of,
+    with_sequence,
+)
 from training.metrics import Floats
 from training.model import Estimator, Model
 from training.rows import Rows
+from training.sequence_spec import SequenceSpec, cost_seconds
 from training.split import Slice
 from training.validation import churn_losses, value_losses
 
-KINDS = ("logistic", "xgboost")  # the simplest first
+KINDS = ("logistic", "xgboost", "sequence")  # the simplest first
 TIE = 0.5  # standard errors: which of two is better has to be likely, not proven
 
 
@@ -62,6 +74,7 @@ class Candidate:
 
     mix: Mix
     model: Model
+    frame: pl.DataFrame
     settled: Spec | None
     churn_loss: float
     value_loss: float | None
@@ -91,20 +104,38 @@ def fit(frame: pl.DataFrame, on: Slice, calibrate: Slice, spec: AutoSpec, task: 
         return _choose(data, spec, task)
     wanted = {*spec.churn.kinds, *(spec.value.kinds if spec.value else ())}
     parts = {
-        kind: fit_on(data, spec.specs[kind], replace(task, kind=kind))
-        for kind in spec.kinds
-        if kind in wanted
+        kind: _part(data, kind, spec.specs[kind], task) for kind in spec.kinds if kind in wanted
     }
     return _joined(parts, spec, data, task, ())
 
 
+@dataclass(frozen=True)
+class Part:
+    """One kind alone, and the rows that it is calibrated on, with its inputs."""
+
+    fit: Fit
+    data: Data
+    seconds: float
+
+
+def _part(data: Data, kind: str, spec: Spec, task: Task) -> Part:
+    start = time.monotonic()
+    mine = replace(task, kind=kind)
+    if isinstance(spec, SequenceSpec):
+        data, spec = with_sequence(data, spec, mine)
+        found = finished(Column(0), Column(1) if data.paid else None, spec, data, mine)
+    else:
+        found = fit_on(data, spec, mine)
+    return Part(found, data, time.monotonic() - start)
+
+
 def _choose(data: Data, spec: AutoSpec, task: Task) -> AutoFit:
-    parts, seconds, notes = _each(data, spec, task)
-    churn = tried("churn", {k: p.model.churn for k, p in parts.items()}, data.later)
+    parts, notes = _each(data, spec, task)
+    churn = tried("churn", _margins("churn", parts), data.later)
     best = pick(churn, data.later.users)
     value, best_value = None, None
     if data.later_paid is not None:
-        value = tried("value", _values(parts), data.later_paid)
+        value = tried("value", _margins("value", parts), data.later_paid)
         best_value = pick(value, data.later_paid.users)
     say(f"auto: churn by {best.mix}" + (f", value by {best_value.mix}" if best_value else ""))
     settled = replace(
@@ -112,78 +143,114 @@ def _choose(data: Data, spec: AutoSpec, task: Task) -> AutoFit:
         kinds=tuple(parts),
         churn=best.mix,
         value=best_value.mix if best_value else None,
-        specs={kind: part.settled for kind, part in parts.items()},
+        specs={kind: part.fit.settled for kind, part in parts.items()},
     )
-    candidates = []
-    for place, one in enumerate(churn):
-        worth = value[place] if value else None
-        alone = parts[one.mix.name] if len(one.mix.kinds) == 1 else None
-        mixes = replace(settled, churn=one.mix, value=worth.mix if worth else None)
-        candidates.append(
-            Candidate(
-                mix=one.mix,
-                model=alone.model if alone else _joined(parts, mixes, data, task, ()).model,
-                settled=alone.settled if alone else None,
-                churn_loss=float(one.losses.mean()),
-                value_loss=float(worth.losses.mean()) if worth else None,
-                seconds=sum(seconds[kind] for kind in one.mix.kinds),
-            )
-        )
-    chosen = _joined(parts, settled, data, task, tuple(notes))
+    worths = value or [None] * len(churn)
+    candidates = [
+        _candidate(one, worth, parts, settled, data, task)
+        for one, worth in zip(churn, worths, strict=True)
+    ]
+    chosen = _joined(parts, settled, data, task, notes)
     return replace(chosen, candidates=tuple(candidates))
 
 
-def _each(
-    data: Data, spec: AutoSpec, task: Task
-) -> tuple[dict[str, Fit], dict[str, float], list[str]]:
-    """Every kind alone, its seconds, and which there was no time for."""
-    parts: dict[str, Fit] = {}
-    seconds: dict[str, float] = {}
-    begin = time.monotonic()
-    for kind in spec.kinds:
-        start = time.monotonic()
-        if parts and start - begin > spec.minutes * 60:
-            left = [k for k in spec.kinds if k not in parts]
-            return parts, seconds, [_no_time(left, spec.minutes)]
-        say(f"auto: {kind}")
-        parts[kind] = fit_on(data, spec_of(kind, spec.seed), replace(task, kind=kind))
-        seconds[kind] = time.monotonic() - start
-    return parts, seconds, []
-
-
-def _no_time(kinds: Sequence[str], minutes: float) -> str:
-    return (
-        f"not tried, since training.minutes ({minutes:g}) were over: {', '.join(kinds)}; "
-        "give it more"
+def _candidate(
+    churn: Tried,
+    value: Tried | None,
+    parts: Mapping[str, Part],
+    settled: AutoSpec,
+    data: Data,
+    task: Task,
+) -> Candidate:
+    alone = parts[churn.mix.name].fit if len(churn.mix.kinds) == 1 else None
+    mixes = replace(settled, churn=churn.mix, value=value.mix if value else None)
+    found = alone or _joined(parts, mixes, data, task, ())
+    return Candidate(
+        mix=churn.mix,
+        model=found.model,
+        frame=found.frame,
+        settled=alone.settled if alone else None,
+        churn_loss=float(churn.losses.mean()),
+        value_loss=float(value.losses.mean()) if value else None,
+        seconds=sum(parts[kind].seconds for kind in churn.mix.kinds),
     )
 
 
+def _margins(of: Target, parts: Mapping[str, Part]) -> dict[str, Floats]:
+    """What each part says of the later rows, shape (n,)."""
+    found = {}
+    for kind, part in parts.items():
+        rows = part.data.later if of == "churn" else part.data.later_paid
+        estimator = part.fit.model.churn if of == "churn" else part.fit.model.value
+        assert rows is not None
+        assert estimator is not None
+        found[kind] = estimator.margin(rows.x)
+    return found
+
+
+def _each(data: Data, spec: AutoSpec, task: Task) -> tuple[dict[str, Part], tuple[str, ...]]:
+    """Every kind alone, and which were left out and why."""
+    parts: dict[str, Part] = {}
+    notes: list[str] = []
+    begin = time.monotonic()
+    for kind in spec.kinds:
+        left = spec.minutes * 60 - (time.monotonic() - begin)
+        wanted = spec_of(kind, spec.seed)
+        if why := _without(wanted, data, task, left) if parts else None:
+            notes.append(f"auto: {kind} was not tried: {why}")
+            continue
+        say(f"auto: {kind}")
+        parts[kind] = _part(data, kind, wanted, task)
+    return parts, tuple(notes)
+
+
+def _without(spec: Spec, data: Data, task: Task, seconds_left: float) -> str | None:
+    """Why a kind is not tried, if it is not."""
+    if seconds_left <= 0:
+        return "training.minutes are over; give it more"
+    if not isinstance(spec, SequenceSpec):
+        return None
+    if task.sequences is None:
+        return "no label of the whole horizon has matured"
+    from training.sequence_rows import counted
+
+    needed = cost_seconds(*counted(task.sequences, data.on.rows(data.frame, task.seed)), spec)
+    # Twice: the model that serves is fitted once more.
+    if 2 * needed > seconds_left:
+        return f"it would take about {2 * needed / 60:.0f} min; raise training.minutes"
+    return None
+
+
 def _joined(
-    parts: Mapping[str, Fit], spec: AutoSpec, data: Data, task: Task, notes: tuple[str, ...]
+    parts: Mapping[str, Part], spec: AutoSpec, data: Data, task: Task, notes: tuple[str, ...]
 ) -> AutoFit:
     """One model of the parts that the spec has chosen, calibrated on the later slice."""
     assert spec.churn is not None
-    churn = _estimator("churn", {k: p.model.churn for k, p in parts.items()}, spec.churn)
+    wanted = {*spec.churn.kinds, *(spec.value.kinds if spec.value else ())}
+    wide = [p.data for kind, p in parts.items() if kind in wanted and p.data.sequence is not None]
+    data = wide[0] if wide else data
+    beside = bool(wide)
+    churn = _estimator(
+        "churn", {k: p.fit.model.churn for k, p in parts.items()}, spec.churn, beside
+    )
     value = None
     if spec.value:
-        value = _estimator("value", _values(parts), spec.value)
+        values = {k: p.fit.model.value for k, p in parts.items() if p.fit.model.value is not None}
+        value = _estimator("value", values, spec.value, beside)
     found = finished(churn, value, spec, data, task)
-    return AutoFit(found.model, found.rows, found.settled, (*notes, *found.notes))
+    return AutoFit(found.model, found.rows, found.settled, (*notes, *found.notes), found.frame)
 
 
-def _values(parts: Mapping[str, Fit]) -> dict[str, Estimator]:
-    return {k: part.model.value for k, part in parts.items() if part.model.value is not None}
-
-
-def _estimator(of: Target, parts: Mapping[str, Estimator], mix: Mix) -> Estimator:
-    if len(mix.kinds) == 1:
+def _estimator(of: Target, parts: Mapping[str, Estimator], mix: Mix, beside: bool) -> Estimator:
+    """`beside`: whether the model has a sequence model in it, for whatever part."""
+    if len(mix.kinds) == 1 and (not beside or isinstance(parts[mix.kinds[0]], Column)):
         return parts[mix.kinds[0]]
-    return Blend(of, mix.kinds, tuple(parts[kind] for kind in mix.kinds), mix.weights)
+    return Blend(of, mix.kinds, tuple(parts[kind] for kind in mix.kinds), mix.weights, beside)
 
 
-def tried(of: Target, parts: Mapping[str, Estimator], later: Rows) -> list[Tried]:
-    """Each part alone, then all of them averaged, then stacked, on rows that none was fitted on."""
-    margins = {kind: part.margin(later.x) for kind, part in parts.items()}
+def tried(of: Target, margins: Mapping[str, Floats], later: Rows) -> list[Tried]:
+    """Each part alone, then all of them averaged, then stacked, by what they say, shape (n,), of
+    rows that none was fitted on."""
     found = [Tried(Mix(k, (k,)), _losses(of, margin, later)) for k, margin in margins.items()]
     if len(margins) == 1:
         return found

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from runtime.files import write_json
+from training.column import Column, without
 from training.metrics import Floats
 from training.rows import Matrix
 from training.validation import LEAST, tweedie
@@ -36,22 +37,27 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Blend:
-    """`parts` by kind, in the order of `weights`."""
+    """`parts` by kind, in the order of `weights`. `beside`: whether rows have the columns of a
+    sequence model beside the features."""
 
     of: Target
     kinds: tuple[str, ...]
     parts: tuple[Any, ...]
     weights: tuple[float, ...]
+    beside: bool = False
 
     SUFFIX: ClassVar[str] = ".blend.json"
 
     def margin(self, x: Matrix) -> Floats:
         """Log-odds of churn or the log of relative value, shape (n,)."""
-        return joined(self.of, [part.margin(x) for part in self.parts], self.weights)
+        narrow = without(x) if self.beside else x
+        seen = [x if isinstance(part, Column) else narrow for part in self.parts]
+        margins = [part.margin(rows) for part, rows in zip(self.parts, seen, strict=True)]
+        return joined(self.of, margins, self.weights)
 
     def contributions(self, x: Matrix) -> Floats:
-        """Those of the parts by weight, shape (n, features): log-odds add up, so what each feature
-        adds to them does."""
+        """Those of the parts by weight, shape (n, features), of rows of features alone: log-odds
+        add up, so what each feature adds to them does."""
         each = zip(self.weights, self.parts, strict=True)
         return np.asarray(sum(weight * part.contributions(x) for weight, part in each))
 
@@ -61,14 +67,14 @@ class Blend:
         for name, part in zip(names, self.parts, strict=True):
             part.save(path.with_name(f"{name}{part.SUFFIX}"))
         said = {"of": self.of, "kinds": self.kinds, "names": names, "weights": self.weights}
-        write_json(path, said)
+        write_json(path, {**said, "beside": self.beside})
 
     @classmethod
     def load(cls, path: Path, part: Callable[[str], Part]) -> Blend:
         """`part` loads the estimator of a name from the folder of `path`."""
         raw = json.loads(path.read_text(encoding="utf-8"))
         parts = tuple(part(name) for name in raw["names"])
-        return cls(raw["of"], tuple(raw["kinds"]), parts, tuple(raw["weights"]))
+        return cls(raw["of"], tuple(raw["kinds"]), parts, tuple(raw["weights"]), raw["beside"])
 
     def __str__(self) -> str:
         each = zip(self.weights, self.kinds, strict=True)

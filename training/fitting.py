@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from features.sequence_files import Sequences
 from features.spec import FeatureSpec
 from runtime.device import Device
 from runtime.errors import UsageError
 from training import forest, linear, trees
 from training.calibration import Calibrator, fit_calibrator
+from training.column import BESIDE, Column
 from training.forest import ForestSpec
 from training.linear import LogisticSpec
 from training.metrics import Floats
 from training.model import Estimator, Model
 from training.ranges import with_ranges
 from training.rows import Rows, both_classes, labelled
+from training.sequence_spec import SequenceSpec
 from training.split import Slice
 from training.stepwise import STEP, Step, stacked
 from training.trees import XGBoostSpec
 
-Spec = LogisticSpec | ForestSpec | XGBoostSpec
+if TYPE_CHECKING:
+    from training.sequence_columns import SequenceColumns
+
+Spec = LogisticSpec | ForestSpec | XGBoostSpec | SequenceSpec
 Value = tuple[Estimator | None, Any]
 
 
@@ -41,17 +48,20 @@ class Task:
     device: Device
     steps: tuple[Step, ...] = ()  # those that the horizon is learned by; none: as one
     measured: Step | None = None  # the one a young log is measured at; None: the horizon
+    sequences: Sequences | None = None  # of everyone at every cutoff, where a model reads them
+    checkpoints: Path | None = None  # where a training that takes long can be taken up
 
 
 @dataclass(frozen=True)
 class Fit:
     """`settled`: the spec with everything that was chosen on the way written into it; `rows`:
-    those that were fitted on."""
+    those that were fitted on; `frame`: the snapshots, with the model's inputs."""
 
     model: Model
     rows: Rows
     settled: Any  # a Spec, or auto's
     notes: tuple[str, ...]
+    frame: pl.DataFrame
 
 
 def spec_of(kind: str, seed: int) -> Spec:
@@ -60,6 +70,7 @@ def spec_of(kind: str, seed: int) -> Spec:
         "xgboost": lambda: XGBoostSpec(seed=seed),
         "forest": lambda: ForestSpec(seed=seed),
         "logistic": LogisticSpec,
+        "sequence": lambda: SequenceSpec(seed=seed),
     }
     if kind not in kinds:
         raise UsageError(f"model '{kind}' is not known; choose one of {', '.join(sorted(kinds))}")
@@ -69,14 +80,17 @@ def spec_of(kind: str, seed: int) -> Spec:
 @dataclass(frozen=True)
 class Data:
     """Rows to fit on and to calibrate on; `paid`, `later_paid`: those that value is of, None on a
-    log without amounts. `frame`: the snapshots that they are of."""
+    log without amounts. `frame`: the snapshots that they are of. With `sequence` the later rows
+    and the frame have its columns beside the features."""
 
     frame: pl.DataFrame
+    on: Slice
     rows: Rows
     paid: Rows | None
     later: Rows
     later_paid: Rows | None
     calibrate: Slice
+    sequence: SequenceColumns | None = None
 
 
 def fit(frame: pl.DataFrame, on: Slice, calibrate: Slice, spec: Spec, task: Task) -> Fit:
@@ -92,14 +106,40 @@ def data_of(frame: pl.DataFrame, on: Slice, calibrate: Slice, task: Task) -> Dat
     rows, paid = _rows(frame, on, "fit", task)
     later, later_paid = _rows(frame, calibrate, "calibrate", task)
     both_classes(rows, "fit")
-    return Data(frame, rows, paid, later, later_paid, calibrate)
+    return Data(frame, on, rows, paid, later, later_paid, calibrate)
 
 
 def fit_on(data: Data, spec: Spec, task: Task) -> Fit:
+    if isinstance(spec, SequenceSpec):
+        data, settled = with_sequence(data, spec, task)
+        return finished(Column(0), Column(1) if data.paid else None, settled, data, task)
     fit_churn, fit_value = FITTERS[type(spec)]
     churn, spec = fit_churn(spec, data.rows, task.device)
     value, spec = _fit_value(fit_value, spec, data.paid, task.device)
     return finished(churn, value, spec, data, task)
+
+
+def with_sequence(data: Data, spec: SequenceSpec, task: Task) -> tuple[Data, SequenceSpec]:
+    """Fits a sequence model on the rows to fit on; what it says is put beside all rows.
+
+    Raises UsageError where the log is too young: such a model is of the whole horizon.
+    """
+    from training.sequence_fitting import fit_sequence
+
+    if task.sequences is None:
+        raise UsageError(
+            f"model '{task.kind}': no label of the whole horizon has matured, which sequence "
+            "models are fitted on; shorten churn.horizon_days or choose another model"
+        )
+    rows = data.on.rows(data.frame, task.seed)
+    columns, settled = fit_sequence(
+        spec, task.sequences, rows, task.spec.definitions, task.device, task.checkpoints
+    )
+    frame = data.frame.hstack(columns.of_rows(task.sequences, data.frame))
+    inputs = (*task.features, *BESIDE)
+    later = labelled(data.calibrate.rows(frame, task.seed), inputs, "calibrate", task.seed)
+    paid = later if data.later_paid else None
+    return replace(data, frame=frame, later=later, later_paid=paid, sequence=columns), settled
 
 
 def finished(
@@ -120,13 +160,14 @@ def finished(
         value_scale=scale,
         medians=_medians(data.rows),
         steps=tuple(step.days for step in task.steps),
+        sequence=data.sequence,
     )
     notes = [scale_note] if scale_note else []
     if calibrator is None:
         at = data.calibrate
         notes.append(f"one class only to calibrate on ({at}): churn is left uncalibrated")
     model = with_ranges(model, data.frame, data.calibrate, task.steps, task.seed)
-    return Fit(model, data.rows, settled, tuple(notes))
+    return Fit(model, data.rows, settled, tuple(notes), data.frame)
 
 
 def _rows(frame: pl.DataFrame, of: Slice, role: str, task: Task) -> tuple[Rows, Rows | None]:

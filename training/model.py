@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,7 @@ from training import bundle
 from training.blend import Blend
 from training.calibration import FAR, Calibrator
 from training.churn_interval import ChurnInterval
+from training.column import BESIDE, Column
 from training.forest import Forest
 from training.linear import Linear
 from training.metrics import Floats
@@ -29,8 +30,17 @@ from training.stepwise import at_step
 from training.trees import Trees
 from training.worth import Worth
 
-Estimator = Linear | Forest | Trees | Blend
-ALONE: tuple[type[Linear] | type[Forest] | type[Trees], ...] = (Linear, Forest, Trees)
+if TYPE_CHECKING:
+    from training.sequence_columns import SequenceColumns
+
+Estimator = Linear | Forest | Trees | Column | Blend
+ALONE: tuple[type[Linear] | type[Forest] | type[Trees] | type[Column], ...] = (
+    Linear,
+    Forest,
+    Trees,
+    Column,
+)
+SEQUENCE = "sequence"  # the folder of the sequence model
 FORMAT = {"holdfast": "model", "schema_version": 3}
 # What `Model.predict` gives: intervals hold 90 %.
 PREDICTED = (
@@ -64,6 +74,22 @@ class Model:
     steps: tuple[int, ...] = ()
     worth: Worth | None = None  # from an expected value to the distribution of value
     churn_interval: ChurnInterval | None = None
+    sequence: SequenceColumns | None = None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns of the matrix that the estimators read."""
+        return (*self.features, *BESIDE) if self.sequence else self.features
+
+    def rows(self, frame: pl.DataFrame) -> Matrix:
+        """`frame` as the estimators read it, shape (n, inputs).
+
+        With a sequence model the frame has its columns (BESIDE), or the lists that they are made
+        of (`features.sequence_now`). Raises ModelError naming what lacks.
+        """
+        if self.sequence and not set(BESIDE) <= set(frame.columns):
+            frame = frame.hstack(self.sequence.of_lists(frame))
+        return matrix(frame, self.inputs)
 
     def predict(self, frame: pl.DataFrame) -> pl.DataFrame:
         """PREDICTED, a row for each of `frame`'s: probabilities in (0, 1), values in money.
@@ -71,7 +97,7 @@ class Model:
         Those of value are null on a log without amounts. Raises ModelError naming the features
         that `frame` lacks.
         """
-        x = matrix(frame, self.features)
+        x = self.rows(frame)
         margin, probability = self._churn(x)
         found: dict[str, Floats | None] = {"churn_probability": probability}
         if self.churn_interval:
@@ -147,6 +173,8 @@ class Model:
     def save(self, folder: Path) -> Path:
         """Writes `model.json`, the files of the estimators and the seal of all into `folder`."""
         make_folder(folder)
+        if self.sequence:
+            self.sequence.save(folder / SEQUENCE)
         self.churn.save(folder / f"churn{self.churn.SUFFIX}")
         if self.value is not None:
             self.value.save(folder / f"value{self.value.SUFFIX}")
@@ -182,6 +210,7 @@ class Model:
             raise ModelError(f"{folder}: holds {found}, this Holdfast reads {FORMAT}; train again")
         bundle.check(folder)
         return cls(
+            sequence=_sequence(folder),
             kind=raw["kind"],
             spec=FeatureSpec.from_dict(raw["spec"]),
             features=tuple(raw["features"]),
@@ -198,6 +227,15 @@ class Model:
 
     def __str__(self) -> str:
         return f"{self.kind} as of {show(self.as_of)}, {len(self.features)} features"
+
+
+def _sequence(folder: Path) -> SequenceColumns | None:
+    """PyTorch is loaded for a model that needs it, and for no other."""
+    if not (folder / SEQUENCE).is_dir():
+        return None
+    from training.sequence_columns import SequenceColumns
+
+    return SequenceColumns.load(folder / SEQUENCE)
 
 
 def _interval(raw: dict[str, Any] | None) -> ChurnInterval | None:

@@ -31,7 +31,7 @@ def with_ranges(
     if steps:
         chosen, step = longest_known(chosen, steps, calibrate.until)
         judged = model.until(step.days)
-    rows = labelled(chosen, model.features, "calibrate", seed)
+    rows = labelled(chosen, model.inputs, "calibrate", seed)
     mean = judged.expected_value(rows.x)
     worth = None
     if mean is not None and rows.value is not None:

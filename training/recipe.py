@@ -134,16 +134,17 @@ def run_recipe(
     """The training itself, from a frame of labelled snapshots, without a store or tracking."""
     say(f"fit on {split.fit}; calibrate on {split.calibrate}; test on {split.test}")
     honest = _fit(frame, split.fit, split.calibrate, spec, task)
-    test, fitted = (measured_rows(frame, of, task) for of in (split.test, split.fit))
+    fitted = measured_rows(frame, split.fit, task)
 
-    def judge(model: Model) -> Evaluation:
+    def judge(model: Model, frame: pl.DataFrame) -> Evaluation:
         until = model.until(task.measured.days) if task.measured else model
+        test = measured_rows(frame, split.test, task, model.inputs)
         return evaluate(until, fitted, test, draws, task.seed)
 
-    evaluation = judge(honest.model)
+    evaluation = judge(honest.model, honest.frame)
     candidates = honest.candidates if isinstance(honest, AutoFit) else ()
     notes = [*split.notes, *honest.notes]
-    if len(set(test.churn)) == 1:
+    if len(set(evaluation.churn)) == 1:
         notes.append(f"one class only to test on ({split.test}): no ranking metric of churn")
     served = _serve(frame, split, honest, task, notes)
     return Trained(
@@ -153,7 +154,7 @@ def run_recipe(
         settled=honest.settled,
         fit_rows=len(honest.rows),
         notes=tuple(dict.fromkeys(notes)),
-        candidates=tuple(Measured(one, judge(one.model).metrics) for one in candidates),
+        candidates=tuple(Measured(one, judge(one.model, one.frame).metrics) for one in candidates),
     )
 
 
@@ -165,15 +166,18 @@ def _fit(
     return fit(frame, on, calibrate, spec, task)
 
 
-def measured_rows(frame: pl.DataFrame, of: Slice, task: Task) -> Rows:
-    """A slice's rows with the labels that the evaluation is of, for the model or its floors."""
+def measured_rows(
+    frame: pl.DataFrame, of: Slice, task: Task, inputs: tuple[str, ...] | None = None
+) -> Rows:
+    """A slice's rows with the labels that the evaluation is of, for a model's inputs or, by the
+    features alone, its floors."""
     rows = of.rows(frame, task.seed)
     if task.measured:
         rows = rows.with_columns(churn=task.measured.churn, value=task.measured.value)
     known_after = task.measured or (task.steps[-1] if task.steps else None)
     if of.until and known_after:
         rows = rows.filter(pl.col("cutoff") <= of.until - known_after.known_after)
-    return labelled(rows, task.features, "measure", task.seed)
+    return labelled(rows, inputs or task.features, "measure", task.seed)
 
 
 def _serve(frame: pl.DataFrame, split: Split, honest: Fit, task: Task, notes: list[str]) -> Fit:
