@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from features.sequence_files import BucketSequences
+from features.sequences import SECOND_US, micros
 from runtime.errors import ModelError
 from training.ragged import Columns, Ragged, gather_parts, tensors
 from training.sequence_inputs import COLUMNS
 
 Numbers = NDArray[np.int64]
 CLASSES_AN_OCTAVE = 2  # of length
+TS, AGE = "ts", "age"
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,14 @@ class Slices:
     """Which events are sequences: row i is [begin[i], end[i]) of the arrays of parts[part[i]].
 
     part, begin, end    int64, shape (n_sequences,); of any cutoffs, in any order
+    cutoff              likewise, microseconds since 1970: with it a batch has AGE, from the parts'
+                        `ts`; None where no model asks for it
     """
 
     part: Numbers
     begin: Numbers
     end: Numbers
+    cutoff: Numbers | None = None
 
     def __len__(self) -> int:
         return len(self.part)
@@ -46,7 +51,8 @@ class Slices:
 
     def at(self, rows: Numbers) -> Slices:
         """The rows asked for, in their order."""
-        return Slices(self.part[rows], self.begin[rows], self.end[rows])
+        cutoff = None if self.cutoff is None else self.cutoff[rows]
+        return Slices(self.part[rows], self.begin[rows], self.end[rows], cutoff)
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,8 @@ class Batches:
     ) -> None:
         if not len(slices):
             raise ModelError("sequences: found none to train on; widen the cutoffs or the labels")
-        self._parts = [{name: part[name] for name in COLUMNS} for part in parts]
+        read = COLUMNS if slices.cutoff is None else (*COLUMNS, TS)
+        self._parts = [{name: part[name] for name in read} for part in parts]
         self.slices = slices
         self._lengths = slices.lengths
         self._most = events, sequences or len(slices)
@@ -149,6 +156,8 @@ class Batches:
         mine = self.slices.at(rows)
         part, begin, end = (torch.from_numpy(x) for x in (mine.part, mine.begin, mine.end))
         found = gather_parts(self._parts, part, begin, end)
+        if mine.cutoff is not None:
+            found = aged(found, torch.from_numpy(mine.cutoff))
         return torch.from_numpy(rows), _moved(found, self._device)
 
     def in_order(self) -> Iterator[Batch]:
@@ -163,19 +172,37 @@ def of_buckets(
 ) -> tuple[list[Columns], Slices]:
     """Parts and slices of buckets at some of their cutoffs, by place: one bucket after the other,
     within it the cutoffs in the order asked for, as `BucketSequences.frame` has the rows."""
+    held = (*COLUMNS, TS)
     parts: list[Columns] = [
-        {name: values for name, values in tensors(bucket.arrays).items() if name in COLUMNS}
+        {name: values for name, values in tensors(bucket.arrays).items() if name in held}
         for bucket in buckets
     ]
-    index = [(k, bucket.index[c]) for k, bucket in enumerate(buckets) for c in cutoffs]
-    if not index:
+    found = [
+        (k, bucket.index[c], micros(bucket.cutoffs[c].at))
+        for k, bucket in enumerate(buckets)
+        for c in cutoffs
+    ]
+    if not found:
         none = np.empty(0, np.int64)
-        return parts, Slices(none, none, none)
+        return parts, Slices(none, none, none, none)
     return parts, Slices(
-        np.concatenate([np.full(len(i["begin"]), k, np.int64) for k, i in index]),
-        np.concatenate([i["begin"] for _, i in index]),
-        np.concatenate([i["end"] for _, i in index]),
+        np.concatenate([np.full(len(i["begin"]), k, np.int64) for k, i, _ in found]),
+        np.concatenate([i["begin"] for _, i, _ in found]),
+        np.concatenate([i["end"] for _, i, _ in found]),
+        np.concatenate([np.full(len(i["begin"]), at, np.int64) for _, i, at in found]),
     )
+
+
+def aged(events: Ragged, cutoff: Tensor) -> Ragged:
+    """The same with AGE, seconds from each event to its sequence's cutoff, instead of `ts`.
+
+    cutoff    Int64, shape (n_sequences,), microseconds since 1970
+    """
+    values = dict(events.values)
+    ts = values.pop(TS)
+    owners = events.owners
+    since = (cutoff.to(ts.device)[owners] - ts).double() / SECOND_US
+    return Ragged(values | {AGE: since.float()}, events.offsets)
 
 
 def _moved(events: Ragged, device: torch.device) -> Ragged:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from training.ragged import Ragged
-from training.sequence_heads import Network, last_state
+from training.sequence_heads import Network
 from training.sequence_task import Loss, Parts, weighted
 
 
@@ -53,7 +53,7 @@ class FineTuning(nn.Module):
 
     def forward(self, batch: Outcomes) -> Loss:
         states = self.network.encoder(batch.events)
-        state = last_state(states, batch.events)
+        state = self.network.read(states, batch.events)
         parts: Parts = {}
         if (churn := self.network.churn) and self.weights.churn:
             found = {"churn": churn.loss(churn(state), batch.low, batch.high)}
@@ -61,6 +61,8 @@ class FineTuning(nn.Module):
         if (value := self.network.value) and self.weights.value:
             found = {"value": value.loss(value(state), batch.value)}
             parts |= weighted(self.weights.value, found)
+        if (mean := self.network.mean) and self.weights.value:
+            parts |= weighted(self.weights.value, {"mean": mean.loss(mean(state), batch.value)})
         if (following := self.network.next) and self.weights.next:
             parts |= weighted(self.weights.next, following.loss(states, batch.events))
         return Loss(parts, len(states))

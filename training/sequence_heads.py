@@ -10,20 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from training import sequence_losses as losses
+from training.encoders import last
 from training.ragged import Ragged
+from training.sequence_readout import Readout
 
 Head = TypeVar("Head")
-
-
-def last_state(states: Tensor, events: Ragged) -> Tensor:
-    """The state after the last event of each sequence, shape (n_sequences, d); 0 of an empty one.
-
-    states    shape (n_events, d)
-    """
-    if not len(states):
-        return states.new_zeros(len(events.offsets) - 1, states.shape[1])
-    found = states.index_select(0, (events.offsets[1:] - 1).clamp(min=0))
-    return found * (events.lengths > 0).unsqueeze(1)
 
 
 class _Head(nn.Module):
@@ -143,6 +134,31 @@ class ValueHead(_Head):
         return self.scale * losses.ziln_quantiles(parts, parts.new_tensor(tuple(levels)))
 
 
+class MeanHead(_Head):
+    """The log of the expected value in the value horizon, fitted by Tweedie's deviance: where the
+    mean alone is asked for it ranks better than that of a zero-inflated log-normal, whose tail
+    decides its mean.
+
+    scale    as of ValueHead
+    """
+
+    def __init__(self, width: int, scale: float) -> None:
+        if not scale > 0:
+            raise ValueError(f"scale {scale}: give money above 0")
+        super().__init__(width, 1)
+        self.scale = scale
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Log of the expected value over the scale, shape (n,)."""
+        return self._outputs(state).squeeze(1)
+
+    def loss(self, log_mean: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum and the number of known values. `value`: money, shape (n,), NaN if unknown."""
+        known = ~value.isnan()
+        each = losses.tweedie_loss(log_mean, torch.where(known, value, 0.0) / self.scale)
+        return torch.where(known, each, 0.0).sum(), known.sum()
+
+
 class NextHead(_Head):
     """The kind of the next event and the time to it: a softmax and a log-normal mixture."""
 
@@ -175,8 +191,9 @@ class Network(nn.Module):
     """An encoder and its heads.
 
     encoder     of `width` d: states after each event, shape (n_events, d), from Ragged
-    settings    by head ("churn", "value", "next"), the arguments after the width that make it,
-                as JSON holds them; a head that is left out is None
+    settings    by head ("churn", "value", "mean", "next"), the arguments after the width that make
+                it, as JSON holds them; a head that is left out is None. With "readout" the first
+                three read what it makes of the last state, not the state itself
     """
 
     def __init__(self, encoder: nn.Module, settings: Mapping[str, Mapping[str, Any]]) -> None:
@@ -184,13 +201,22 @@ class Network(nn.Module):
         self.encoder = encoder
         self.width = int(encoder.width)  # type: ignore[arg-type]
         self.settings = {name: dict(how) for name, how in settings.items()}
-        self.churn = self._made(ChurnHead, "churn")
-        self.value = self._made(ValueHead, "value")
-        self.next = self._made(NextHead, "next")
+        self.readout = self._made(Readout, "readout", self.width)
+        self.read_width = self.readout.width if self.readout else self.width
+        self.churn = self._made(ChurnHead, "churn", self.read_width)
+        self.value = self._made(ValueHead, "value", self.read_width)
+        self.mean = self._made(MeanHead, "mean", self.read_width)
+        self.next = self._made(NextHead, "next", self.width)
 
-    def _made(self, head: Callable[..., Head], name: str) -> Head | None:
-        return head(self.width, **self.settings[name]) if name in self.settings else None
+    def _made(self, head: Callable[..., Head], name: str, width: int) -> Head | None:
+        return head(width, **self.settings[name]) if name in self.settings else None
+
+    def read(self, states: Tensor, events: Ragged) -> Tensor:
+        """What the heads of churn and value are given of the encoder's states, shape
+        (n_sequences, d), float32."""
+        state = last(states, events).float()
+        return self.readout(state, events) if self.readout else state
 
     def summary(self, events: Ragged) -> Tensor:
-        """The state after each user's last event, shape (n_sequences, d), float32."""
-        return last_state(self.encoder(events), events).float()
+        """`read` of the encoder's own states."""
+        return self.read(self.encoder(events), events)

@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy, logsigmoid, softplus
 SIGMA_FLOOR = 0.05
 HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 SHORTEST_GAP_SECONDS = 1.0
+MOST_LOG_MEAN = 30.0
 
 
 def log_survival(logits: Tensor) -> Tensor:
@@ -99,6 +100,16 @@ def ziln_quantiles(parts: Tensor, levels: Tensor) -> Tensor:
     z = -torch.special.ndtri(log_left.clamp(max=0.0).exp())
     found = (parts[:, 1:2] + ziln_sigma(parts).unsqueeze(1) * z).exp()
     return torch.where(log_left < 0, found, 0.0)
+
+
+def tweedie_loss(log_mean: Tensor, value: Tensor) -> Tensor:
+    """Half the unit deviance of power 1.5 but for what depends on the value alone, shape (n,).
+    Jorgensen 1987.
+
+    value    shape (n,), in the unit of the fit; what is not above 0 counts as 0
+    """
+    held = log_mean.clamp(-MOST_LOG_MEAN, MOST_LOG_MEAN)
+    return 2 * ((0.5 * held).exp() + value.clamp(min=0) * (-0.5 * held).exp())
 
 
 def log_gap(seconds: Tensor) -> Tensor:

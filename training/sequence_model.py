@@ -43,7 +43,7 @@ class SequencePredictions:
     churn        shape (n, days): the chance of churn at each horizon; None without a churn head
     mean         shape (n,), money: what adds up; None without a value head, as `quantiles`
     quantiles    shape (n, levels), money; the level 0.5 is the median
-    embedding    shape (n, d): the state after the last event, 0 where there is none
+    embedding    shape (n, d): what the heads read; see `Network.read`
     """
 
     churn: Floats | None
@@ -70,7 +70,7 @@ class SequenceModel:
         levels    of the quantiles of value, within (0, 1)
         """
         self.network.eval()
-        empty = torch.zeros(0, self.network.width)
+        empty = torch.zeros(0, self.network.read_width)
         state = torch.cat([empty, *(self.network.summary(batch).cpu() for batch in batches)])
         churn, mean, quantiles = self._said(state.to(self._device), days, levels)
         return SequencePredictions(churn, mean, quantiles, state.numpy())

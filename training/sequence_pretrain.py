@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from training.encoders import last
 from training.ragged import Ragged, gather
-from training.sequence_heads import NextHead, last_state
+from training.sequence_heads import NextHead
 from training.sequence_losses import contrastive_loss
 from training.sequence_task import Loss, Parts, weighted
 
@@ -54,7 +55,7 @@ class Pretraining(nn.Module):
     def _contrast(self, events: Ragged) -> tuple[Tensor, Tensor]:
         how = self.settings
         pieces, owners = sub_sequences(events, how.pieces, how.shortest, how.longest)
-        embedded = last_state(self.encoder(pieces), pieces).float()
+        embedded = last(self.encoder(pieces), pieces).float()
         return contrastive_loss(normalize(embedded), owners, how.margin, how.negatives)
 
 

@@ -20,6 +20,7 @@ from oracles.features_logs import EVENTS_SEEN, USERS, T
 from oracles.sequences_naive import received_frame
 
 from events.store import known_before
+from features.sequence_now import now_plan
 from features.sequences import index_plan, known_plan, sequence_plan
 from features.time import Cutoff
 
@@ -42,6 +43,7 @@ def plans(folder: Path) -> Iterator[tuple[str, pl.LazyFrame]]:
             yield f"rows: {kind}, {name}", plan
             yield f"index: {kind}, {name}", index_plan(plan, Cutoff(T), 3)
             yield f"sequences: {kind}, {name}", known_plan(plan, Cutoff(T), 3)
+            yield f"now: {kind}, {name}", now_plan(_known(events), Cutoff(T), spec, 3)
 
 
 def _known(events: pl.LazyFrame) -> pl.LazyFrame:

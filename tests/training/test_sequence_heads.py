@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sequence_toys import EDGES, HEADS, KINDS, TinyEncoder, tiny_network, toys
 
+from training.encoders import last
 from training.ragged import Ragged
 from training.sequence_fit import FineTuning, OutcomeWeights
 from training.sequence_heads import (
@@ -19,7 +20,6 @@ from training.sequence_heads import (
     NextHead,
     ValueHead,
     known_bins,
-    last_state,
     timed_bins,
 )
 from training.sequence_loop import train
@@ -59,8 +59,8 @@ def test_horizons_between_the_edges_say_no_more_than_they_know() -> None:
 
 @hypothesis_settings(max_examples=200, deadline=None)
 @given(
-    event=st.one_of(st.just(NAN), st.floats(0, 40), st.sampled_from(EDGES)),
-    seen=st.one_of(st.floats(0, 40), st.sampled_from(EDGES)),
+    event=st.one_of(st.just(NAN), st.floats(0, 40, width=32), st.sampled_from(EDGES)),
+    seen=st.one_of(st.floats(0, 40, width=32), st.sampled_from(EDGES)),
 )
 def test_labels_and_days_tell_the_same_story(event: float, seen: float) -> None:
     """A day says which bin; the labels of the horizons within what was seen say no other."""
@@ -158,9 +158,9 @@ def test_the_next_event_is_told_by_the_state_before_it() -> None:
 def test_the_last_state_is_the_last_events_and_nothing_of_no_event() -> None:
     states = torch.arange(10.0).reshape(5, 2) + 1
     events = Ragged({"x": states}, torch.tensor([0, 0, 2, 2, 5, 5]))
-    assert last_state(states, events).tolist() == [[0, 0], [3, 4], [0, 0], [9, 10], [0, 0]]
+    assert last(states, events).tolist() == [[0, 0], [3, 4], [0, 0], [9, 10], [0, 0]]
     none = Ragged({"x": states[:0]}, torch.tensor([0, 0, 0]))
-    assert last_state(states[:0], none).tolist() == [[0, 0], [0, 0]]
+    assert last(states[:0], none).tolist() == [[0, 0], [0, 0]]
 
 
 def test_churn_and_value_are_learnt() -> None:
