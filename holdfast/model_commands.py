@@ -53,7 +53,7 @@ def train(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", help="auto, xgboost, forest or logistic; default: holdfast.toml's."
+            "--model", help="auto, xgboost, forest, logistic or sequence; default: holdfast.toml's."
         ),
     ] = None,
     device: OnDevice = DeviceName.auto,

@@ -213,7 +213,7 @@ class Training(_Section):
     where labels of the horizon have matured, else 6. `minutes`: after them the model "auto" begins
     no further one."""
 
-    model: Literal["auto", "xgboost", "forest", "logistic"] = "auto"
+    model: Literal["auto", "xgboost", "forest", "logistic", "sequence"] = "auto"
     minutes: float = Field(default=30, gt=0)
     steps: int | None = Field(default=None, ge=1, le=60)
     cutoffs: int = Field(default=12, ge=1, le=1000)

@@ -18,6 +18,7 @@ from events.store import EventStore, open_store
 from events.users import USERS, scan_users, users_path
 from features.compute import Job, bucket_rows
 from features.plan import VERSION
+from features.sequence_now import bucket_sequences
 from features.time import Cutoff
 from runtime.buckets import frames, map_buckets
 from runtime.clock import show
@@ -128,6 +129,7 @@ def _bucket(job: _Job, bucket: int) -> pl.DataFrame:
     cutoff = Cutoff(job.store.as_of)
     wanted = Job(job.settings, job.store, (cutoff,), job.model.spec, job.device)
     features = bucket_rows(wanted, bucket).drop("cutoff", "churn", "value")
+    features = _with_sequences(job, bucket, features)
     scored = [_scored(job.model, part) for part in features.iter_slices(SLICE)]
     frame = pl.concat(scored) if scored else _scored(job.model, features)
     return frame.with_columns(
@@ -139,6 +141,21 @@ def _bucket(job: _Job, bucket: int) -> pl.DataFrame:
         as_of_key=pl.lit(as_of_key(job.store.as_of)),
         bucket=pl.lit(bucket),
     ).select(pl.col(name).cast(kind) for name, kind in SCORES.schema.items())
+
+
+def _with_sequences(job: _Job, bucket: int, features: pl.DataFrame) -> pl.DataFrame:
+    """The lists that the model's sequence model reads, where it has one, beside the features."""
+    if job.model.sequence is None:
+        return features
+    lists = bucket_sequences(
+        job.store,
+        bucket,
+        Cutoff(job.store.as_of),
+        job.model.spec,
+        job.model.sequence.length,
+        job.device,
+    )
+    return features.join(lists, on="user_id", how="left", maintain_order="left")
 
 
 def _scored(model: Model, features: pl.DataFrame) -> pl.DataFrame:

@@ -145,7 +145,7 @@ def _choose(data: Data, spec: AutoSpec, task: Task) -> AutoFit:
         value=best_value.mix if best_value else None,
         specs={kind: part.fit.settled for kind, part in parts.items()},
     )
-    worths = value or [None] * len(churn)
+    worths: Sequence[Tried | None] = value or [None] * len(churn)
     candidates = [
         _candidate(one, worth, parts, settled, data, task)
         for one, worth in zip(churn, worths, strict=True)

@@ -22,6 +22,7 @@ from training.model import Model
 from training.plan import plan_of
 from training.recipe import measured_rows, snapshots_of, train
 from training.rows import Rows, labelled
+from training.sequences_at import beside
 from training.tracking import load_model
 
 
@@ -63,7 +64,7 @@ def judge(settings: Settings, run: str, at: datetime, device: Device) -> Judged:
     taken = build_snapshots(settings, store, [Cutoff(at)], model.spec, device, labelled=True)
     seed = settings.training.seed
     frame = read(taken).filter(pl.col("churn").is_not_null())
-    test = labelled(frame, model.features, "judged", seed)
+    test = labelled(beside(frame, model, settings, store, device), model.inputs, "judged", seed)
     floor = _fit_rows(settings, model, device)
     found = evaluate(model, floor, test, settings.training.bootstrap, seed)
     return Judged(model, run_id, frame["user_id"], found)

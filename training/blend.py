@@ -15,14 +15,15 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from runtime.files import write_json
+from training.calibration import FAR, sigmoid
 from training.column import Column, without
 from training.metrics import Floats
 from training.rows import Matrix
-from training.validation import LEAST, tweedie
+from training.validation import LEAST, POWER, tweedie
 
 Target = Literal["churn", "value"]
 PRIOR_SPREAD = 0.5  # of a weight about that of the plain average: counts where rows are few
-MOST_LOG = 30.0
+MOST_LOG = 20.0
 
 
 class Part(Protocol):
@@ -94,35 +95,54 @@ def average(count: int) -> tuple[float, ...]:
 
 
 def fit_weights(of: Target, margins: Sequence[Floats], target: Floats) -> tuple[float, ...]:
-    """Weights with the least log loss (with an intercept) or Tweedie deviance (with a factor in
-    the weights) on rows that no part has seen.
+    """Weights with the least log loss (beside an intercept) or, adding up to 1, the least Tweedie
+    deviance (beside a factor), on rows that no part has seen.
 
     margins    of each part, shape (n,)
     target     churn, 0 or 1, or value over its mean, shape (n,)
     """
+    held = np.clip(np.stack(margins), -MOST_LOG, MOST_LOG)
+    return _churn_weights(held, target) if of == "churn" else _value_weights(held, target)
+
+
+def _churn_weights(margins: Floats, churn: Floats) -> tuple[float, ...]:
     from scipy.optimize import minimize
 
-    loss = _log_loss if of == "churn" else _deviance
     equal = np.array(average(len(margins)))
-    held = np.stack(margins)
 
-    def cost(at: Floats) -> float:
-        prior = ((at[:-1] - equal) ** 2).sum() / (2 * PRIOR_SPREAD**2)
-        return float(loss(held, at, target) + prior / len(target))
+    def loss(at: Floats) -> tuple[float, Floats]:
+        z = at[:-1] @ margins + at[-1]
+        away = at[:-1] - equal
+        prior = (away**2).sum() / (2 * PRIOR_SPREAD**2)
+        cost = (np.logaddexp(0.0, z) - churn * z).sum() + prior
+        off = sigmoid(np.clip(z, -FAR, FAR)) - churn
+        slope = np.r_[margins @ off + away / PRIOR_SPREAD**2, off.sum()]
+        return float(cost / len(churn)), slope / len(churn)
 
-    start = np.r_[equal, 0.0]
     bounds = [(0.0, None)] * len(equal) + [(None, None)]
-    found = minimize(cost, start, bounds=bounds, method="L-BFGS-B")
+    found = minimize(loss, np.r_[equal, 0.0], jac=True, bounds=bounds, method="L-BFGS-B")
     weights = found.x[:-1]
     return tuple(weights.tolist()) if weights.sum() > LEAST else tuple(equal.tolist())
 
 
-def _log_loss(margins: Floats, at: Floats, churn: Floats) -> float:
-    z = np.clip(at[:-1] @ margins + at[-1], -MOST_LOG, MOST_LOG)
-    return float((np.logaddexp(0.0, z) - churn * z).mean())
+def _value_weights(logs: Floats, value: Floats) -> tuple[float, ...]:
+    from scipy.optimize import minimize
+    from scipy.special import softmax
 
+    means = np.exp(logs)
 
-def _deviance(margins: Floats, at: Floats, value: Floats) -> float:
-    log = np.clip(margins, -MOST_LOG, MOST_LOG) + at[-1]
-    mean = np.maximum(at[:-1] @ np.exp(np.minimum(log, MOST_LOG)), LEAST)
-    return float(tweedie(mean, value).mean())
+    def loss(at: Floats) -> tuple[float, Floats]:
+        weights = softmax(at[:-1])
+        blended = np.maximum(weights @ means, LEAST)
+        mean = np.exp(np.clip(at[-1], -MOST_LOG, MOST_LOG)) * blended
+        # Of Tweedie's deviance: d/d log mean.
+        off = mean ** (2 - POWER) - value * mean ** (1 - POWER)
+        share = weights[:, None] * means / blended - weights[:, None]  # d log mean / d at
+        prior = (at[:-1] ** 2).sum() / 2
+        cost = tweedie(mean, value).sum() + prior
+        slope = np.r_[share @ off + at[:-1], off.sum()]
+        return float(cost / len(value)), slope / len(value)
+
+    start = np.zeros(len(logs) + 1)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B")
+    return tuple(softmax(found.x[:-1]).tolist())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from runtime.clock import show
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.errors import LabelError
+from runtime.files import digest_of, remove_folder
 from runtime.progress import say
 from runtime.settings import Settings
 from training import auto, tracking
@@ -35,6 +36,8 @@ from training.model import Model
 from training.plan import Plan, plan_of
 from training.record import log_candidates, params_of, tags_of, write_files
 from training.rows import Rows, labelled
+from training.sequence_spec import SequenceSpec
+from training.sequences_at import example_of, sequences_at
 from training.split import Slice, Split
 from training.threads import one_blas_thread
 from training.trained import Measured, Trained
@@ -66,9 +69,9 @@ def train(
 ) -> TrainResult:
     """Trains as of an instant (default: just after the last event). Reads nothing at or after it.
 
-    `model`: "auto", "xgboost", "forest" or "logistic", default `training.model`. Raises UsageError
-    for another one, StoreError without events, LabelError where no label has matured or one class
-    is missing.
+    `model`: "auto", "xgboost", "forest", "logistic" or "sequence", default `training.model`.
+    Raises UsageError for another one, StoreError without events, LabelError where no label has
+    matured or one class is missing.
     """
     start = time.perf_counter()
     kind = model or settings.training.model
@@ -80,8 +83,23 @@ def train(
     features = learn_spec(store, plan.learn_before, settings)
     snapshots = snapshots_of(settings, store, plan, features, device, cluster)
     seed = settings.training.seed
+    sequences = None
+    if (length := _length(spec)) and not plan.steps:
+        at = split.cutoffs
+        sequences = sequences_at(settings, store, at, features, length, device, cluster)
+    named = digest_of([snapshots.digest, kind, asdict(spec), str(split)])
+    checkpoints = settings.store / ".training" / named
     task = Task(
-        kind, features, snapshots.features, store.as_of, seed, device, plan.steps, plan.measured
+        kind=kind,
+        spec=features,
+        features=snapshots.features,
+        as_of=store.as_of,
+        seed=seed,
+        device=device,
+        steps=plan.steps,
+        measured=plan.measured,
+        sequences=sequences,
+        checkpoints=checkpoints,
     )
     frame = read(snapshots)
     tags = tags_of(task, store, split)
@@ -93,7 +111,8 @@ def train(
             write_files(Path(folder), trained, task, split, frame)
             run.log_files(Path(folder))
         log_candidates(run, trained, tags)
-        run.log_model(trained.model, frame.tail(EXAMPLE_ROWS))
+        run.log_model(trained.model, example_of(frame.tail(EXAMPLE_ROWS), trained.model, sequences))
+    remove_folder(checkpoints)
     version = tracking.register(settings, run)
     return TrainResult(
         run_id=run.run_id,
@@ -112,6 +131,13 @@ def _spec(kind: str, settings: Settings) -> Spec | AutoSpec:
     if kind == "auto":
         return AutoSpec(chosen.minutes, chosen.seed)
     return spec_of(kind, chosen.seed)
+
+
+def _length(spec: Spec | AutoSpec) -> int | None:
+    """Of the sequences that are read; None where none are."""
+    if isinstance(spec, AutoSpec):
+        return SequenceSpec().length if "sequence" in spec.kinds else None
+    return spec.length if isinstance(spec, SequenceSpec) else None
 
 
 def snapshots_of(
@@ -133,7 +159,7 @@ def run_recipe(
 ) -> Trained:
     """The training itself, from a frame of labelled snapshots, without a store or tracking."""
     say(f"fit on {split.fit}; calibrate on {split.calibrate}; test on {split.test}")
-    honest = _fit(frame, split.fit, split.calibrate, spec, task)
+    honest = _fit(frame, split.fit, split.calibrate, spec, _apart(task, "evaluated"))
     fitted = measured_rows(frame, split.fit, task)
 
     def judge(model: Model, frame: pl.DataFrame) -> Evaluation:
@@ -156,6 +182,10 @@ def run_recipe(
         notes=tuple(dict.fromkeys(notes)),
         candidates=tuple(Measured(one, judge(one.model, one.frame).metrics) for one in candidates),
     )
+
+
+def _apart(task: Task, role: str) -> Task:
+    return replace(task, checkpoints=task.checkpoints and task.checkpoints / role)
 
 
 def _fit(
@@ -183,7 +213,9 @@ def measured_rows(
 def _serve(frame: pl.DataFrame, split: Split, honest: Fit, task: Task, notes: list[str]) -> Fit:
     say(f"fit again to serve on {split.served_fit}; calibrate on {split.served_calibrate}")
     try:
-        served = _fit(frame, split.served_fit, split.served_calibrate, honest.settled, task)
+        served = _fit(
+            frame, split.served_fit, split.served_calibrate, honest.settled, _apart(task, "served")
+        )
     except LabelError as error:
         notes.append(f"the evaluated model is kept, a later one cannot be fitted: {error}")
         return honest

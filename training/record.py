@@ -27,6 +27,7 @@ from training.trained import Trained
 EXPLAINED_ROWS = 2000
 TITLES = {
     "auto": "The chosen model",
+    "sequence": "Sequence model",
     "xgboost": "XGBoost",
     "forest": "Random forest",
     "logistic": "Logistic regression",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from features.sequence_files import Sequences
 from features.sequence_now import LISTS, NAMES
 from runtime.errors import ModelError
+from training.column import SEQUENCE_CHURN, SEQUENCE_VALUE
 from training.encoders import Encoder, encoder
 from training.metrics import Floats
 from training.ragged import Ragged, gather
@@ -24,7 +26,6 @@ from training.sequence_losses import log_survival
 from training.sequence_model import SequenceModel
 from training.sequence_rows import KEY, Located, locate
 
-CHURN, VALUE = "sequence_churn", "sequence_value"
 LARGEST = 30.0  # of log-odds and of logs of value, either way
 MOST_EVENTS, MOST_SEQUENCES = 200_000, 8_192  # in memory at a time
 PLACE = "place"
@@ -87,6 +88,21 @@ class SequenceColumns:
         empty one. Raises ModelError where a list lacks, or lists of a row differ in length."""
         return self.columns(listed(frame))
 
+    def lists_of(self, sequences: Sequences, rows: pl.DataFrame) -> pl.DataFrame:
+        """What `of_lists` takes, of each row's user at its cutoff; all in memory at a time."""
+        self._require(sequences)
+        located = locate(sequences, rows.select(KEY).with_row_index(PLACE))
+        places = located.frame[PLACE].arg_sort().to_numpy()
+        batches = Batches(located.parts, located.slices, MOST_EVENTS, 0)
+        _, events = batches.gather(places.astype(np.int64))
+        bounds = events.offsets.tolist()
+        return pl.DataFrame(
+            {
+                name: [events.values[short][a:b].tolist() for a, b in pairwise(bounds)]
+                for name, short in zip(LISTS, NAMES, strict=True)
+            }
+        )
+
     def save(self, folder: Path) -> Path:
         """JSON and plain arrays; see `SequenceModel.save`."""
         return self.model.save(folder)
@@ -115,7 +131,9 @@ class SequenceColumns:
 
     def _frame(self, found: Floats) -> pl.DataFrame:
         value = found[:, 1] if self.has_value else [None] * len(found)
-        return pl.DataFrame({CHURN: found[:, 0], VALUE: pl.Series(value, dtype=pl.Float64)})
+        return pl.DataFrame(
+            {SEQUENCE_CHURN: found[:, 0], SEQUENCE_VALUE: pl.Series(value, dtype=pl.Float64)}
+        )
 
     def _require(self, sequences: Sequences) -> None:
         mine = {"length": self.length, "kinds": self.kinds, "channels": self.channels}

@@ -91,7 +91,10 @@ class OpenRun:
         self.client.log_artifacts(self.run_id, str(folder))
 
     def log_model(self, model: Model, example: pl.DataFrame) -> None:
-        """Logs the model with its signature, an input example and no pickle."""
+        """Logs the model with its signature, an input example and no pickle.
+
+        example    rows of what `model.predict` takes, and no other column
+        """
         from mlflow import pyfunc
         from mlflow.entities import LoggedModelOutput
         from mlflow.models import Model as Logged
@@ -99,7 +102,6 @@ class OpenRun:
         logged = self.client.create_logged_model(
             self.experiment_id, name=model.kind, source_run_id=self.run_id
         )
-        rows = example.select(model.features)
         with tempfile.TemporaryDirectory() as folder:
             pyfunc.save_model(
                 str(Path(folder, "mlflow")),
@@ -108,8 +110,8 @@ class OpenRun:
                 mlflow_model=Logged(
                     run_id=self.run_id, model_id=logged.model_id, model_uuid=logged.model_id
                 ),
-                signature=_signature(rows),
-                input_example=rows.to_pandas(),
+                signature=_signature(example),
+                input_example=example.to_pandas(),
                 pip_requirements=requirements(),
             )
             self.client.set_tag(self.run_id, BUNDLE_TAG, bundle.digest(Path(folder, DATA)))

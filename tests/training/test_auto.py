@@ -59,8 +59,9 @@ def test_it_tries_each_alone_then_together(frame: pl.DataFrame, found: auto.Auto
     names = [one.mix.name for one in found.candidates]
     assert names == ["logistic", "xgboost", "average", "stack"]
     data = data_of(frame, SPLIT.fit, SPLIT.calibrate, TASK)
-    parts = {one.mix.name: one.model.churn for one in found.candidates[:2]}
-    again = tried("churn", parts, data.later)
+    alone = found.candidates[:2]
+    margins = {one.mix.name: one.model.churn.margin(data.later.x) for one in alone}
+    again = tried("churn", margins, data.later)
     assert [one.losses.mean() for one in again] == [one.churn_loss for one in found.candidates]
     assert found.settled.churn == pick(again, data.later.users).mix
 

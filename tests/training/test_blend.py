@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from training.blend import Blend, average, fit_weights, joined
+from training.blend import Blend, Target, average, fit_weights, joined
 from training.linear import Linear
 from training.model import _load
+from training.validation import churn_losses, value_losses
 
 
 def _linear(*weights: float) -> Linear:
@@ -99,3 +100,27 @@ def test_few_rows_stay_near_the_average() -> None:
     margins = [np.array([3.0, -3.0, 2.0]), np.array([-3.0, 3.0, -2.0])]
     found = fit_weights("churn", margins, np.array([1.0, 0.0, 1.0]))
     assert all(0 <= weight < 2.5 for weight in found)
+
+
+@pytest.mark.parametrize("of", ["churn", "value"])
+def test_weights_are_where_the_loss_is_least(of: Target) -> None:
+    """Among 500 others; the prior counts for nothing at so many rows."""
+    draw = np.random.default_rng(5)
+    signal, noise = draw.normal(size=(2, 30_000))
+    margins = [signal + 0.3 * noise, 0.7 * signal - 0.5 * noise]
+    if of == "churn":
+        target = (draw.random(30_000) < 1 / (1 + np.exp(-signal))).astype(np.float64)
+    else:
+        target = np.exp(signal) * draw.gamma(0.5, 2.0, 30_000)
+
+    def loss(weights: tuple[float, ...]) -> float:
+        blended = joined(of, margins, weights)
+        fold = np.zeros(len(target), np.int64)
+        fold[::2] = 1
+        if of == "churn":
+            return float(churn_losses(blended, target, fold).mean())
+        return float(value_losses(np.exp(blended), target, fold).mean())
+
+    best = loss(fit_weights(of, margins, target))
+    for share in np.linspace(0, 1, 21):
+        assert best <= loss((share, 1 - share)) + 1e-5
