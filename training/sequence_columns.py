@@ -168,8 +168,8 @@ def _lengths(lists: pl.Series) -> Tensor:
 
 
 def _flat(lists: pl.Series) -> Tensor:
-    kept = lists.filter(lists.list.len() > 0)
-    return torch.tensor(kept.explode().to_numpy())
+    """The values of all lists, as Arrow holds them end to end; a list that is null has none."""
+    return torch.tensor(lists.to_arrow().flatten().to_numpy())
 
 
 def _parts(events: Ragged) -> Iterator[Ragged]:
