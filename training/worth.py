@@ -52,7 +52,7 @@ class Worth:
         top = max(float(self.means[-1]), LEAST)
         beyond = np.maximum(mean / top, 1.0) if self.means[-1] > 0 else np.ones(len(mean))
         grown = np.where(between > 0, between * beyond[:, None], between)
-        return Spread(mean, self.levels, grown)
+        return Spread(mean, self.levels, np.maximum.accumulate(grown, 1))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -75,22 +75,17 @@ def fit_worth(mean: Floats, value: Floats, users: Names | None = None) -> Worth 
     there = np.isfinite(mean) & np.isfinite(value)
     if not there.any():
         return None
-    names = None if users is None else users[there]
     mean, value = np.maximum(mean[there], 0.0), value[there]
-    codes = _codes(mean, value, names)
+    names = np.zeros(len(mean)) if users is None else users[there]
+    order = np.lexsort((names, value, mean))  # every sum below is then of one order
+    mean, value = mean[order], value[order]
+    codes = np.arange(len(mean))
+    if users is not None:
+        codes = np.unique(names[order], return_inverse=True)[1]
     weight = 1.0 / np.bincount(codes)[codes]
     table = fit_ordered(mean, value, weight)
     levels = _corrected(mean, value, weight, codes % FOLDS)
     return _thinned(Worth(table.number, LEVELS, table.quantiles(levels)))
-
-
-def _codes(mean: Floats, value: Floats, users: Names | None) -> Places:
-    """A number for each user, whatever the order of the rows."""
-    if users is not None:
-        return np.asarray(np.unique(users, return_inverse=True)[1], np.int64)
-    codes = np.empty(len(mean), np.int64)
-    codes[np.lexsort((value, mean))] = np.arange(len(mean))
-    return codes
 
 
 def _corrected(mean: Floats, value: Floats, weight: Floats, fold: Places) -> Floats:
