@@ -38,10 +38,11 @@ class Worth:
     def spread(self, mean: Floats) -> Spread:
         """The distributions of expected values (n,); their means are left as they are.
 
-        Between two bins on a line in the log of the mean. Above the last one the quantiles grow
-        in proportion to the mean: held, they would cap the users worth the most, whose amounts
-        differ by ratios. Below the first they are held: small means differ in who buys at all,
-        not in what a buyer pays.
+        Between two bins on a line in the log of the mean. Above the last one the median and what
+        lies above it grow in proportion to the mean: held, they would cap the users worth the
+        most, whose amounts differ by ratios. What lies below the median is held there: nobody
+        has shown that who is expected to bring so much cannot bring less. Below the first bin all
+        are held: small means differ in who buys at all, not in what a buyer pays.
         """
         known, asked = np.log(np.maximum(self.means, LEAST)), np.log(np.maximum(mean, LEAST))
         place = np.interp(asked, known, np.arange(len(known)))
@@ -49,9 +50,10 @@ class Worth:
         part = (place - low)[:, None]
         high = np.minimum(low + 1, len(known) - 1)
         between = self.quantiles[low] + part * (self.quantiles[high] - self.quantiles[low])
-        top = max(float(self.means[-1]), LEAST)
-        beyond = np.maximum(mean / top, 1.0) if self.means[-1] > 0 else np.ones(len(mean))
-        grown = np.where(between > 0, between * beyond[:, None], between)
+        top = float(self.means[-1])
+        beyond = np.maximum(mean / top, 1.0) if top > 0 else np.ones(len(mean))
+        grows = (np.array(self.levels) >= MIDDLE) & (between > 0)
+        grown = np.where(grows, between * beyond[:, None], between)
         return Spread(mean, self.levels, np.maximum.accumulate(grown, 1))
 
     def to_dict(self) -> dict[str, Any]:
