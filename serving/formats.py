@@ -15,11 +15,8 @@ from runtime.errors import UsageError
 DECIMALS = 6
 
 EXPORT_VERSION = 2
-COLUMNS = (
-    "user_id",
-    "as_of",
-    "rank",
-    "risk_band",
+# The numbers that a model gives: probabilities and money, with intervals of 90 %.
+NUMBERS = (
     "churn_probability",
     "churn_low",
     "churn_high",
@@ -27,6 +24,13 @@ COLUMNS = (
     "median_value",
     "value_low",
     "value_high",
+)
+COLUMNS = (
+    "user_id",
+    "as_of",
+    "rank",
+    "risk_band",
+    *NUMBERS,
     "expected_loss",
     "reason_1",
     "reason_2",

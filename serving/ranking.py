@@ -8,8 +8,7 @@ import polars as pl
 
 from runtime.collect import collect
 from runtime.device import Device
-from serving.formats import COLUMNS, DECIMALS
-from training.model import PREDICTED
+from serving.formats import COLUMNS, DECIMALS, NUMBERS
 
 CPU = Device("cpu", "one pass over the scores")
 FORMULA_START = r"^[=+\-@\t\r]"
@@ -69,7 +68,7 @@ def ranked(scores: pl.LazyFrame, summary: Summary, as_of: str) -> pl.LazyFrame:
     """
     shown = scores.with_columns(
         pl.lit(as_of).alias("as_of"),
-        pl.col(PREDICTED).round(DECIMALS),
+        pl.col(NUMBERS).round(DECIMALS),
         expected_loss=(pl.col("churn_probability") * pl.col("expected_value")).round(DECIMALS),
     )
     order = ["expected_loss", "churn_probability", "user_id"]

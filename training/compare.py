@@ -25,6 +25,8 @@ SHOWN = {
     "churn_base_rate": ("churn: base rate", ".3f"),
     "value_mae": ("value: mean absolute error", ",.2f"),
     "value_nmae": ("value: normalised MAE", ".3f"),
+    "value_median_nmae": ("value: normalised MAE of the median", ".3f"),
+    "value_coverage_90": ("value: share inside the interval of 90 %", ".1%"),
     "value_normalized_gini": ("value: normalised Gini", ".3f"),
     "value_spearman": ("value: Spearman correlation", ".3f"),
     "value_bias": ("value: bias of the sum", "+.1%"),

@@ -11,6 +11,9 @@ from training.bootstrap import Metrics, interval, over_users
 from training.metrics import Floats, churn_metrics, value_metrics
 from training.model import Model
 from training.rows import Rows
+from training.spread import Spread
+from training.spread import interval as spread_interval
+from training.spread_metrics import coverage, crps
 
 OVER = ("churn_roc_auc", "value_normalized_gini")
 
@@ -34,13 +37,14 @@ def evaluate(model: Model, fit: Rows, test: Rows, draws: int, seed: int) -> Eval
     """Metrics on `test`; the floors learn from `fit`, the rows that the model was fitted on."""
     probability = model.churn_probability(test.x)
     expected = model.expected_value(test.x) if test.value is not None else None
+    spread = model.worth.spread(expected) if model.worth and expected is not None else None
     recency = floors.recency_churn(fit, test)
     predictors = {"": (probability, expected)}
     if recency is not None:
         predictors["recency_"] = (recency, floors.recency_value(fit, test))
 
     def measure(weights: Floats) -> Metrics:
-        found: Metrics = {}
+        found = _of_spread(test, spread, weights)
         for prefix, (churn, value) in predictors.items():
             found |= _measure(prefix, test, churn, value, weights)
         for name in OVER:
@@ -67,6 +71,18 @@ def _measure(
         named |= {f"{prefix}value_{name}": metric for name, metric in found.items()}
     # What does not depend on the predictor is said once.
     return {n: m for n, m in named.items() if not prefix or not n.endswith(("_base_rate", "_mean"))}
+
+
+def _of_spread(test: Rows, spread: Spread | None, weights: Floats) -> Metrics:
+    """How good the distribution of value is: its median, its intervals of 90 %, all of it."""
+    if spread is None or test.value is None:
+        return {}
+    low, high = spread_interval(spread)
+    return {
+        "value_median_nmae": value_metrics(test.value, spread.median, weights)["nmae"],
+        "value_coverage_90": coverage(test.value, low, high, weights),
+        "value_crps": crps(test.value, spread, weights),
+    }
 
 
 def _base(fit: Rows, test: Rows, ones: Floats) -> Metrics:

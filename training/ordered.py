@@ -17,6 +17,7 @@ import numpy.typing as npt
 from training.metrics import Floats
 
 MOST_BINS = 500
+LEAST_ROWS = 30.0  # of a bin: fewer at an end of the range would pass for a distribution
 MOST_STEPS = 200  # thresholds at evenly spaced quantiles of the values on one side of 0
 MOST_TOP = 100  # the largest values, each a threshold: quantiles far out need them
 NEAR = 1e-9  # of a probability
@@ -48,28 +49,35 @@ class Ordered:
         return np.asarray(cdf[bins, at]), np.asarray(cdf[bins, at + 1])
 
 
-def fit_ordered(number: Floats, value: Floats, weight: Floats) -> Ordered:
-    """From rows of shape (n,), n > 0, of finite numbers, values and weights above 0."""
-    from sklearn.isotonic import isotonic_regression
+def fit_ordered(
+    number: Floats, value: Floats, weight: Floats, least_rows: float = LEAST_ROWS
+) -> Ordered:
+    """From rows of shape (n,), n > 0, of finite numbers, values and weights above 0, in any order.
+
+    `least_rows`: the least weight of a bin.
+    """
+    from scipy.optimize import isotonic_regression
 
     order = np.lexsort((weight, value, number))  # every sum below is then of one order
     number, value, weight = number[order], value[order], weight[order]
-    starts = _bins(number)
+    starts = _bins(number, weight, least_rows)
     mass = np.add.reduceat(weight, starts)
     thresholds = thresholds_of(value)
     share = np.cumsum(_sums(starts, thresholds, value, weight), 1) / mass[:, None]
-    fitted = [isotonic_regression(each, sample_weight=mass, increasing=False) for each in share.T]
+    fitted = [isotonic_regression(each, weights=mass, increasing=False).x for each in share.T]
     cdf = np.maximum.accumulate(np.clip(np.column_stack(fitted), 0.0, 1.0), 1)
     cdf[:, -1] = 1.0
     return Ordered(np.add.reduceat(number * weight, starts) / mass, thresholds, cdf)
 
 
-def _bins(number: Floats) -> Places:
-    """Where at most MOST_BINS bins of about equally many rows start; equal numbers share one."""
+def _bins(number: Floats, weight: Floats, least_rows: float) -> Places:
+    """Where bins of about equal weight start, at most MOST_BINS; equal numbers share one."""
     first = np.flatnonzero(np.r_[True, number[1:] != number[:-1]])
-    bins = min(MOST_BINS, len(number))
-    chosen = np.unique(first * bins // len(number), return_index=True)[1]
-    return np.asarray(first[chosen])
+    before = np.cumsum(weight) - weight
+    total = float(weight.sum())
+    bins = np.clip((total + NEAR) // least_rows, 1, MOST_BINS)
+    chosen = np.unique((before[first] / total * bins + NEAR).astype(np.int64), return_index=True)
+    return np.asarray(first[chosen[1]])
 
 
 def _sums(starts: Places, thresholds: Floats, value: Floats, weight: Floats) -> Floats:

@@ -38,10 +38,11 @@ class Worth:
     def spread(self, mean: Floats) -> Spread:
         """The distributions of expected values (n,); their means are left as they are.
 
-        Between two bins on a line in the log of the mean. Above the last one the quantiles grow
-        in proportion to the mean: held, they would cap the users worth the most, whose amounts
-        differ by ratios. Below the first they are held: small means differ in who buys at all,
-        not in what a buyer pays.
+        Between two bins on a line in the log of the mean. Above the last one the median and what
+        lies above it grow in proportion to the mean: held, they would cap the users worth the
+        most, whose amounts differ by ratios. What lies below the median is held there: nobody
+        has shown that who is expected to bring so much cannot bring less. Below the first bin all
+        are held: small means differ in who buys at all, not in what a buyer pays.
         """
         known, asked = np.log(np.maximum(self.means, LEAST)), np.log(np.maximum(mean, LEAST))
         place = np.interp(asked, known, np.arange(len(known)))
@@ -49,10 +50,11 @@ class Worth:
         part = (place - low)[:, None]
         high = np.minimum(low + 1, len(known) - 1)
         between = self.quantiles[low] + part * (self.quantiles[high] - self.quantiles[low])
-        top = max(float(self.means[-1]), LEAST)
-        beyond = np.maximum(mean / top, 1.0) if self.means[-1] > 0 else np.ones(len(mean))
-        grown = np.where(between > 0, between * beyond[:, None], between)
-        return Spread(mean, self.levels, grown)
+        top = float(self.means[-1])
+        beyond = np.maximum(mean / top, 1.0) if top > 0 else np.ones(len(mean))
+        grows = (np.array(self.levels) >= MIDDLE) & (between > 0)
+        grown = np.where(grows, between * beyond[:, None], between)
+        return Spread(mean, self.levels, np.maximum.accumulate(grown, 1))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -75,22 +77,17 @@ def fit_worth(mean: Floats, value: Floats, users: Names | None = None) -> Worth 
     there = np.isfinite(mean) & np.isfinite(value)
     if not there.any():
         return None
-    names = None if users is None else users[there]
     mean, value = np.maximum(mean[there], 0.0), value[there]
-    codes = _codes(mean, value, names)
+    names = np.zeros(len(mean)) if users is None else users[there]
+    order = np.lexsort((names, value, mean))  # every sum below is then of one order
+    mean, value = mean[order], value[order]
+    codes = np.arange(len(mean))
+    if users is not None:
+        codes = np.unique(names[order], return_inverse=True)[1]
     weight = 1.0 / np.bincount(codes)[codes]
     table = fit_ordered(mean, value, weight)
     levels = _corrected(mean, value, weight, codes % FOLDS)
     return _thinned(Worth(table.number, LEVELS, table.quantiles(levels)))
-
-
-def _codes(mean: Floats, value: Floats, users: Names | None) -> Places:
-    """A number for each user, whatever the order of the rows."""
-    if users is not None:
-        return np.asarray(np.unique(users, return_inverse=True)[1], np.int64)
-    codes = np.empty(len(mean), np.int64)
-    codes[np.lexsort((value, mean))] = np.arange(len(mean))
-    return codes
 
 
 def _corrected(mean: Floats, value: Floats, weight: Floats, fold: Places) -> Floats:

@@ -19,6 +19,7 @@ from features.snapshots import read, snapshot
 from runtime.device import decide
 from runtime.settings import load_settings
 from runtime.tables import open_table
+from serving.formats import NUMBERS
 from serving.score import SCORES, score
 from training.recipe import train
 
@@ -36,7 +37,7 @@ def _snapshots(config: Path) -> pl.DataFrame:
 def _scores(config: Path) -> pl.DataFrame:
     settings = load_settings(config)
     table = open_table(score(settings, AS_OF, None, CPU).table, SCORES)
-    frame = table.scan().select("user_id", "churn_probability", "expected_value", "reason_1")
+    frame = table.scan().select("user_id", *NUMBERS, "reason_1")
     return frame.collect().sort("user_id")
 
 

@@ -25,9 +25,10 @@ from runtime.errors import HoldfastError, LabelError, ModelError, OutputError, S
 from runtime.lock import writing_to
 from runtime.settings import Settings, load_settings
 from serving.export import export
+from serving.formats import NUMBERS
 from serving.score import score
 from serving.table import as_of_key, open_scores, scores_path
-from training.model import Model
+from training.model import PREDICTED, Model
 
 Models = Mapping[str, Model]
 
@@ -59,7 +60,8 @@ def test_every_eligible_user_once_as_the_model_says(project: Settings, models: M
     assert result.table == scores_path(project)
     features = feature_plan(store.scan_all(), Cutoff(LATER), model.spec, None)
     expected = model.predict(features.collect().sort("user_id"))
-    names = ["churn_probability", "expected_value"]
+    names = list(NUMBERS)
+    assert names == list(PREDICTED)
     assert_frame_equal(found.select(names), expected.select(names), rel_tol=0, abs_tol=1e-6)
     assert found.select("model_kind", "model_version", "model_run_id").unique().rows() == [
         ("xgboost", 1, RUN.run_id)

@@ -42,6 +42,22 @@ def test_the_base_rate_floor_is_the_fits_rate() -> None:
     assert found["base_rate_churn_brier"] == pytest.approx(((churn - rate) ** 2).mean())
 
 
+def test_the_distribution_of_value_is_measured() -> None:
+    fitted = fit(FRAME, SPLIT.fit, SPLIT.calibrate, spec_of("logistic", 0), a_task())
+    test = SPLIT.test.rows(FRAME, 0)
+    told, value = fitted.model.predict(test), test["value"]
+    found = _evaluated(FRAME).metrics
+    off = (told["median_value"] - value).abs().mean() / value.mean()  # type: ignore[operator]
+    assert found["value_median_nmae"] == pytest.approx(off)
+    assert found["value_median_nmae"] < found["value_nmae"]
+    inside = value.is_between(told["value_low"], told["value_high"]).mean()
+    assert found["value_coverage_90"] == pytest.approx(inside)
+    assert 0 < found["value_crps"] < found["value_mae"]
+    assert found["value_coverage_90_low"] <= found["value_coverage_90"]
+    words = {row.name: row.value for row in shown(found)}
+    assert words["value_coverage_90"].endswith("%")
+
+
 def test_without_amounts_or_draws_only_what_is_defined_is_reported() -> None:
     found = _evaluated(FRAME.with_columns(value=pl.lit(None, dtype=pl.Float64)), draws=0).metrics
     assert not [name for name in found if "value" in name or name.endswith(("_low", "_high"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from runtime.errors import ModelError
 from runtime.files import write_json
 from training import bundle
 from training.fitting import fit, spec_of
-from training.model import Model
+from training.model import PREDICTED, Model
 from training.split import plan_split
 
 FRAME = snapshot_frame(cutoffs(3), users=300)
@@ -42,6 +43,36 @@ def test_saving_and_loading_changes_nothing_and_never_unpickles(
     for name in ("kind", "spec", "features", "as_of", "medians", "value_scale", "calibrator"):
         assert getattr(again, name) == getattr(model, name)
     assert {p.suffix for p in (tmp_path / "m").iterdir()} <= {".json", ".ubj"}
+
+
+def test_each_number_lies_within_its_interval(model: Model) -> None:
+    found = model.predict(FRAME)
+    assert tuple(found.columns) == PREDICTED
+    assert found.null_count().sum_horizontal().item() == 0
+    for low, middle, high in (
+        ("churn_low", "churn_probability", "churn_high"),
+        ("value_low", "median_value", "value_high"),
+    ):
+        rising = (pl.col(low) <= pl.col(middle)) & (pl.col(middle) <= pl.col(high))
+        assert found.select(rising.all()).item()
+    assert found.select((pl.col("churn_low") < pl.col("churn_high")).all()).item()
+    assert (found["value_high"] > found["value_low"]).any()
+
+
+def test_intervals_cover_those_who_come_later(model: Model) -> None:
+    test = SPLIT.test.rows(FRAME, 0)
+    found = model.predict(test)
+    inside = test["value"].is_between(found["value_low"], found["value_high"])
+    assert 0.85 <= inside.mean() <= 0.97  # type: ignore[operator]
+
+
+def test_without_ranges_they_are_null(model: Model) -> None:
+    bare = replace(model, worth=None, churn_interval=None)
+    found = bare.predict(FRAME)
+    assert tuple(found.columns) == PREDICTED
+    known = ["churn_probability", "expected_value"]
+    assert_frame_equal(found.select(known), model.predict(FRAME).select(known), check_exact=True)
+    assert found.drop(known).null_count().row(0) == (len(FRAME),) * 5
 
 
 def test_contributions_sum_to_the_log_odds(model: Model) -> None:

@@ -30,7 +30,7 @@ from training.fitting import Task, fit, spec_of
 from training.plan import Plan, plan_of
 from training.recipe import run_recipe, snapshots_of
 from training.split import Slice, plan_split, with_recent
-from training.stepwise import STEP, Step, at_step, stacked, steps_in
+from training.stepwise import STEP, Step, at_step, longest_known, stacked, steps_in
 
 DAY = timedelta(days=1)
 CPU = Device("cpu", "test")
@@ -180,6 +180,38 @@ def test_steps_give_the_probability_of_the_horizon(
     assert (np.sign(parts[-1, 0]) < 0) == silence  # a high rate: back soon, or gone soon
     loaded = type(model).load(model.save(tmp_path / "model"))
     assert_frame_equal(loaded.predict(asked), found)
+
+
+def test_ranges_are_learned_at_the_longest_horizon_that_is_known() -> None:
+    """The newest cutoff knows 10 days only, the one before all 30."""
+    frame = world(silence=True)
+    older = frame["cutoff"].min()
+    found, step = longest_known(frame, STEPS, None)
+    assert (step, found["cutoff"].unique().to_list()) == (STEPS[2], [older])
+    assert found["churn"].null_count() == 0
+    known, step = longest_known(frame, STEPS, older + 25 * DAY)
+    assert step == STEPS[1]
+    assert known["value"].equals(frame.filter(pl.col("cutoff") == older)["value_20"])
+    assert longest_known(frame, STEPS, older)[0].is_empty()
+    assert longest_known(frame.filter(pl.col("cutoff") > older), STEPS, None)[1] == STEPS[0]
+
+
+def test_intervals_of_steps_are_about_what_the_steps_make_together() -> None:
+    frame = world(silence=True)
+    slices = Slice(tuple(Cutoff(at) for at in frame["cutoff"].unique()))
+    model = fit(frame, slices, slices, spec_of("logistic", 0), task_of("logistic", True)).model
+    found = model.predict(frame)
+    for low, middle, high in (
+        ("churn_low", "churn_probability", "churn_high"),
+        ("value_low", "median_value", "value_high"),
+    ):
+        assert (found[low] <= found[middle]).all()
+        assert (found[middle] <= found[high]).all()
+    odds = (pl.col(name).log() - (1 - pl.col(name)).log() for name in found.columns[:3])
+    middle, low, high = found.select(odds).to_numpy().T
+    assert (high - middle) == pytest.approx(middle - low)
+    assert model.churn_interval is not None
+    assert not model.churn_interval.drift_measured
 
 
 def test_recent_cutoffs_are_added_and_every_stage_is_closed() -> None:

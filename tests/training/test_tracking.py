@@ -26,6 +26,7 @@ from runtime.errors import LabelError, ModelError, UsageError
 from runtime.settings import Settings, load_settings
 from training import tracking
 from training.compare import compare
+from training.model import PREDICTED
 from training.recipe import TrainResult, train
 from training.runs import RunInfo, pick
 
@@ -121,7 +122,7 @@ def test_mlflow_serves_the_model_without_a_pickle(
         found = served.predict(frame.select(model.features).to_pandas())
     finally:
         mlflow.set_tracking_uri(before)
-    for name in ("churn_probability", "expected_value"):
+    for name in PREDICTED:
         assert found[name].to_numpy() == pytest.approx(expected[name].to_numpy(), abs=1e-9)
     assert served.metadata.signature is not None
     assert served.input_example is not None
