@@ -168,8 +168,12 @@ def _lengths(lists: pl.Series) -> Tensor:
 
 
 def _flat(lists: pl.Series) -> Tensor:
-    """The values of all lists, as Arrow holds them end to end; a list that is null has none."""
-    return torch.tensor(lists.to_arrow().flatten().to_numpy())
+    """The values of all lists, as Arrow holds them end to end; a list that is null has none. What
+    lacks is NaN: a way through pandas makes it null."""
+    values = pl.Series(lists.to_arrow().flatten())
+    if values.dtype.is_float() or values.dtype == pl.Null:
+        values = values.cast(pl.Float32).fill_null(float("nan"))
+    return torch.tensor(values.to_numpy())
 
 
 def _parts(events: Ragged) -> Iterator[Ragged]:

@@ -125,8 +125,9 @@ def test_no_kind_is_begun_after_the_time(
     monkeypatch.setattr(auto.time, "monotonic", lambda: float(next(clock)))
     found = fit(frame, SPLIT.fit, SPLIT.calibrate, AutoSpec(minutes=2), TASK)
     assert found.settled.kinds == ("logistic",)
-    assert found.notes == (
-        "not tried, since training.minutes (2) were over: xgboost; give it more",
+    assert found.notes == tuple(
+        f"auto: {kind} was not tried: training.minutes are over; give it more"
+        for kind in ("xgboost", "sequence")
     )
 
 
