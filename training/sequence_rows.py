@@ -22,7 +22,7 @@ from training.ragged import Columns, tensors
 from training.sequence_batches import TS, Batches, Numbers, Slices
 from training.sequence_heads import known_bins
 from training.sequence_inputs import COLUMNS
-from training.sequence_spec import SequenceSpec
+from training.sequence_spec import Counts, SequenceSpec
 from training.split import user_fold, user_share
 
 KEY = ("cutoff", "user_id")
@@ -197,9 +197,11 @@ def held_apart(located: Located, definitions: Definitions, seed: int) -> tuple[L
     return located.where(~out), located.where(out)
 
 
-def counted(sequences: Sequences, rows: pl.DataFrame) -> tuple[int, int]:
-    """Rows, and the events in their sequences, for `cost_seconds`."""
-    return len(rows), locate(sequences, rows).events
+def counted(sequences: Sequences, rows: pl.DataFrame) -> Counts:
+    """What `cost_seconds` asks for."""
+    located = locate(sequences, rows)
+    people = everyone(sequences, Cutoff(rows["cutoff"].max()))  # type: ignore[arg-type]
+    return Counts(len(rows), located.events, len(people.frame), people.events)
 
 
 def positions(count: int, most: int) -> Numbers:

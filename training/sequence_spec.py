@@ -41,7 +41,7 @@ class SequenceSpec:
     least_steps: int = 400
     most_events: int = 5_000_000
     patience: int = 4
-    pretrain_epochs: int = 0
+    pretrain_epochs: int = 4
     seed: int = 0
     steps: int | None = None
 
@@ -54,20 +54,38 @@ class SequenceSpec:
         return max(-(-rows // self.batch), -(-events // self.batch_events), 1)
 
 
-def cost_seconds(rows: int, events: int, spec: SequenceSpec) -> float:
-    """About how long `fit_sequence` takes on two cores: a stated estimate, from counts alone.
+@dataclass(frozen=True)
+class Counts:
+    """rows, events        labelled rows of the fit slice, and the events in their sequences
+    people, their_events    of everyone at the newest cutoff, labelled or not, to pretrain on
+    """
 
-    rows      labelled rows of the fit slice
-    events    in their sequences, together (`sequence_rows.counted`)
+    rows: int
+    events: int
+    people: int
+    their_events: int
+
+
+def cost_seconds(counts: Counts, spec: SequenceSpec) -> float:
+    """About how long `fit_sequence` takes on two cores: a stated estimate, from counts alone
+    (`sequence_rows.counted`).
 
     Every event of a step costs the same; the search stops no earlier than it may and is followed
     by the fit on all rows. With `steps` settled there is the fit alone.
     """
-    share = min(1.0, spec.most_events / max(events, 1))
-    rows, events = round(rows * share), round(events * share)
-    a_step = events / spec.steps_an_epoch(rows, events) / EVENTS_A_SECOND
-    a_step = a_step * max(spec.width / MEASURED_WIDTH, 1.0) + SECONDS_A_STEP
-    fit = (spec.steps or spec.steps_of(rows, events)) * a_step
+    rows, events = _held(counts.rows, counts.events, spec)
+    fit = (spec.steps or spec.steps_of(rows, events)) * _step_seconds(rows, events, spec)
     search = 0.0 if spec.steps else fit * (1 + VALIDATION_SHARE)
-    pretrain = spec.pretrain_epochs * PRETRAIN_FACTOR * spec.steps_an_epoch(rows, events) * a_step
-    return START_SECONDS + search + fit + pretrain
+    people, theirs = _held(counts.people, counts.their_events, spec)
+    an_epoch = spec.steps_an_epoch(people, theirs) * _step_seconds(people, theirs, spec)
+    return START_SECONDS + search + fit + spec.pretrain_epochs * PRETRAIN_FACTOR * an_epoch
+
+
+def _held(rows: int, events: int, spec: SequenceSpec) -> tuple[int, int]:
+    share = min(1.0, spec.most_events / max(events, 1))
+    return round(rows * share), round(events * share)
+
+
+def _step_seconds(rows: int, events: int, spec: SequenceSpec) -> float:
+    found = events / spec.steps_an_epoch(rows, events) / EVENTS_A_SECOND
+    return found * max(spec.width / MEASURED_WIDTH, 1.0) + SECONDS_A_STEP

@@ -140,3 +140,19 @@ def test_the_events_go_to_the_device() -> None:
     held = (batch.events.offsets, *batch.events.values.values())
     assert {tensor.device.type for tensor in held} == {"meta"}
     assert batch.rows.device.type == "cpu"
+
+
+def test_with_cutoffs_a_batch_says_how_old_each_event_is() -> None:
+    ts = torch.tensor([0, 5, 9, 20]) * 1_000_000
+    part = dict(columns(4, 0)) | {"ts": ts}
+    slices = Slices(
+        np.zeros(3, np.int64),
+        np.array([0, 2, 1]),
+        np.array([2, 4, 1]),
+        np.array([10, 21, 7]) * 1_000_000,
+    )
+    batches = Batches([part], slices, 100, 0)
+    _, events = batches.gather(np.array([1, 2, 0]))
+    assert events.values["age"].tolist() == [12.0, 1.0, 10.0, 5.0]
+    assert "ts" not in events.values
+    assert slices.at(np.array([2])).cutoff == [7_000_000]

@@ -25,12 +25,12 @@ from training.sequence_fitting import fit_sequence
 from training.sequence_model import ABOUT, WEIGHTS
 from training.sequence_readout import HALF_LIVES_DAYS, Readout
 from training.sequence_rows import Horizons, counted, fewer, held_apart, locate
-from training.sequence_spec import SequenceSpec, cost_seconds
+from training.sequence_spec import Counts, SequenceSpec, cost_seconds
 from training.sequence_step import weights_digest
 from training.trees import XGBoostSpec, fit_churn
 
 LENGTH = 16
-SPEC = SequenceSpec(width=8, hidden=8, length=LENGTH, least_steps=120, batch=64)
+SPEC = SequenceSpec(width=8, hidden=8, length=LENGTH, least_steps=120, batch=64, pretrain_epochs=0)
 QUICK = replace(SPEC, steps=3)
 ASKED = ["cutoff", "user_id"]
 
@@ -267,11 +267,13 @@ def test_rows_are_left_out_by_hash_and_the_cost_says_so(world: Ordered) -> None:
     assert some.frame.select(ASKED).is_duplicated().sum() == 0
     assert some.frame.equals(fewer(located, located.events // 2, 0).frame)
     assert fewer(located, located.events, 0) is located
-    assert counted(world.sequences, world.rows) == (len(world.rows), located.events)
-    costs = [cost_seconds(1_000, events, SequenceSpec()) for events in (10**5, 10**6, 10**7, 10**9)]
+    newest = locate(world.sequences, world.rows.filter(pl.col("cutoff") == NEWEST))
+    assert counted(world.sequences, world.rows) == Counts(900, located.events, 300, newest.events)
+    logs = [Counts(n // 10, n, n // 50, n // 5) for n in (10**5, 10**6, 10**7, 10**9, 10**10)]
+    costs = [cost_seconds(counts, SequenceSpec()) for counts in logs]
     assert costs == sorted(costs)
-    assert costs[3] == pytest.approx(costs[2], rel=0.05)
-    assert cost_seconds(10**5, 10**7, SequenceSpec(steps=900)) < costs[2]
+    assert costs[4] == pytest.approx(costs[3], rel=0.05)
+    assert cost_seconds(logs[2], SequenceSpec(steps=900)) < costs[2]
     assert SequenceSpec().encoder == DEFAULT
 
 

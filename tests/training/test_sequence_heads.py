@@ -17,6 +17,7 @@ from training.ragged import Ragged
 from training.sequence_fit import FineTuning, OutcomeWeights
 from training.sequence_heads import (
     ChurnHead,
+    MeanHead,
     NextHead,
     ValueHead,
     known_bins,
@@ -187,3 +188,19 @@ def test_a_user_with_a_young_label_changes_the_fit_of_the_early_bins() -> None:
     assert gradient is not None
     assert gradient[0] != 0
     assert gradient[1:].tolist() == [0, 0]
+
+
+def test_the_mean_head_finds_the_mean_of_known_values() -> None:
+    head = MeanHead(2, scale=10.0)
+    state = torch.zeros(200, 2)
+    value = torch.tensor([0.0, 40.0, -5.0, NAN] * 50)  # of those known the mean is 40 / 3
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.05)
+    for _ in range(300):
+        optimizer.zero_grad()
+        total, count = head.loss(head(state), value)
+        (total / count).backward()
+        optimizer.step()
+    assert count.item() == 150
+    assert 10.0 * head(state).exp()[0].item() == pytest.approx(40 / 3, rel=0.01)
+    with pytest.raises(ValueError, match="give money above 0"):
+        MeanHead(2, scale=0.0)

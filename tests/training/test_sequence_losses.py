@@ -17,6 +17,7 @@ from torch.autograd import gradcheck
 from torch.nn.functional import softplus
 
 from training import sequence_losses as losses
+from training.validation import tweedie
 
 EDGES = (7.0, 14.0, 28.0, 56.0)
 BINS = len(EDGES)
@@ -194,3 +195,11 @@ def test_the_contrast_is_that_of_a_loop(owners: list[int], negatives: int, seed:
     )
     expected = naive.contrastive(rows, owners, 0.8, negatives)
     assert (total / count.clamp(min=1)).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_tweedie_loss_is_that_models_are_chosen_by() -> None:
+    draw = np.random.default_rng(0)
+    log_mean, value = draw.normal(0, 2, 50), np.maximum(draw.normal(0, 3, 50), -1.0)
+    found = losses.tweedie_loss(torch.tensor(log_mean), torch.tensor(value))
+    expected = tweedie(np.exp(log_mean), np.maximum(value, 0.0))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
