@@ -214,7 +214,7 @@ def _without(spec: Spec, data: Data, task: Task, seconds_left: float) -> str | N
         return "no label of the whole horizon has matured"
     from training.sequence_rows import counted
 
-    needed = cost_seconds(*counted(task.sequences, data.on.rows(data.frame, task.seed)), spec)
+    needed = cost_seconds(counted(task.sequences, data.on.rows(data.frame, task.seed)), spec)
     # Twice: the model that serves is fitted once more.
     if 2 * needed > seconds_left:
         return f"it would take about {2 * needed / 60:.0f} min; raise training.minutes"

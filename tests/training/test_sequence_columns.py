@@ -17,10 +17,12 @@ from sklearn.metrics import roc_auc_score
 from features.sequence_now import bucket_sequences
 from features.time import Cutoff
 from runtime.errors import LabelError, ModelError, UsageError
+from training.column import SEQUENCE_CHURN as CHURN
+from training.column import SEQUENCE_VALUE as VALUE
 from training.encoders import DEFAULT
 from training.ragged import Ragged
 from training.rows import labelled, matrix
-from training.sequence_columns import CHURN, VALUE, SequenceColumns, listed
+from training.sequence_columns import SequenceColumns, listed
 from training.sequence_fitting import fit_sequence
 from training.sequence_model import ABOUT, WEIGHTS
 from training.sequence_readout import HALF_LIVES_DAYS, Readout
