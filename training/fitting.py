@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,18 @@ from training.split import Slice
 from training.stepwise import STEP, Step, stacked
 from training.trees import XGBoostSpec
 
-Spec = LogisticSpec | ForestSpec | XGBoostSpec
+PlainSpec = LogisticSpec | ForestSpec | XGBoostSpec
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A spec for each of the two: what is best for churn need not be for value."""
+
+    churn: PlainSpec
+    value: PlainSpec
+
+
+Spec = PlainSpec | Pair
 Value = tuple[Estimator | None, Any]
 
 
@@ -53,9 +64,9 @@ class Fit:
     notes: tuple[str, ...]
 
 
-def spec_of(kind: str, seed: int) -> Spec:
+def spec_of(kind: str, seed: int) -> PlainSpec:
     """Raises UsageError for a kind that is not known."""
-    kinds: dict[str, Callable[[], Spec]] = {
+    kinds: dict[str, Callable[[], PlainSpec]] = {
         "xgboost": lambda: XGBoostSpec(seed=seed),
         "forest": lambda: ForestSpec(seed=seed),
         "logistic": LogisticSpec,
@@ -70,12 +81,11 @@ def fit(frame: pl.DataFrame, on: Slice, calibrate: Slice, spec: Spec, task: Task
 
     Raises LabelError where a slice is empty or the fit slice has one class only.
     """
-    rows, paid = _rows(frame, on, "fit", task)
-    later, later_paid = _rows(frame, calibrate, "calibrate", task)
+    rows, paid = rows_of(frame, on, "fit", task)
+    later, later_paid = rows_of(frame, calibrate, "calibrate", task)
     both_classes(rows, "fit")
-    fit_churn, fit_value = FITTERS[type(spec)]
-    churn, spec = fit_churn(spec, rows, task.device)
-    value, spec = _fit_value(fit_value, spec, paid, task.device)
+    churn, spec = FITTERS[type(spec)][0](spec, rows, task.device)
+    value, spec = value_fitted(spec, paid, task.device)
     calibrator = fit_calibrator(churn.margin(later.x), later.churn, smooth=bool(task.steps))
     scale, scale_note = _value_scale(value, paid, later_paid)
     model = Model(
@@ -96,7 +106,7 @@ def fit(frame: pl.DataFrame, on: Slice, calibrate: Slice, spec: Spec, task: Task
     return Fit(model, rows, spec, tuple(notes))
 
 
-def _rows(frame: pl.DataFrame, of: Slice, role: str, task: Task) -> tuple[Rows, Rows | None]:
+def rows_of(frame: pl.DataFrame, of: Slice, role: str, task: Task) -> tuple[Rows, Rows | None]:
     """Those that churn, and those that value is learned from."""
     chosen = of.rows(frame, task.seed)
     if not task.steps:
@@ -107,13 +117,24 @@ def _rows(frame: pl.DataFrame, of: Slice, role: str, task: Task) -> tuple[Rows, 
     return found.hazard, found.value
 
 
-def _fit_value(fit: Any, spec: Spec, rows: Rows | None, device: Device) -> Value:
+def value_fitted(spec: Spec, rows: Rows | None, device: Device) -> Value:
+    """The estimator of relative value, None where no row has an amount, and the settled spec."""
     if rows is None or (relative := relative_value(rows)) is None:
         return None, spec
     if not _varies(relative):
         return linear.flat(len(rows.features)), spec
-    found: Value = fit(spec, rows, relative, device)
+    found: Value = FITTERS[type(spec)][1](spec, rows, relative, device)
     return found
+
+
+def _fit_pair_churn(spec: Pair, rows: Rows, device: Device) -> tuple[Any, Pair]:
+    found, settled = FITTERS[type(spec.churn)][0](spec.churn, rows, device)
+    return found, replace(spec, churn=settled)
+
+
+def _fit_pair_value(spec: Pair, rows: Rows, relative: Floats, device: Device) -> tuple[Any, Pair]:
+    found, settled = FITTERS[type(spec.value)][1](spec.value, rows, relative, device)
+    return found, replace(spec, value=settled)
 
 
 FITTERS: dict[type, tuple[Any, Any]] = {
@@ -123,6 +144,7 @@ FITTERS: dict[type, tuple[Any, Any]] = {
     ),
     ForestSpec: (forest.fit_churn, forest.fit_value),
     XGBoostSpec: (trees.fit_churn, trees.fit_value),
+    Pair: (_fit_pair_churn, _fit_pair_value),
 }
 
 

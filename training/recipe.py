@@ -78,16 +78,18 @@ def train(
     model: str | None,
     device: Device,
     cluster: Cluster = IN_PROCESS,
+    spec: Spec | None = None,
 ) -> TrainResult:
     """Trains as of an instant (default: just after the last event). Reads nothing at or after it.
 
-    `model`: "xgboost", "forest" or "logistic", default `training.model`. Raises UsageError for
+    `model`: "xgboost", "forest" or "logistic", default `training.model`; `spec`: its settings,
+    such as tuning has found, default its own. Raises UsageError for
     another one, StoreError without events, LabelError where no label has matured or one class is
     missing.
     """
     start = time.perf_counter()
     kind = model or settings.training.model
-    spec = spec_of(kind, settings.training.seed)
+    spec = spec or spec_of(kind, settings.training.seed)
     store = open_store(settings, as_of)
     plan = plan_of(settings, store)
     split = plan.split

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MODEL_TAG, AS_OF_TAG = "holdfast.model", "holdfast.as_of"
 MODEL_ID_TAG = "holdfast.model_id"
+PARENT = "mlflow.parentRunId"  # MLflow's own tag of a nested run
 DATA = "model"  # the folder of ours inside the folder of MLflow's model
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -138,6 +139,23 @@ def tracked(settings: Settings, name: str, tags: Mapping[str, str]) -> Iterator[
         run.client.set_terminated(run.run_id, "FINISHED")
 
 
+def child_run(
+    settings: Settings,
+    parent: OpenRun,
+    name: str,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+) -> str:
+    """A finished run below another one: something that was tried on the way. Its id."""
+    with _told(settings):
+        tags = {PARENT: parent.run_id}
+        made = parent.client.create_run(parent.experiment_id, run_name=name, tags=tags)
+        child = OpenRun(parent.client, made.info.run_id, parent.experiment_id)
+        child.log(params, metrics)
+        child.client.set_terminated(child.run_id, "FINISHED")
+    return child.run_id
+
+
 @contextmanager
 def _told(settings: Settings) -> Iterator[None]:
     """A full or read-only disk in the user's words, whichever library met it."""
@@ -179,7 +197,7 @@ def register(settings: Settings, run: OpenRun) -> int:
 
 
 def list_runs(settings: Settings) -> tuple[RunInfo, ...]:
-    """All runs of the project, newest first; none where nothing was trained yet."""
+    """All runs of the project but nested ones, newest first; none where nothing was trained yet."""
     if not (settings.tracking / "mlflow.db").exists():
         return ()
     client, name = _client(settings), settings.project.name
@@ -191,7 +209,8 @@ def list_runs(settings: Settings) -> tuple[RunInfo, ...]:
     runs = client.search_runs(
         [experiment.experiment_id], max_results=MOST_RUNS, order_by=["attributes.start_time DESC"]
     )
-    return tuple(_info(run, versions.get(run.info.run_id), aliases) for run in runs)
+    own = [run for run in runs if PARENT not in run.data.tags]
+    return tuple(_info(run, versions.get(run.info.run_id), aliases) for run in own)
 
 
 def _info(run: Run, version: int | None, aliases: Mapping[str, int]) -> RunInfo:
