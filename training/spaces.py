@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
-from runtime.errors import UsageError
+from runtime.errors import ModelError, UsageError
+from runtime.files import write_json
 from training.fitting import Pair, PlainSpec, spec_of
 from training.forest import ForestSpec, Shape
 from training.linear import LogisticSpec
@@ -122,3 +125,27 @@ def require_inside(kind: str, target: Target, params: Params) -> None:
                 f"{kind} {target}: {name} {value}; give {space[name].low:g} to {space[name].high:g}"
                 + (", whole" if space[name].whole else "")
             )
+
+
+def tuned_spec(path: Path, kind: str | None, seed: int) -> tuple[str, Pair]:
+    """The kind of model and the spec of a file of `write_winner`'s. Raises ModelError where it
+    holds none, UsageError where it is of another kind than is asked for."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        found, settings = (
+            str(raw["model"]),
+            {t: dict(raw["settings"][t]) for t in TARGETS if t in raw["settings"]},
+        )
+        pair = pair_of(found, settings, seed)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: holds no settings ({type(error).__name__}: {error}); give the file that "
+            "'holdfast tune' names"
+        ) from None
+    if kind not in (None, found):
+        raise UsageError(f"--model {kind}: {path} is of {found}; leave one of the two out")
+    return found, pair
+
+
+def write_winner(path: Path, kind: str, settings: Mapping[Target, Params]) -> Path:
+    return write_json(path, {"model": kind, "settings": settings})

@@ -111,6 +111,12 @@ def held(bench: Bench) -> Held:
         return _held[0]
 
 
+def let_go() -> None:
+    """The rows are not needed any more."""
+    with _LOCK:
+        _held.clear()
+
+
 def _read(bench: Bench) -> Held:
     cutoffs = tuple({*bench.fit.cutoffs, *bench.calibrate.cutoffs})
     frame = read(bench.snapshots, cutoffs)
@@ -119,9 +125,7 @@ def _read(bench: Bench) -> Held:
     both_classes(rows, "fit")
     found: dict[Target, tuple[Rows, Rows]] = {"churn": (rows, later)}
     if paid is not None and later_paid is not None and later_paid.value is not None:
-        relative = relative_value(paid)
-        if relative is not None and relative.min() < relative.max():
-            found["value"] = (paid, later_paid)
+        found |= {"value": (paid, later_paid)} if _varies(paid, "value") else {}
     return Held(bench.digest, found)
 
 
@@ -131,11 +135,14 @@ def shares(bench: Bench, target: Target) -> tuple[float, ...]:
     found = []
     for share in SHARES:
         fewer = _fewer(rows, share, bench.task.seed)
-        learnable = len(fewer) >= LEAST_ROWS and (
-            target == "value" or fewer.churn.min() < fewer.churn.max()
-        )
+        learnable = len(fewer) >= LEAST_ROWS and _varies(fewer, target)
         found += [share] if learnable else []
     return (*found, ALL)
+
+
+def _varies(rows: Rows, target: Target) -> bool:
+    label = rows.churn if target == "churn" else relative_value(rows)
+    return label is not None and bool(label.min() < label.max())
 
 
 def _fewer(rows: Rows, share: float, seed: int) -> Rows:

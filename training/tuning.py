@@ -18,7 +18,7 @@ from runtime.clock import show
 from runtime.cluster import IN_PROCESS, Cluster, Started, connected
 from runtime.device import Device
 from runtime.errors import UsageError
-from runtime.files import digest_of, remove_folder, write_json
+from runtime.files import digest_of, remove_folder
 from runtime.lock import writing_to
 from runtime.progress import Advance, progress, say, tell
 from runtime.settings import Settings
@@ -27,9 +27,18 @@ from training.fitting import Task
 from training.lineage import requirements
 from training.plan import plan_of
 from training.recipe import TrainResult, snapshots_of, train
-from training.spaces import SPACES, TARGETS, VERSION, Target, pair_of, space_of
+from training.spaces import (
+    SPACES,
+    TARGETS,
+    VERSION,
+    Params,
+    Target,
+    pair_of,
+    space_of,
+    write_winner,
+)
 from training.split import Split
-from training.studies import Finished, Found, Study, best_of, studies
+from training.studies import Finished, Found, Study, Trial, best_of, studies
 from training.trials import Asked, Bench, Outcome
 from training.tuning_record import MEASURES, Record, recorded
 
@@ -147,6 +156,7 @@ class Search:
     ) -> None:
         self.bench, self.studies, self.wanted = bench, studies, wanted
         self.started, self.staging = started, staging
+        self.defaults: dict[Target, Params] = {}  # of those that this call began with
         self.until = time.monotonic() + 60 * (wanted.minutes or float("inf"))
 
     def run(self, record: Record) -> None:
@@ -169,14 +179,15 @@ class Search:
     def _batch(self, target: Target, record: Record, advance: Advance) -> None:
         study = self.studies[target]
         if not study.has_begun:
-            study.begin_with(self._outcomes([Asked(target, None)])[0].params)
+            self.defaults[target] = self._outcomes([Asked(target, None)])[0].params
+            study.begin_with(self.defaults[target])
         left = self.wanted.trials - len(study.finished())
         asked = study.ask(self.started.slots, left)
         fits: dict[int, list[Outcome]] = {trial.number: [] for trial in asked}
         hopeless: set[int] = set()
         for step, share in enumerate(study.steps):
             alive = [trial for trial in asked if trial.number not in hopeless]
-            found = self._outcomes([Asked(target, trial.params, share) for trial in alive])
+            found = self._outcomes([self._asked(target, trial, share) for trial in alive])
             for trial, outcome in zip(alive, found, strict=True):
                 fits[trial.number].append(outcome)
                 if study.is_hopeless(trial, step, outcome.loss) and share < trials.ALL:
@@ -190,6 +201,11 @@ class Search:
             advance()
         every = [Asked(target, t.params, share) for t in asked for share in study.steps]
         trials.forget([*every, Asked(target, None)], self.staging)
+
+    def _asked(self, target: Target, trial: Trial, share: float) -> Asked:
+        """The default has been fitted on all users already, to find what it settles on."""
+        is_known = share >= trials.ALL and trial.params == self.defaults.get(target)
+        return Asked(target, None if is_known else trial.params, share)
 
     def _outcomes(self, wanted: Sequence[Asked]) -> list[Outcome]:
         return trials.outcomes(self.bench, wanted, self.staging, self.started)
@@ -233,17 +249,14 @@ def _searched(settings: Settings, search: Search, split: Split, start: float) ->
     with recorded(settings, bench, split) as record:
         search.run(record)
         found = search.found()
+        trials.let_go()
         notes = _notes(found, split)
-        winner = {
-            "model": task.kind,
-            "as_of": show(task.as_of),
-            "settings": {target: one.settings for target, one in found.items()},
-        }
+        winning = {target: one.settings for target, one in found.items()}
         file = settings.tracking / "tuned" / f"{task.kind}-{bench.digest}.json"
-        write_json(file, winner)
-        spec = pair_of(task.kind, {t: one.settings for t, one in found.items()}, task.seed)
+        write_winner(file, task.kind, winning)
+        spec = pair_of(task.kind, winning, task.seed)
         trained = train(settings, task.as_of, task.kind, task.device, search.started, spec)
-        record.close(search.studies, found, notes, winner, trained)
+        record.close(search.studies, found, notes, file, trained)
         run_id = record.run.run_id
     return TuneResult(
         model=task.kind,

@@ -3,6 +3,7 @@ each trial."""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.clock import show
-from runtime.files import write_json, write_text
+from runtime.files import write_text
 from runtime.settings import Settings
 from training import tracking
 from training.lineage import code_version
@@ -52,10 +53,10 @@ class Record:
         studies: Mapping[Target, Study],
         found: Mapping[Target, Found],
         notes: Sequence[str],
-        winner: Mapping[str, Any],
+        winner: Path,
         trained: TrainResult,
     ) -> None:
-        """The best settings, their figures, the page and the settings as a file."""
+        """The best settings, their figures, the page, and the file with the winning settings."""
         params: dict[str, Any] = {**self._facts(), "winner_run": trained.run_id}
         metrics: dict[str, float] = {}
         for target, one in found.items():
@@ -74,7 +75,7 @@ class Record:
         )
         with tempfile.TemporaryDirectory() as folder:
             write_text(Path(folder, "tuning.html"), page)
-            write_json(Path(folder, "winner.json"), winner)
+            shutil.copyfile(winner, Path(folder, "winner.json"))
             self.run.log_files(Path(folder))
 
     def _facts(self) -> dict[str, str]:
