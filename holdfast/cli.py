@@ -14,6 +14,7 @@ from holdfast import (
     groups_command,
     model_commands,
     store_commands,
+    tune_command,
 )
 from holdfast.app import app
 from runtime.errors import HoldfastError, from_foreign
@@ -29,6 +30,7 @@ COMMANDS = (
     groups_command,
     model_commands,
     store_commands,
+    tune_command,
 )
 
 

@@ -56,6 +56,9 @@ def train(
             "--model", help="auto, xgboost, forest, logistic or sequence; default: holdfast.toml's."
         ),
     ] = None,
+    tuned: Annotated[
+        Path | None, typer.Option("--spec", help="Settings that 'holdfast tune' has found.")
+    ] = None,
     device: OnDevice = DeviceName.auto,
     cluster: OnCluster = "none",
     as_json: Json = False,
@@ -63,10 +66,12 @@ def train(
     """One tracked run: split, fit, calibrate, evaluate, register."""
     from holdfast.output import as_dict, print_fields, print_json, print_rows
     from training.recipe import train as fit
+    from training.spaces import tuned_spec
 
     settings = settings_of(config)
+    kind, spec = tuned_spec(tuned, model, settings.training.seed) if tuned else (model, None)
     instant, on = instant_of(as_of, settings), device_of(device)
-    result = as_dict(fit(settings, instant, model, on, cluster_of(cluster, on)))
+    result = as_dict(fit(settings, instant, kind, on, cluster_of(cluster, on), spec))
     if as_json:
         print_json(result)
         return

@@ -45,16 +45,21 @@ CONNECT_SECONDS = 10
 
 @dataclass(frozen=True)
 class Started:
-    """A cluster that is up, for one stage after another. In a worker it is that worker alone."""
+    """A cluster that is up, for one stage after another. In a worker it is that worker alone.
+
+    `slots`: how many keys that each take all of a worker are worked on at a time.
+    """
 
     kind: Kind
     carry_out: CarryOut
+    slots: int = 1
 
     def __reduce__(self) -> tuple[type[InProcess], tuple[int]]:
         return InProcess, (1,)
 
 
 Cluster = Kind | Started
+Work = tuple[CarryOut, int]  # what does it, and its slots
 
 
 @contextmanager
@@ -66,26 +71,26 @@ def connected(cluster: Cluster) -> Iterator[Started]:
     if isinstance(cluster, Started):
         yield cluster
         return
-    with _STARTS[type(cluster)](cluster) as carry_out:
-        yield Started(cluster, carry_out)
+    with _STARTS[type(cluster)](cluster) as (carry_out, slots):
+        yield Started(cluster, carry_out, slots)
 
 
 @contextmanager
-def _here(kind: InProcess) -> Iterator[CarryOut]:
-    yield partial(carry_out_here, threads=kind.threads)
+def _here(kind: InProcess) -> Iterator[Work]:
+    yield partial(carry_out_here, threads=kind.threads), 1
 
 
 @contextmanager
-def _processes(kind: LocalProcesses) -> Iterator[CarryOut]:
+def _processes(kind: LocalProcesses) -> Iterator[Work]:
     from distributed import LocalCluster
 
     workers = kind.workers or available_cores()
-    with _own(kind, LocalCluster, partial(local_options, workers), workers, {}) as carry_out:
-        yield carry_out
+    with _own(kind, LocalCluster, partial(local_options, workers), workers, {}) as started:
+        yield started
 
 
 @contextmanager
-def _gpus(kind: Gpus) -> Iterator[CarryOut]:
+def _gpus(kind: Gpus) -> Iterator[Work]:
     device = decide("auto")
     if device.kind == "cpu":
         raise ClusterError(f"cluster {kind}: {device.reason}; use --cluster local, or mend that")
@@ -100,8 +105,8 @@ def _gpus(kind: Gpus) -> Iterator[CarryOut]:
         ) from None
     except Exception as error:  # NVML's own, which has no other base
         raise ClusterError(f"cluster {kind}: the GPUs cannot be counted: {error}") from error
-    with _own(kind, LocalCUDACluster, gpu_options, workers, PLAIN_ALLOCATIONS) as carry_out:
-        yield carry_out
+    with _own(kind, LocalCUDACluster, gpu_options, workers, PLAIN_ALLOCATIONS) as started:
+        yield started
 
 
 @contextmanager
@@ -111,7 +116,7 @@ def _own(
     options: Callable[[str], dict[str, Any]],
     workers: int,
     environment: Mapping[str, str],
-) -> Iterator[CarryOut]:
+) -> Iterator[Work]:
     """A cluster of our own processes on this machine, gone at the end of the block.
 
     After an error or Ctrl-C a bucket that is under way has some seconds (Dask's) to end.
@@ -123,11 +128,11 @@ def _own(
         _running(partial(start, **options(folder)), kind) as client,
     ):
         settle()
-        yield partial(hand_out, client, kind)
+        yield partial(hand_out, client, kind), workers
 
 
 @contextmanager
-def _elsewhere(kind: Scheduler) -> Iterator[CarryOut]:
+def _elsewhere(kind: Scheduler) -> Iterator[Work]:
     def carry_out(task: Any, keys: Any, done: Any) -> None:
         require_able(client, kind, task.staging)
         hand_out(client, kind, task, keys, done)
@@ -142,10 +147,14 @@ def _elsewhere(kind: Scheduler) -> Iterator[CarryOut]:
             ) from None
         with client:
             require_workers(client, kind)
-            yield carry_out
+            yield carry_out, _threads(client)
 
 
-_STARTS: Mapping[type[Any], Callable[[Any], AbstractContextManager[CarryOut]]] = {
+def _threads(client: Any) -> int:
+    return sum(client.nthreads().values())
+
+
+_STARTS: Mapping[type[Any], Callable[[Any], AbstractContextManager[Work]]] = {
     InProcess: _here,
     LocalProcesses: _processes,
     Gpus: _gpus,

@@ -32,7 +32,18 @@ from training.trees import XGBoostSpec
 if TYPE_CHECKING:
     from training.sequence_columns import SequenceColumns
 
-Spec = LogisticSpec | ForestSpec | XGBoostSpec | SequenceSpec
+PlainSpec = LogisticSpec | ForestSpec | XGBoostSpec
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A spec for each of the two: what is best for churn need not be for value."""
+
+    churn: PlainSpec
+    value: PlainSpec
+
+
+Spec = PlainSpec | Pair | SequenceSpec
 Value = tuple[Estimator | None, Any]
 
 
@@ -64,17 +75,24 @@ class Fit:
     frame: pl.DataFrame
 
 
-def spec_of(kind: str, seed: int) -> Spec:
+PLAIN: dict[str, Callable[[int], PlainSpec]] = {
+    "xgboost": lambda seed: XGBoostSpec(seed=seed),
+    "forest": lambda seed: ForestSpec(seed=seed),
+    "logistic": lambda seed: LogisticSpec(),
+}
+
+
+def spec_of(kind: str, seed: int) -> PlainSpec | SequenceSpec:
     """Raises UsageError for a kind that is not known."""
-    kinds: dict[str, Callable[[], Spec]] = {
-        "xgboost": lambda: XGBoostSpec(seed=seed),
-        "forest": lambda: ForestSpec(seed=seed),
-        "logistic": LogisticSpec,
-        "sequence": lambda: SequenceSpec(seed=seed),
-    }
-    if kind not in kinds:
-        raise UsageError(f"model '{kind}' is not known; choose one of {', '.join(sorted(kinds))}")
-    return kinds[kind]()
+    return SequenceSpec(seed=seed) if kind == "sequence" else plain_spec(kind, seed)
+
+
+def plain_spec(kind: str, seed: int) -> PlainSpec:
+    """Of the kinds that read features alone. Raises UsageError for another one."""
+    if kind not in PLAIN:
+        known = ", ".join(sorted({"auto", "sequence", *PLAIN}))
+        raise UsageError(f"model '{kind}' is not known; choose one of {known}")
+    return PLAIN[kind](seed)
 
 
 @dataclass(frozen=True)
@@ -103,8 +121,8 @@ def fit(frame: pl.DataFrame, on: Slice, calibrate: Slice, spec: Spec, task: Task
 
 def data_of(frame: pl.DataFrame, on: Slice, calibrate: Slice, task: Task) -> Data:
     """Raises LabelError as `fit` does."""
-    rows, paid = _rows(frame, on, "fit", task)
-    later, later_paid = _rows(frame, calibrate, "calibrate", task)
+    rows, paid = rows_of(frame, on, "fit", task)
+    later, later_paid = rows_of(frame, calibrate, "calibrate", task)
     both_classes(rows, "fit")
     return Data(frame, on, rows, paid, later, later_paid, calibrate)
 
@@ -113,9 +131,8 @@ def fit_on(data: Data, spec: Spec, task: Task) -> Fit:
     if isinstance(spec, SequenceSpec):
         data, settled = with_sequence(data, spec, task)
         return finished(Column(0), Column(1) if data.paid else None, settled, data, task)
-    fit_churn, fit_value = FITTERS[type(spec)]
-    churn, spec = fit_churn(spec, data.rows, task.device)
-    value, spec = _fit_value(fit_value, spec, data.paid, task.device)
+    churn, spec = FITTERS[type(spec)][0](spec, data.rows, task.device)
+    value, spec = value_fitted(spec, data.paid, task.device)
     return finished(churn, value, spec, data, task)
 
 
@@ -170,7 +187,7 @@ def finished(
     return Fit(model, data.rows, settled, tuple(notes), data.frame)
 
 
-def _rows(frame: pl.DataFrame, of: Slice, role: str, task: Task) -> tuple[Rows, Rows | None]:
+def rows_of(frame: pl.DataFrame, of: Slice, role: str, task: Task) -> tuple[Rows, Rows | None]:
     """Those that churn, and those that value is learned from."""
     chosen = of.rows(frame, task.seed)
     if not task.steps:
@@ -181,13 +198,24 @@ def _rows(frame: pl.DataFrame, of: Slice, role: str, task: Task) -> tuple[Rows, 
     return found.hazard, found.value
 
 
-def _fit_value(fit: Any, spec: Spec, rows: Rows | None, device: Device) -> Value:
+def value_fitted(spec: Spec, rows: Rows | None, device: Device) -> Value:
+    """The estimator of relative value, None where no row has an amount, and the settled spec."""
     if rows is None or (relative := relative_value(rows)) is None:
         return None, spec
     if not _varies(relative):
         return linear.flat(len(rows.features)), spec
-    found: Value = fit(spec, rows, relative, device)
+    found: Value = FITTERS[type(spec)][1](spec, rows, relative, device)
     return found
+
+
+def _fit_pair_churn(spec: Pair, rows: Rows, device: Device) -> tuple[Any, Pair]:
+    found, settled = FITTERS[type(spec.churn)][0](spec.churn, rows, device)
+    return found, replace(spec, churn=settled)
+
+
+def _fit_pair_value(spec: Pair, rows: Rows, relative: Floats, device: Device) -> tuple[Any, Pair]:
+    found, settled = FITTERS[type(spec.value)][1](spec.value, rows, relative, device)
+    return found, replace(spec, value=settled)
 
 
 FITTERS: dict[type, tuple[Any, Any]] = {
@@ -197,6 +225,7 @@ FITTERS: dict[type, tuple[Any, Any]] = {
     ),
     ForestSpec: (forest.fit_churn, forest.fit_value),
     XGBoostSpec: (trees.fit_churn, trees.fit_value),
+    Pair: (_fit_pair_churn, _fit_pair_value),
 }
 
 

@@ -66,53 +66,39 @@ def train(
     model: str | None,
     device: Device,
     cluster: Cluster = IN_PROCESS,
+    spec: Spec | None = None,
 ) -> TrainResult:
     """Trains as of an instant (default: just after the last event). Reads nothing at or after it.
 
-    `model`: "auto", "xgboost", "forest", "logistic" or "sequence", default `training.model`.
-    Raises UsageError for another one, StoreError without events, LabelError where no label has
-    matured or one class is missing.
+    `model`: "auto", "xgboost", "forest", "logistic" or "sequence", default `training.model`;
+    `spec`: its settings, such as tuning has found, default its own. Raises UsageError for another
+    model, StoreError without events, LabelError where no label has matured or one class is missing.
     """
     start = time.perf_counter()
     kind = model or settings.training.model
-    spec = _spec(kind, settings)
+    chosen = spec or _spec(kind, settings)
     store = open_store(settings, as_of)
     plan = plan_of(settings, store)
     split = plan.split
     say(f"train {kind} as of {show(store.as_of)} on {device.kind} ({device.reason})")
     features = learn_spec(store, plan.learn_before, settings)
     snapshots = snapshots_of(settings, store, plan, features, device, cluster)
-    seed = settings.training.seed
-    sequences = None
-    if (length := _length(spec)) and not plan.steps:
-        at = split.cutoffs
-        sequences = sequences_at(settings, store, at, features, length, device, cluster)
-    named = digest_of([snapshots.digest, kind, asdict(spec), str(split)])
-    checkpoints = settings.store / ".training" / named
-    task = Task(
-        kind=kind,
-        spec=features,
-        features=snapshots.features,
-        as_of=store.as_of,
-        seed=seed,
-        device=device,
-        steps=plan.steps,
-        measured=plan.measured,
-        sequences=sequences,
-        checkpoints=checkpoints,
-    )
+    task = _task(settings, store, plan, features, snapshots, kind, chosen, device, cluster)
     frame = read(snapshots)
     tags = tags_of(task, store, split)
     with tracking.tracked(settings, f"{kind} {show(store.as_of)}", tags) as run:
-        trained = run_recipe(frame, split, spec, task, settings.training.bootstrap)
+        trained = run_recipe(frame, split, chosen, task, settings.training.bootstrap)
         run.log(params_of(settings, trained, split, snapshots, store), trained.evaluation.metrics)
         run.log_data("snapshots", snapshots.digest, str(snapshots.path.resolve()))
         with tempfile.TemporaryDirectory() as folder:
             write_files(Path(folder), trained, task, split, frame)
             run.log_files(Path(folder))
         log_candidates(run, trained, tags)
-        run.log_model(trained.model, example_of(frame.tail(EXAMPLE_ROWS), trained.model, sequences))
-    remove_folder(checkpoints)
+        run.log_model(
+            trained.model, example_of(frame.tail(EXAMPLE_ROWS), trained.model, task.sequences)
+        )
+    if task.checkpoints:
+        remove_folder(task.checkpoints)
     version = tracking.register(settings, run)
     return TrainResult(
         run_id=run.run_id,
@@ -131,6 +117,37 @@ def _spec(kind: str, settings: Settings) -> Spec | AutoSpec:
     if kind == "auto":
         return AutoSpec(chosen.minutes, chosen.seed)
     return spec_of(kind, chosen.seed)
+
+
+def _task(
+    settings: Settings,
+    store: EventStore,
+    plan: Plan,
+    features: FeatureSpec,
+    snapshots: Snapshots,
+    kind: str,
+    spec: Spec | AutoSpec,
+    device: Device,
+    cluster: Cluster,
+) -> Task:
+    """With the sequences of everyone where one of the models reads them."""
+    sequences = None
+    if (length := _length(spec)) and not plan.steps:
+        at = plan.split.cutoffs
+        sequences = sequences_at(settings, store, at, features, length, device, cluster)
+    named = digest_of([snapshots.digest, kind, asdict(spec), str(plan.split)])
+    return Task(
+        kind=kind,
+        spec=features,
+        features=snapshots.features,
+        as_of=store.as_of,
+        seed=settings.training.seed,
+        device=device,
+        steps=plan.steps,
+        measured=plan.measured,
+        sequences=sequences,
+        checkpoints=settings.store / ".training" / named,
+    )
 
 
 def _length(spec: Spec | AutoSpec) -> int | None:

@@ -62,6 +62,13 @@ def page(
     facts: Mapping[str, str],
 ) -> str:
     """HTML with plotly.js inside. `figures`: heading to (explanation, plotly figure)."""
+    return sheet(title, lead, noted(notes) + _table(rows), figures, listed(facts))
+
+
+def sheet(
+    title: str, lead: str, before: str, figures: Mapping[str, tuple[str, Any]], after: str
+) -> str:
+    """The same of HTML before and after the figures."""
     from plotly.offline import get_plotlyjs
 
     drawn = [
@@ -78,7 +85,7 @@ def page(
         '<meta name=viewport content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>"
         f"<h1>{escape(title)}</h1><p class=soft>{escape(lead)}</p>"
-        f"{_notes(notes)}{_table(rows)}{sections}{_facts(facts)}</main>"
+        f"{before}{sections}{after}</main>"
         f"<script>{get_plotlyjs()}</script>"
         f"<script>const FIGURES = [{', '.join(drawn)}];{SCRIPT}</script></body></html>\n"
     )
@@ -89,7 +96,7 @@ def _inline(figure: Any) -> str:
     return str(figure.to_json()).replace("</", "<\\/")
 
 
-def _notes(notes: Sequence[str]) -> str:
+def noted(notes: Sequence[str]) -> str:
     if not notes:
         return ""
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
@@ -109,6 +116,6 @@ def _table(rows: Sequence[Shown]) -> str:
     )
 
 
-def _facts(facts: Mapping[str, str]) -> str:
+def listed(facts: Mapping[str, str]) -> str:
     items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items())
     return f"<section><h2>Where it comes from</h2><dl>{items}</dl></section>"

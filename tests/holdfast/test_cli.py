@@ -12,7 +12,18 @@ import polars as pl
 import pytest
 from small_project import write_small_project
 
-HEAVY = ("torch", "mlflow", "xgboost", "sklearn", "plotly", "cudf", "cuml", "cupy", "dask")
+HEAVY = (
+    "torch",
+    "mlflow",
+    "xgboost",
+    "sklearn",
+    "plotly",
+    "cudf",
+    "cuml",
+    "cupy",
+    "dask",
+    "optuna",
+)
 WRAPPER = """
 import json, sys
 from holdfast.cli import run
@@ -85,14 +96,14 @@ def test_train_says_what_it_did(path_taken: dict[str, Any]) -> None:
     assert result["model"] == "auto"
     assert all(isinstance(v, float | int) or v is None for v in result["metrics"].values())
     assert result["metrics"]["churn_roc_auc"] > 0.6
-    assert not heavy & {"torch", "cudf", "cuml", "cupy", "dask"}
+    assert not heavy & {"torch", "cudf", "cuml", "cupy", "dask", "optuna"}
 
 
 def test_score_says_what_it_did(path_taken: dict[str, Any]) -> None:
     result, heavy = path_taken["score"]
     assert {"table", "rows", "as_of", "model_run_id"} <= set(result)
     assert result["model_run_id"] == path_taken["train"][0]["run_id"]
-    assert not heavy & {"torch", "cudf", "cuml", "cupy", "dask", "plotly"}
+    assert not heavy & {"torch", "cudf", "cuml", "cupy", "dask", "optuna", "plotly"}
 
 
 def test_export_says_what_it_did(path_taken: dict[str, Any]) -> None:

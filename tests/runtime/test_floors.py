@@ -16,6 +16,7 @@ MODULES = sorted(p for floor in FLOORS for p in (ROOT / floor).rglob("*.py"))
 DOORWAYS = {
     "deltalake": {"runtime/delta.py"},
     "mlflow": {"training/tracking.py"},
+    "optuna": {"training/studies.py"},
     "cudf": set(),
     "cudf_polars": set(),
     "cuml": {"training/engines.py", "training/groups_engines.py"},
@@ -106,7 +107,7 @@ def test_no_other_distribution_claims_our_names() -> None:
 def test_importing_the_packages_loads_no_heavy_library() -> None:
     modules = [_name(p)[:-3].replace("/", ".").removesuffix(".__init__") for p in MODULES]
     light = [m for m in modules if not m.startswith(("training", "serving"))]
-    heavy = ("torch", "mlflow", "xgboost", "sklearn", "cudf", "cuml", "cupy", "plotly")
+    heavy = ("torch", "mlflow", "xgboost", "sklearn", "cudf", "cuml", "cupy", "plotly", "optuna")
     heavy += ("dask", "distributed", "dask_cuda")
     code = (
         f"import importlib, sys\nfor m in {light!r}: importlib.import_module(m)\n"
