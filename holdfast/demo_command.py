@@ -10,6 +10,19 @@ import typer
 
 from holdfast.app import DeviceName, Json, OnDevice, app, device_of
 
+SHOWN = (  # of the CRM file: all its columns are wider than a terminal
+    "rank",
+    "user_id",
+    "churn_probability",
+    "churn_low",
+    "churn_high",
+    "expected_value",
+    "value_low",
+    "value_high",
+    "reason_1",
+    "reason_2",
+)
+
 
 @app.command()
 def demo(
@@ -37,5 +50,6 @@ def demo(
         return
     print_rows("Churn: who leaves in the 30 days after, by forecaster", result.pop("churn"))
     print_rows("Value: what they pay in the 30 days after", result.pop("value"))
-    print_rows("The first rows of the CRM file", result.pop("first_rows"))
+    rows = [{name: row[name] for name in SHOWN} for row in result.pop("first_rows")]
+    print_rows("The first rows of the CRM file, some of its columns", rows)
     print_fields("Done", result)

@@ -42,6 +42,8 @@ VALUE = {
     "value_normalized_gini": "normalized Gini",
     "value_spearman": "Spearman",
     "value_nmae": "normalized MAE",
+    "value_median_nmae": "of the median",
+    "value_coverage_90": "inside 90 %",
     "value_bias": "bias of the sum",
 }
 
