@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ event = "event"
 amount = "amount"
 channel = "channel"
 [eligible]
-within_days = 36500
+within_days = 3650
 [churn]
 kind = "active"
 events = ["cancel"]
@@ -115,7 +115,7 @@ def scores(settings: Settings, truth: pl.DataFrame) -> tuple[dict[str, Floats], 
     """Log-odds of the test rows by model, and the rows."""
     known = open_store(settings, CUTOFF.at)
     spec = learn_spec(known, CUTOFF, settings)
-    whole = open_store(settings, CUTOFF.at + timedelta(days=31))
+    whole = open_store(settings)
     table = build_snapshots(settings, whole, [CUTOFF], spec, DEVICE, labelled=True)
     frame = read(table).join(truth, on="user_id", how="left", maintain_order="left")
     inside = user_share(SEED) < HELD_SHARE

@@ -123,7 +123,7 @@ def locate(sequences: Sequences, rows: pl.DataFrame) -> Located:
         )
     buckets = [sequences.bucket(number) for number in sequences.buckets]
     places = [sequences.cutoffs.index(Cutoff(at)) for at in cutoffs]
-    slices = _slices(buckets, places, sequences)
+    slices = _slices(buckets, places, sequences, rows.select(KEY))
     found = rows.join(slices, on=KEY, how="left").with_columns(
         pl.col("part", "begin", "end").fill_null(0)
     )
@@ -139,16 +139,19 @@ def everyone(sequences: Sequences, at: Cutoff) -> Located:
 
 
 def _slices(
-    buckets: Sequence[BucketSequences], places: Sequence[int], sequences: Sequences
+    buckets: Sequence[BucketSequences],
+    places: Sequence[int],
+    sequences: Sequences,
+    asked: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """cutoff, user_id, part, begin, end of every sequence at some of the cutoffs, by place."""
+    """cutoff, user_id, part, begin, end of every sequence at some of the cutoffs, by place; of
+    those asked for alone, where some are, so that nobody else's are held."""
     at = [sequences.cutoffs[place].at for place in places]
-    found = [
-        bucket.frame()
-        .filter(pl.col("cutoff").is_in(at))
-        .select(*KEY, pl.lit(k, pl.Int64).alias("part"), "begin", "end")
-        for k, bucket in enumerate(buckets)
-    ]
+    found = []
+    for k, bucket in enumerate(buckets):
+        mine = bucket.frame().filter(pl.col("cutoff").is_in(at))
+        mine = mine if asked is None else mine.join(asked, on=KEY, how="semi")
+        found.append(mine.select(*KEY, pl.lit(k, pl.Int64).alias("part"), "begin", "end"))
     return pl.concat(found)
 
 
