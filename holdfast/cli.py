@@ -42,7 +42,8 @@ def run(arguments: list[str]) -> int:
     """Runs one command; returns 0 done, 1 the work failed, 2 the call or the data is wrong."""
     try:
         code = app(args=arguments, prog_name="holdfast", standalone_mode=False)
-        return int(code or 0)
+        # Typer turns Ctrl-C into its exit code and says nothing.
+        return _interrupted() if code == INTERRUPTED else int(code or 0)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except typer.TyperException as error:

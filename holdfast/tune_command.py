@@ -48,7 +48,7 @@ def tune(
 ) -> None:
     """Search the recipe's settings (Optuna), train with the best; goes on where it was stopped."""
     from holdfast.output import print_json
-    from training.tuning import Wanted
+    from training.search import Wanted
     from training.tuning import tune as search
 
     settings = settings_of(config)

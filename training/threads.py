@@ -18,7 +18,7 @@ def cores(x: npt.NDArray[np.float32]) -> int:
     """The cores this process may use for a matrix; one where the work is too small to share.
 
     OMP_NUM_THREADS holds, which the workers of a cluster are given so that they share the cores:
-    threads that wait for one another on too few cores take ten times as long.
+    threads that wait for one another on too few cores take many times as long.
     """
     if x.size < WORTH_SHARING:
         return 1

@@ -18,11 +18,11 @@ SPACE = {
     "idle": Range(0.0, 1.0),
 }
 FIRST = {"eta": 0.1, "depth": 4, "idle": 0.5}
-TRIALS = AT_RANDOM + 6
+TRIALS = AT_RANDOM + 3
 
 
 def _loss(params: dict[str, float]) -> float:
-    return (params["eta"] - 0.2) ** 2 + 0.01 * abs(params["depth"] - 3)
+    return (params["eta"] - 0.2) ** 2 + 0.1 * abs(params["depth"] - 3)
 
 
 @contextmanager
@@ -47,26 +47,39 @@ def _told(study: Study) -> list[tuple[object, ...]]:
     return [(t.params, t.loss, t.is_default) for t in study.finished()]
 
 
-def test_the_default_comes_first_and_the_seed_decides_the_rest(tmp_path: Path) -> None:
-    told = {}
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        with _opened(tmp_path / name, seed) as study:
-            _run(study, TRIALS)
-            told[name] = _told(study)
-    assert told["a"] == told["b"]
-    assert told["a"][0] == told["c"][0] == (FIRST, _loss(FIRST), True)
-    assert told["a"][1] != told["c"][1]
-    assert len({str(one) for one in told["a"]}) == TRIALS
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[tuple[object, ...]]]:
+    """The trials of an undisturbed search, by the number of slots."""
+    found = {}
+    for slots in (1, 3):
+        with _opened(tmp_path_factory.mktemp("whole")) as study:
+            _run(study, TRIALS, slots)
+            found[slots] = _told(study)
+    return found
 
 
-@pytest.mark.parametrize("slots", [1, 3])
-@pytest.mark.parametrize("finish", [0, 1, 4, AT_RANDOM + 1])
-def test_an_interrupted_search_goes_on_to_the_same_trials(
-    tmp_path: Path, slots: int, finish: int
+def test_the_default_comes_first_and_the_seed_decides_the_rest(
+    tmp_path: Path, whole: dict[int, list[tuple[object, ...]]]
 ) -> None:
-    with _opened(tmp_path / "whole") as study:
-        _run(study, TRIALS, slots)
-        whole = _told(study)
+    with _opened(tmp_path / "again") as study:
+        _run(study, TRIALS)
+        assert _told(study) == whole[1]
+    with _opened(tmp_path / "other", seed=1) as study:
+        _run(study, 2)
+        other = _told(study)
+    assert whole[1][0] == other[0] == (FIRST, _loss(FIRST), True)
+    assert whole[1][1] != other[1]
+    assert len({str(one) for one in whole[1]}) == TRIALS
+
+
+@pytest.mark.parametrize(
+    ("slots", "finish"),
+    [(1, 0), (1, AT_RANDOM + 1), (3, 4)]
+    + [pytest.param(s, f, marks=pytest.mark.slow) for s in (1, 3) for f in (1, 5, AT_RANDOM)],
+)
+def test_an_interrupted_search_goes_on_to_the_same_trials(
+    tmp_path: Path, whole: dict[int, list[tuple[object, ...]]], slots: int, finish: int
+) -> None:
     with _opened(tmp_path / "cut") as study:
         _run(study, TRIALS, slots, finish)
         kept = _told(study)
@@ -77,19 +90,19 @@ def test_an_interrupted_search_goes_on_to_the_same_trials(
         assert "RUNNING" not in states
         assert "FAIL" in states
         _run(study, TRIALS, slots)
-        assert _told(study) == whole
+        assert _told(study) == whole[slots]
 
 
-def test_interrupted_again_and_again(tmp_path: Path) -> None:
-    with _opened(tmp_path / "whole") as study:
-        _run(study, TRIALS, 2)
-        whole = _told(study)
+@pytest.mark.slow
+def test_interrupted_again_and_again(
+    tmp_path: Path, whole: dict[int, list[tuple[object, ...]]]
+) -> None:
     for finish in (0, 0, 1, 1, 5, 6):
-        with _opened(tmp_path / "cut") as study:
-            _run(study, TRIALS, 2, finish)
-    with _opened(tmp_path / "cut") as study:
-        _run(study, TRIALS, 2)
-        assert _told(study) == whole
+        with _opened(tmp_path) as study:
+            _run(study, TRIALS, 3, finish)
+    with _opened(tmp_path) as study:
+        _run(study, TRIALS, 3)
+        assert _told(study) == whole[3]
 
 
 def test_a_hopeless_trial_is_stopped_and_a_fair_one_is_not(tmp_path: Path) -> None:
