@@ -129,7 +129,7 @@ def test_nobody_labelled_is_refused(frame: pl.DataFrame) -> None:
 
 
 def test_an_unknown_kind_lists_the_known() -> None:
-    with pytest.raises(UsageError, match="'oracle' is not known; choose one of auto, forest, logistic"):
+    with pytest.raises(UsageError, match="'oracle' is not known; choose one of auto, forest"):
         spec_of("oracle", 0)
 
 
