@@ -6,11 +6,13 @@ and the hazard of each (to end the wait in it, having waited until then) is lear
 cutoffs at which that step has passed, whatever their later ones. As a period life table in
 demography: every step is seen in the newest weeks, by users as old as those of today.
 
-The log-odds of the hazard are `a[k] + b[k] * x + level[j]`: of step k, in the j-th stretch of
-calendar before now, for users of calibrated log-odds x. The level walks at random from stretch to
-stretch; how far is not known and is averaged over, by the evidence for each pace (Laplace's
-approximation; MacKay 1992). A level that stands still is so learned from all stretches, one that
-moves from the newest. The present level is the newest stretch's, which is 0 by definition.
+The hazard summed over step k, in the j-th stretch of calendar before now, has the logarithm
+`a[k] + (1 + b[k]) * x + level[j]`, where x is the logarithm of the whole horizon's by the
+calibration that is to be moved: where nothing has changed b is 0 and the steps come to that
+calibration again, whatever its shape. The level walks at random from stretch to stretch; how far
+is not known and is averaged over, by the evidence for each pace (Laplace's approximation; MacKay
+1992). A level that stands still is so learned from all stretches, one that moves from the newest.
+The present level is the newest stretch's, which is 0 by definition.
 """
 
 from __future__ import annotations
@@ -25,13 +27,15 @@ from training.calibration import FAR, sigmoid
 from training.metrics import Floats
 from training.threads import one_blas_thread
 
-PLACES = 64  # of log-odds in a cell: a hazard is a smooth line through them
+PLACES = 64  # of log-odds in a cell: the hazard is smooth in them
 MOST_STRETCHES = 12
 PACES = (0.003, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # of the walk: log-odds a stretch
-STEP_SPREAD, SLOPE_SPREAD, ANY = 1.5, 0.3, 10.0  # between neighbouring steps; of anything at all
+STEP_SPREAD, SLOPE_SPREAD = 1.5, 0.3  # between neighbouring steps, of a and of b
+ANY, SLOPES = 10.0, 0.5  # of any a, of any b
 LEAST_ENDED = 20.0
 LEAST_STRETCH, MOST_STRETCH = 0.5, 2.0
 NEWTON_STEPS, CLOSE = 40, 1e-7
+LEAST_HAZARD, MOST_HAZARD = 1e-12, 50.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def moved(
         ended[cell.step] += cell.ended.sum()
     if now.rows <= 0 or ended.sum() < LEAST_ENDED or {c.step for c in kept} != set(range(steps)):
         return None
-    table = _table(kept, slope, level, steps)
+    table = _table(kept, slope, level, steps, silence)
     z = slope * now.margin + level
     lines = [_line(table, pace, z, now.mass, silence) for pace in PACES]
     evidence = np.array([line[-1] for line in lines])
@@ -129,23 +133,32 @@ class _Table:
     """`design` (rows, 2 * steps + stretches - 1): step, step times x, stretch but the newest."""
 
     design: Floats
+    x: Floats
     waited: Floats
     ended: Floats
     steps: int
     stretches: int
 
 
-def _table(found: Sequence[Cell], slope: float, level: float, steps: int) -> _Table:
+def _table(
+    found: Sequence[Cell], slope: float, level: float, steps: int, silence: bool
+) -> _Table:
     step = np.concatenate([np.full(len(c.x), c.step) for c in found])
     age = np.concatenate([np.full(len(c.x), c.age) for c in found])
-    x = slope * np.concatenate([c.x for c in found]) + level
+    x = _log_hazard(slope * np.concatenate([c.x for c in found]) + level, silence)
     age = age - age.min()
     stretches = int(age.max()) + 1
     which = np.eye(steps)[step]
     design = np.hstack([which, which * x[:, None], np.eye(stretches)[age][:, 1:]])
     waited = np.concatenate([c.waited for c in found])
     ended = np.concatenate([c.ended for c in found])
-    return _Table(design, waited, ended, steps, stretches)
+    return _Table(design, x, waited, ended, steps, stretches)
+
+
+def _log_hazard(z: Floats, silence: bool) -> Floats:
+    """The logarithm of the hazard summed over the horizon, of log-odds of churn."""
+    wait = -z if silence else z
+    return np.asarray(np.log(np.maximum(np.logaddexp(0.0, wait), LEAST_HAZARD)))
 
 
 def _line(
@@ -170,9 +183,10 @@ def _line(
 def _towards(at: Floats, z: Floats, mass: Floats, silence: bool) -> tuple[float, float, float]:
     """The line nearest to what the hazards of `at` come to over the whole horizon."""
     a, b = np.split(at, 2)
-    hazards = np.clip(a[:, None] + b[:, None] * z[None, :], -FAR, FAR)
-    waits = -np.logaddexp(0.0, hazards).sum(0)
-    odds = waits - np.log(-np.expm1(np.minimum(waits, -1e-12)))
+    x = _log_hazard(z, silence)
+    hazard = np.exp(np.clip(a[:, None] + (1 + b[:, None]) * x[None, :], -FAR, FAR)).sum(0)
+    hazard = np.clip(hazard, LEAST_HAZARD, MOST_HAZARD)
+    odds = -hazard - np.log(-np.expm1(-hazard))
     odds = np.clip(odds if silence else -odds, -FAR, FAR)
     p = sigmoid(odds)
     weight = mass * p * (1 - p) + 1e-300
@@ -187,8 +201,7 @@ def _towards(at: Floats, z: Floats, mass: Floats, silence: bool) -> tuple[float,
 def _precision(table: _Table, pace: float) -> Floats:
     """Of the prior: neighbouring steps are alike, and neighbouring stretches."""
     k, size = table.steps, table.design.shape[1]
-    found = np.eye(size) / ANY**2
-    found[2 * k :, 2 * k :] = 0.0
+    found = np.diag(np.r_[np.full(k, ANY**-2), np.full(k, SLOPES**-2), np.zeros(size - 2 * k)])
     for start, spread in ((0, STEP_SPREAD), (k, SLOPE_SPREAD)):
         for one in range(start, start + k - 1):
             found[one : one + 2, one : one + 2] += np.array([[1, -1], [-1, 1]]) / spread**2
@@ -205,12 +218,11 @@ def _fit(table: _Table, precision: Floats) -> tuple[Floats, Floats, float]:
     """The likeliest parameters, the information about them, and the log evidence but for what no
     pace changes. Newton's method, each step halved until it helps."""
     at = np.zeros(table.design.shape[1])
-    rate = (table.ended.sum() + 0.5) / (table.waited.sum() + 1.0)
-    at[: table.steps] = np.log(rate / (1 - rate))
+    at[: table.steps] = -np.log(table.steps)
     height = _height(table, precision, at)
     for _ in range(NEWTON_STEPS):
-        p, information = _bend(table, precision, at)
-        slope = table.design.T @ (table.ended - table.waited * p) - precision @ at
+        pull, information = _bend(table, precision, at)
+        slope = table.design.T @ pull - precision @ at
         step = np.linalg.solve(information, slope)
         share = 1.0
         while (new := _height(table, precision, at + share * step)) < height and share > CLOSE:
@@ -225,12 +237,20 @@ def _fit(table: _Table, precision: Floats) -> tuple[Floats, Floats, float]:
 
 
 def _bend(table: _Table, precision: Floats, at: Floats) -> tuple[Floats, Floats]:
-    p = sigmoid(np.clip(table.design @ at, -FAR, FAR))
-    weight = table.waited * p * (1 - p)
-    return p, table.design.T @ (weight[:, None] * table.design) + precision
+    """The slope of the log-likelihood in each row's log hazard, and the information expected."""
+    hazard, p = _hazard(table, at)
+    weight = table.waited * hazard**2 * np.exp(-hazard) / p
+    pull = hazard * (table.ended / p - table.waited)
+    return pull, table.design.T @ (weight[:, None] * table.design) + precision
+
+
+def _hazard(table: _Table, at: Floats) -> tuple[Floats, Floats]:
+    hazard = np.exp(np.clip(table.design @ at + table.x, -FAR, FAR))
+    hazard = np.clip(hazard, LEAST_HAZARD, MOST_HAZARD)
+    return hazard, -np.expm1(-hazard)
 
 
 def _height(table: _Table, precision: Floats, at: Floats) -> float:
-    z = table.design @ at
-    likely = table.ended @ z - table.waited @ np.logaddexp(0.0, z)
+    hazard, p = _hazard(table, at)
+    likely = table.ended @ np.log(p) - (table.waited - table.ended) @ hazard
     return float(likely - 0.5 * at @ precision @ at)
