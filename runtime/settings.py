@@ -210,7 +210,8 @@ class Training(_Section):
     """`every_days`: distance of training cutoffs; default the horizon, at most 30 days.
     `min_history_days`: history a cutoff needs before it; default half the horizon. `steps`: how
     many the horizon is cut into, each with labels of its own; 1 for the horizon alone; default: 1
-    where labels of the horizon have matured, else 6."""
+    where labels of the horizon have matured, else 6. `level`: "none" leaves churn's calibration at
+    its newest labels, "auto" carries it to the present by what is known since."""
 
     model: Literal["xgboost", "forest", "logistic"] = "xgboost"
     steps: int | None = Field(default=None, ge=1, le=60)
@@ -219,6 +220,7 @@ class Training(_Section):
     min_history_days: Days | None = None
     bootstrap: int = Field(default=200, ge=0, le=10000)
     seed: int = 0
+    level: Literal["auto", "none"] = "auto"
 
 
 class Settings(_Section):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -168,17 +167,18 @@ def by_calendar(
     stretch_days = span.embargo_days / (len(ends) + 1)
     found = []
     for one in past:
-        steps = [(span.gap_days + days, one.early.get(days)) for days in ends]
+        seen: list[Binned] = []
+        ages: list[int] = []
+        steps = [(days + span.gap_days, one.early.get(days)) for days in ends]
         steps.append((span.embargo_days, one.churn or one.early.get(int(span.horizon_days))))
-        known = [
-            (churn, int((now.day - one.day - after + 1e-6) // stretch_days))
-            for after, churn in takewhile(
-                lambda step: step[1] is not None and one.day + step[0] <= now.day, steps
-            )
-        ]
-        found += cells([churn for churn, _ in known if churn], [a for _, a in known], span.silence)
+        for after, churn in steps:
+            if churn is None or one.day + after > now.day:
+                break
+            seen.append(churn)
+            ages.append(int((now.day - one.day - after + 1e-6) // stretch_days))
+        found += cells(seen, ages, span.silence)
     told = moved(found, slope, level, now.all, len(ends) + 1, span.silence)
-    return told and Proposal(told.shift, 0.0, told.stretch, told.middle)
+    return None if told is None else Proposal(told.shift, 0.0, told.stretch, told.middle)
 
 
 def _levels(days: Sequence[float], lines: Lines) -> tuple[Level, ...]:

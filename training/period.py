@@ -140,9 +140,7 @@ class _Table:
     stretches: int
 
 
-def _table(
-    found: Sequence[Cell], slope: float, level: float, steps: int, silence: bool
-) -> _Table:
+def _table(found: Sequence[Cell], slope: float, level: float, steps: int, silence: bool) -> _Table:
     step = np.concatenate([np.full(len(c.x), c.step) for c in found])
     age = np.concatenate([np.full(len(c.x), c.age) for c in found])
     x = _log_hazard(slope * np.concatenate([c.x for c in found]) + level, silence)

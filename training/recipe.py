@@ -30,13 +30,15 @@ from runtime.errors import LabelError
 from runtime.files import write_json, write_text
 from runtime.progress import say
 from runtime.settings import Settings
-from training import plots, tracking
+from training import level_plot, plots, tracking
 from training.compare import shown
 from training.evaluate import Evaluation, evaluate
 from training.fitting import Fit, Spec, Task, fit, spec_of
+from training.level_rows import LevelRows, level_rows
 from training.lineage import code_version
 from training.model import Model
 from training.plan import Plan, plan_of
+from training.present import NOT_ASKED, Carried, carried, uncorrected_ece
 from training.review import page
 from training.rows import Rows, labelled
 from training.split import Slice, Split
@@ -70,6 +72,7 @@ class Trained:
     settled: Spec
     fit_rows: int
     notes: tuple[str, ...]
+    level: Carried  # how the measured model's calibration came to its present
 
 
 def train(
@@ -99,9 +102,10 @@ def train(
         kind, features, snapshots.features, store.as_of, seed, device, plan.steps, plan.measured
     )
     frame = read(snapshots)
+    level = level_rows(settings, store, plan, features, device, cluster)
     tags = _tags(task, store, split)
     with tracking.tracked(settings, f"{kind} {show(store.as_of)}", tags) as run:
-        trained = run_recipe(frame, split, spec, task, settings.training.bootstrap)
+        trained = run_recipe(frame, split, spec, task, settings.training.bootstrap, level)
         run.log(_params(settings, trained, split, snapshots, store), trained.evaluation.metrics)
         run.log_data("snapshots", snapshots.digest, str(snapshots.path.resolve()))
         with tempfile.TemporaryDirectory() as folder:
@@ -134,24 +138,39 @@ def snapshots_of(
 
 
 @one_blas_thread()
-def run_recipe(frame: pl.DataFrame, split: Split, spec: Spec, task: Task, draws: int) -> Trained:
-    """The training itself, from a frame of labelled snapshots, without a store or tracking."""
+def run_recipe(
+    frame: pl.DataFrame,
+    split: Split,
+    spec: Spec,
+    task: Task,
+    draws: int,
+    level: LevelRows = NOT_ASKED,
+) -> Trained:
+    """The training itself, from a frame of labelled snapshots, without a store or tracking.
+
+    `level`: the rows by which calibration is carried to the present.
+    """
     say(f"fit on {split.fit}; calibrate on {split.calibrate}; test on {split.test}")
     honest = fit(frame, split.fit, split.calibrate, spec, task)
     test, fitted = (measured_rows(frame, of, task) for of in (split.test, split.fit))
-    judged = honest.model.until(task.measured.days) if task.measured else honest.model
+    now = carried(honest.model, frame, level, split, False, task.seed)
+    judged = now.model.until(task.measured.days) if task.measured else now.model
     evaluation = evaluate(judged, fitted, test, draws, task.seed)
-    notes = [*split.notes, *honest.notes]
+    evaluation.metrics.update(uncorrected_ece(now, test))
+    notes = [*split.notes, *honest.notes, now.note]
     if len(set(test.churn)) == 1:
         notes.append(f"one class only to test on ({split.test}): no ranking metric of churn")
     served = _serve(frame, split, honest, task, notes)
+    later = served is not honest
+    brought = carried(served.model, frame, level, split, later, task.seed) if later else now
     return Trained(
-        model=served.model,
-        honest=honest.model,
+        model=brought.model,
+        honest=now.model,
         evaluation=evaluation,
         settled=honest.settled,
         fit_rows=len(honest.rows),
         notes=tuple(dict.fromkeys(notes)),
+        level=now,
     )
 
 
@@ -207,6 +226,8 @@ def _params(
         "delta_version": store.version,
         "feature_spec": trained.model.spec.digest,
         "calibration": trained.model.calibrator.kind,
+        "served_calibration_shift": trained.model.calibrator.shift,
+        **trained.level.params,
         "value_horizon_days": settings.value_horizon_days,
         **churn,
         **{f"spec_{name}": value for name, value in asdict(trained.settled).items()},
@@ -263,6 +284,11 @@ def _figures(
             plots.importance(trained.honest.contributions(some), words),
         ),
     }
+    if past := trained.level.rows:
+        figures["Calibration at past cutoffs"] = (
+            level_plot.told_of(past, trained.level.candidate),
+            level_plot.past_reliability(past),
+        )
     if found.value is not None and found.expected_value is not None:
         figures["Value by tenth"] = (
             "Users in ten equal groups by expected value, beside what they really spent.",
