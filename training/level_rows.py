@@ -61,21 +61,30 @@ def level_rows(
         return LevelRows(pl.DataFrame(), span, now, why)
     asked = _churn_alone(settings)
     oldest = matured_cutoffs(store, settings)[-1]
-    at = cutoffs_about(plan.split.test.cutoffs[0], oldest, now, settings)
+    test, calibrate = plan.split.test.cutoffs[0], plan.split.calibrate.cutoffs[0]
+    at = cutoffs_about(test, calibrate, oldest, now, settings)
     steps = (*early_days(settings), churn.horizon_days)
     taken = build_snapshots(asked, store, at, spec, device, True, cluster, steps)
     share = min(1.0, MOST_USERS * len(taken.cutoffs) / max(taken.rows, 1))
     return LevelRows(_some(taken, steps, share), span, now, share=share)
 
 
-def cutoffs_about(test: Cutoff, oldest: Cutoff, now: datetime, settings: Settings) -> list[Cutoff]:
-    """The newest of which a first step has passed by `now`, and older ones, newest first: as long
-    a time before the test cutoff as after it, and what is left of 12 before that."""
+def cutoffs_about(
+    test: Cutoff, calibrate: Cutoff, oldest: Cutoff, now: datetime, settings: Settings
+) -> list[Cutoff]:
+    """Both, and a cutoff each step after and before the test cutoff, 12 in all, newest first: none
+    whose first step has not passed by `now`, none before `oldest`.
+
+    The calibration cutoff takes the place of those less than half a step away: it has the newest
+    label of the whole horizon, by each step of it.
+    """
     step = step_days(settings) * DAY
     later = [Cutoff(test.at + k * step) for k in range(PARTS - 1, 0, -1)]
     known = [cutoff for cutoff in later if cutoff.at + step <= now]
-    earlier = (Cutoff(test.at - k * step) for k in range(MOST_CUTOFFS - len(known)))
-    return [*known, *(cutoff for cutoff in earlier if cutoff.at >= oldest.at)]
+    earlier = [Cutoff(test.at - k * step) for k in range(MOST_CUTOFFS)]
+    apart = [c for c in earlier if abs(c.at - calibrate.at) >= step / 2 and c.at >= oldest.at]
+    rest = [*known, test, *(c for c in apart if c != test)][: MOST_CUTOFFS - 1]
+    return sorted({*rest, calibrate}, reverse=True)
 
 
 def known_at(frame: pl.DataFrame, now: datetime, span: Span) -> pl.DataFrame:
