@@ -211,7 +211,8 @@ class Training(_Section):
     `min_history_days`: history a cutoff needs before it; default half the horizon. `steps`: how
     many the horizon is cut into, each with labels of its own; 1 for the horizon alone; default: 1
     where labels of the horizon have matured, else 6. `minutes`: after them the model "auto" begins
-    no further one."""
+    no further one. `level`: "none" leaves churn's calibration at its newest labels, "auto" carries
+    it to the present by what is known since."""
 
     model: Literal["auto", "xgboost", "forest", "logistic", "sequence"] = "auto"
     minutes: float = Field(default=30, gt=0)
@@ -221,6 +222,7 @@ class Training(_Section):
     min_history_days: Days | None = None
     bootstrap: int = Field(default=200, ge=0, le=10000)
     seed: int = 0
+    level: Literal["auto", "none"] = "auto"
 
 
 class Settings(_Section):

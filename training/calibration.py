@@ -23,14 +23,16 @@ FAR = 30.0  # log-odds; keeps a probability of 64 bits strictly inside (0, 1)
 class Calibrator:
     """p = sigmoid(slope * m + intercept); with knots, 99 % the line through them and 1 % that.
 
-    The mixture keeps what the knots' flat ends would lose: the order of the extremes. `shift` is
-    added to the log-odds of the result: what the level has moved since the calibration slice.
+    The mixture keeps what the knots' flat ends would lose: the order of the extremes. The log-odds
+    of the result are multiplied by `stretch` (above 0) and raised by `shift`: how slope and level
+    have moved since the calibration slice.
     """
 
     slope: float = 1.0
     intercept: float = 0.0
     knots: tuple[tuple[float, float], ...] = ()
     shift: float = 0.0
+    stretch: float = 1.0
 
     @property
     def kind(self) -> str:
@@ -41,10 +43,10 @@ class Calibrator:
     def __call__(self, margin: Floats) -> Floats:
         """Probabilities, shape (n,), of log-odds of shape (n,)."""
         p = self._unshifted(margin)
-        if self.shift == 0.0:
+        if (self.shift, self.stretch) == (0.0, 1.0):
             return p
         odds = np.log(p) - np.log1p(-p)
-        return sigmoid(np.clip(odds + self.shift, -FAR, FAR))
+        return sigmoid(np.clip(self.stretch * odds + self.shift, -FAR, FAR))
 
     def _unshifted(self, margin: Floats) -> Floats:
         smooth = sigmoid(np.clip(self.slope * margin + self.intercept, -FAR, FAR))
@@ -61,12 +63,14 @@ class Calibrator:
             "intercept": self.intercept,
             "knots": [list(knot) for knot in self.knots],
             "shift": self.shift,
+            "stretch": self.stretch,
         }
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Calibrator:
         knots = tuple((m, p) for m, p in raw["knots"])
-        return cls(raw["slope"], raw["intercept"], knots, raw.get("shift", 0.0))
+        shift, stretch = raw.get("shift", 0.0), raw.get("stretch", 1.0)
+        return cls(raw["slope"], raw["intercept"], knots, shift, stretch)
 
 
 def sigmoid(margin: Floats) -> Floats:

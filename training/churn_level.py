@@ -10,9 +10,10 @@ import numpy as np
 
 from training.binned import Binned, Lines, fit_level, fit_lines, rows_at
 from training.calibration import Calibrator
-from training.level import CANDIDATES, MEASURED, Known, Level, hazard_carry
-from training.level_choice import Chosen, Proposals, Trial, choose, move, try_all
+from training.level import CANDIDATES, MEASURED, Known, Level, Proposal, hazard_carry
+from training.level_choice import Chosen, Proposals, Trial, choose, move, stretched, try_all
 from training.metrics import calibration_error, log_loss
+from training.period import cells, moved
 from training.prior_shift import bbse_rate, em_rate, logit
 
 LEAST_ROWS = 2
@@ -34,10 +35,12 @@ class Scored:
 
 @dataclass(frozen=True)
 class Span:
-    """When a label is known: `gap_days + horizon_days` after its cutoff."""
+    """When a label is known: `gap_days + horizon_days` after its cutoff. `silence`: churn is that
+    nothing happens (else that something does)."""
 
     gap_days: float
     horizon_days: float
+    silence: bool = True
 
     @property
     def embargo_days(self) -> float:
@@ -46,21 +49,30 @@ class Span:
 
 @dataclass(frozen=True)
 class LevelReport:
-    """`rows`: one for each past cutoff and candidate; `shift`: to add to calibrated log-odds."""
+    """`rows`: one for each past cutoff and candidate; `shift`: to add to calibrated log-odds, after
+    their distance from `middle` is multiplied by `stretch`."""
 
     shift: float
     chosen: Chosen
     lines: Lines | None
     rows: tuple[dict[str, Any], ...]
     note: str
+    stretch: float = 1.0
+    middle: float = 0.0
 
     def apply(self, calibrator: Calibrator) -> Calibrator:
         """The calibrator of the newest matured cutoff, moved to the present one."""
-        return replace(calibrator, shift=calibrator.shift + self.shift)
+        stretch = self.stretch * calibrator.stretch
+        shift = self.stretch * calibrator.shift + self.shift + (1 - self.stretch) * self.middle
+        return replace(calibrator, shift=shift, stretch=stretch)
 
 
 def churn_level(
-    past: Sequence[Scored], now: Scored, span: Span, history: Sequence[Scored] | None = None
+    past: Sequence[Scored],
+    now: Scored,
+    span: Span,
+    history: Sequence[Scored] | None = None,
+    line: tuple[float, float] | None = None,
 ) -> LevelReport:
     """How far the level has moved at `now` since the newest matured cutoff of `past`.
 
@@ -68,12 +80,13 @@ def churn_level(
     the present one. `history` (default `past` and `now`): the same cutoffs, `now` among them, and
     older ones as an older model scored them; on it the candidates are tried, and it speaks for
     those that carry the past on. What measures the present (MEASURED) is taken from `past`: how
-    far a model goes wrong on users older than any it was fitted on is its own.
+    far a model goes wrong on users older than any it was fitted on is its own. `line`: slope and
+    level of the calibration that is to be moved; default that of the newest matured cutoff.
 
     Of each cutoff only what is known at the one that is looked at is used: labels an embargo old,
     outcomes of d days gap + d days old, and scores. The order of cutoffs does not matter.
     """
-    own = _known(_in_order(past), now, span)
+    own = _known(_in_order(past), now, span, line)
     if own is None:
         nothing = Chosen("none", 0.0, {}, {}, None, 0.0)
         return LevelReport(0.0, nothing, None, (), "no past cutoff: the level is left as it is")
@@ -84,7 +97,9 @@ def churn_level(
     chosen = choose([trial for trial, _, _ in tried], proposals, span.embargo_days)
     rows = [row for found in tried for row in _rows(*found, chosen)]
     shift = chosen.shift(proposals)
-    return LevelReport(shift, chosen, own[1], tuple(rows), _note(chosen, shift))
+    stretch, middle = chosen.stretch(proposals)
+    note = _note(chosen, shift, stretch)
+    return LevelReport(shift, chosen, own[1], tuple(rows), note, stretch, middle)
 
 
 def _proposals(own: Known, older: Sequence[Scored], now: Scored, span: Span) -> Proposals:
@@ -105,7 +120,9 @@ def _usable(one: Binned | None) -> bool:
     return one is not None and one.rows >= LEAST_ROWS
 
 
-def _known(past: Sequence[Scored], now: Scored, span: Span) -> tuple[Known, Lines] | None:
+def _known(
+    past: Sequence[Scored], now: Scored, span: Span, line: tuple[float, float] | None = None
+) -> tuple[Known, Lines] | None:
     """What is known on the day of `now`, and the lines through the matured cutoffs."""
     full = [
         (one, one.churn)
@@ -123,6 +140,7 @@ def _known(past: Sequence[Scored], now: Scored, span: Span) -> tuple[Known, Line
         embargo_days=span.embargo_days,
         full=levels,
         label_shift=_label_shift(slices[-1], now.all, lines),
+        period=by_calendar(past, now, span, *(line or (lines.slope, float(lines.level[-1])))),
     )
     early, carry = {}, {}
     for days in sorted({days for one in past for days in one.early}):
@@ -139,6 +157,28 @@ def _known(past: Sequence[Scored], now: Scored, span: Span) -> tuple[Known, Line
         at_newest = [b for day, b in some if day == levels[-1].day]
         carry[days] = hazard_carry(at_newest[0].rate, rate) if at_newest else 1.0
     return replace(known, early=early, carry=carry), lines
+
+
+def by_calendar(
+    past: Sequence[Scored], now: Scored, span: Span, slope: float, level: float
+) -> Proposal | None:
+    """What `training.period` says of everything that is known at `now`."""
+    ends = sorted({days for one in past for days in one.early if days < span.horizon_days})
+    stretch_days = span.embargo_days / (len(ends) + 1)
+    found = []
+    for one in past:
+        seen: list[Binned] = []
+        ages: list[int] = []
+        steps = [(days + span.gap_days, one.early.get(days)) for days in ends]
+        steps.append((span.embargo_days, one.churn or one.early.get(int(span.horizon_days))))
+        for after, churn in steps:
+            if churn is None or one.day + after > now.day:
+                break
+            seen.append(churn)
+            ages.append(int((now.day - one.day - after + 1e-6) // stretch_days))
+        found += cells(seen, ages, span.silence)
+    told = moved(found, slope, level, now.all, len(ends) + 1, span.silence)
+    return None if told is None else Proposal(told.shift, 0.0, told.stretch, told.middle)
 
 
 def _levels(days: Sequence[float], lines: Lines) -> tuple[Level, ...]:
@@ -187,7 +227,9 @@ def _rows(trial: Trial, lines: Lines, one: Scored, chosen: Chosen) -> list[dict[
         if proposal is None:
             continue
         weight = chosen.weights.get(name, 0.0)
-        p = rows_at(churn, lines.slope, float(lines.level[0]) + move(proposal, weight))
+        stretch, middle = stretched(proposal, weight)
+        level = stretch * float(lines.level[0]) + (1 - stretch) * middle + move(proposal, weight)
+        p = rows_at(churn, stretch * lines.slope, level)
         rows.append(
             {
                 "day": trial.day,
@@ -206,11 +248,11 @@ def _rows(trial: Trial, lines: Lines, one: Scored, chosen: Chosen) -> list[dict[
     return rows
 
 
-def _note(chosen: Chosen, shift: float) -> str:
+def _note(chosen: Chosen, shift: float, stretch: float) -> str:
     weighed = f"weighed over past cutoffs worth {chosen.cutoffs:.1f} embargoes"
     if chosen.name == "none":
         return f"the level of the newest matured cutoff is kept, {weighed}"
     return (
-        f"the level is moved by {shift:+.3f} log-odds since the newest matured cutoff "
-        f"({chosen.name}, followed by {chosen.weight:.0%}), {weighed}"
+        f"the level is moved by {shift:+.3f} log-odds since the newest matured cutoff, its slope "
+        f"times {stretch:.2f} ({chosen.name}, followed by {chosen.weight:.0%}), {weighed}"
     )

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from math import ceil
 
 import polars as pl
 
 from events.store import EventStore
 from events.users import scan_users
 from features.labels import label_plan
-from features.matured import longest_horizon_days
 from features.time import Cutoff
 from runtime.clock import DAY
 from runtime.collect import collect
@@ -31,10 +29,11 @@ CPU = Device("cpu", "outcomes of shorter horizons")
 
 
 def step_days(settings: Settings) -> int:
-    """How far apart cutoffs best lie for following the level: a quarter of gap plus horizon, and
-    whole weeks where that is near one, since a part of a week is no sample of a week."""
-    embargo = settings.churn.gap_days + longest_horizon_days(settings)
-    return WEEK if LEAST_WEEKLY <= embargo <= MOST_WEEKLY else max(1, ceil(embargo / PARTS))
+    """How far apart cutoffs best lie for following the level of churn: a quarter of gap plus
+    horizon, and whole weeks where that is near one, since a part of a week is no sample of a week.
+    Never more than a quarter, so that the third step after a cutoff is a step before its end."""
+    embargo = settings.churn.gap_days + settings.churn.horizon_days
+    return WEEK if LEAST_WEEKLY <= embargo <= MOST_WEEKLY else max(1, embargo // PARTS)
 
 
 def early_days(settings: Settings) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ YEAR_TOLERANCE_DAYS = 16.0
 LEAST_TREND = 3
 MOST_SLOPES = 60
 CARRY_SPREAD = 0.5  # how far from the hazard's ratio a carried-on level is expected, as a share
-PARTIAL = "partial"
+PARTIAL, PERIOD = "partial", "period"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Known:
     `full`: levels at matured cutoffs, oldest first; `early`: by shorter horizon, levels of that
     horizon's outcome wherever it has matured; `carry`: what a step of an early level is worth
     to the full one if hazards move in proportion; `label_shift`: by name, the moves that the
-    unlabelled scores of `now` speak for.
+    unlabelled scores of `now` speak for; `period`: the move by calendar (training.period).
     """
 
     now: float
@@ -48,15 +48,21 @@ class Known:
     early: Mapping[int, tuple[Level, ...]] = field(default_factory=dict)
     carry: Mapping[int, float] = field(default_factory=dict)
     label_shift: Mapping[str, float] = field(default_factory=dict)
+    period: Proposal | None = None
 
 
 @dataclass(frozen=True)
 class Proposal:
     """A move of the level since the newest matured cutoff, and the standard error of what it is
-    measured by (0 where it is no measurement)."""
+    measured by (0 where it is no measurement, or where it is drawn in already).
+
+    `stretch`: what the distance of log-odds from `middle` is to be multiplied by, too.
+    """
 
     shift: float
     error: float = 0.0
+    stretch: float = 1.0
+    middle: float = 0.0
 
     @property
     def surely(self) -> float:
@@ -172,6 +178,10 @@ def _worth(known: Known, days: int, lag: float) -> float:
     return float(np.clip(mended, 0.0, 2 * prior))
 
 
+def period(known: Known) -> Proposal | None:
+    return known.period
+
+
 def hazard_carry(early_rate: float, full_rate: float) -> float:
     """What a step of an early outcome's log-odds is worth to the full one's, if hazards move in
     proportion: d logit(S) / d log(H) = -H / (1 - exp(-H)) with S = exp(-H)."""
@@ -203,8 +213,9 @@ CANDIDATES: dict[str, Callable[[Known], Proposal | None]] = {
     "em": label_shift("em"),
     "bbse": label_shift("bbse"),
     PARTIAL: partial,
+    PERIOD: period,
 }
-MEASURED = ("em", "bbse", PARTIAL)
+MEASURED = ("em", "bbse", PARTIAL, PERIOD)
 
 
 def _a_year_before(known: Known, day: float) -> Level | None:

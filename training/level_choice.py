@@ -8,8 +8,9 @@ Past cutoffs less than an embargo apart share outcomes, so evidence is counted i
 The rule: leave out each past cutoff with all that lie within an embargo of it, take the weight
 from the rest, and measure how much nearer the weighted move comes than none, by the squared error
 of the level over its variance. The candidate with the largest mean gain less one standard error
-wins, if that is above 0; else none. Only `partial`, which measures the present instead of
-carrying the past on, is trusted by half before any evidence, and must gain half an error only.
+wins, if that is above 0; else none. Those that measure the present instead of carrying the past
+on are trusted before any evidence: `partial` by half, and must gain half an error; `period`, whose
+own noise is weighed in it already, in full, and is dropped where it lost by more than an error.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ from typing import Any
 
 import numpy as np
 
-from training.level import CANDIDATES, PARTIAL, Known, Proposal
+from training.level import CANDIDATES, PARTIAL, PERIOD, Known, Proposal
 from training.metrics import Floats
 
 TINY = 1e-12
 THIN = 2.0
 LEAST_CUTOFFS = 3.0
-PRIOR = {PARTIAL: 0.5}
+PRIOR = {PARTIAL: 0.5, PERIOD: 1.0}
+DEMAND = {PARTIAL: 0.5, PERIOD: -1.0}  # how many standard errors must be gained; others: 1
+EVIDENCE = 2.0  # embargoes of past cutoffs, below which a trusted candidate is not judged
 MOST_SHIFT = 1.5
 UNTRIED_SHIFT = 0.25  # the most without a past cutoff to try it on, and for each one more
 
@@ -64,6 +67,11 @@ class Chosen:
         most = UNTRIED_SHIFT * (1 + self.cutoffs)
         return float(np.clip(move(proposals[self.name], self.weight), -most, most))
 
+    def stretch(self, proposals: Proposals) -> tuple[float, float]:
+        """What to multiply the distance of log-odds from a middle by, and the middle."""
+        proposal = proposals[self.name]
+        return (1.0, 0.0) if proposal is None else stretched(proposal, self.weight)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "name": self.name,
@@ -92,7 +100,8 @@ def choose(trials: Sequence[Trial], now: Proposals, embargo_days: float) -> Chos
         mean, error, apart = _gain(there, trials, name, embargo_days)
         gains[name] = mean
         if name in PRIOR:
-            scores[name] = mean - (1 - PRIOR[name]) * error if there else TINY
+            judged = apart >= EVIDENCE
+            scores[name] = mean - DEMAND[name] * error if judged else PRIOR[name] * TINY
         elif apart >= LEAST_CUTOFFS:
             scores[name] = mean - error
     best = max(scores, key=lambda name: scores[name])
@@ -108,10 +117,14 @@ def choose(trials: Sequence[Trial], now: Proposals, embargo_days: float) -> Chos
 
 
 def move(proposal: Proposal | None, weight: float) -> float:
+    """A proposal drawn to none by its own noise and by the weight of its candidate."""
     if proposal is None:
         return 0.0
-    """A proposal drawn to none by its own noise and by the weight of its candidate."""
     return float(np.clip(weight * proposal.surely, -MOST_SHIFT, MOST_SHIFT))
+
+
+def stretched(proposal: Proposal, weight: float) -> tuple[float, float]:
+    return 1.0 + weight * (proposal.stretch - 1.0), proposal.middle
 
 
 def _apart(trials: Sequence[Trial], embargo_days: float) -> float:

@@ -75,7 +75,7 @@ def reliability(churn: Floats, probability: Floats) -> Any:
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(title_text="observed churn", tickformat=".0%", range=[0, 1], row=1, col=1)
     figure.update_yaxes(title_text="users", nticks=3, row=2, col=1)
-    return _styled(figure, height=440)
+    return styled(figure, height=440)
 
 
 def gains(churn: Floats, probability: Floats, recency: Floats | None) -> Any:
@@ -94,7 +94,7 @@ def gains(churn: Floats, probability: Floats, recency: Floats | None) -> Any:
     )
     figure.update_xaxes(title_text="share of users, riskiest first", tickformat=".0%", range=[0, 1])
     figure.update_yaxes(title_text="share of churners caught", tickformat=".0%", range=[0, 1.01])
-    return _styled(figure, height=400)
+    return styled(figure, height=400)
 
 
 def _gain_curve(churn: Floats, probability: Floats) -> tuple[Floats, Floats]:
@@ -131,7 +131,7 @@ def importance(contributions: Floats, names: Mapping[str, str]) -> Any:
         tickvals=list(range(len(top))), ticktext=labels, automargin=True, tickfont_size=11
     )
     figure.update_xaxes(title_text="mean push on the log-odds", rangemode="tozero")
-    return _styled(figure, height=120 + 36 * max(len(top), 1))
+    return styled(figure, height=120 + 36 * max(len(top), 1))
 
 
 def value_tenths(value: Floats, expected: Floats) -> Any:
@@ -155,7 +155,7 @@ def value_tenths(value: Floats, expected: Floats) -> Any:
         )
     figure.update_xaxes(title_text="tenth of users, most valuable first", type="category")
     figure.update_yaxes(title_text="mean value")
-    return _styled(figure, height=380)
+    return styled(figure, height=380)
 
 
 def _line(x: Any, y: Any, name: str, colour: str, dash: str = "solid") -> Any:
@@ -164,7 +164,7 @@ def _line(x: Any, y: Any, name: str, colour: str, dash: str = "solid") -> Any:
     return go.Scatter(x=x, y=y, mode="lines", name=name, line={"color": colour, "dash": dash})
 
 
-def _styled(figure: Any, height: int) -> Any:
+def styled(figure: Any, height: int) -> Any:
     figure.update_layout(
         template="none",
         height=height,

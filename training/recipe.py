@@ -32,8 +32,10 @@ from training import auto, tracking
 from training.auto import AutoFit, AutoSpec
 from training.evaluate import Evaluation, evaluate
 from training.fitting import Fit, Spec, Task, fit, spec_of
+from training.level_rows import LevelRows, level_rows
 from training.model import Model
 from training.plan import Plan, plan_of
+from training.present import NOT_ASKED, carried, uncorrected_ece
 from training.record import log_candidates, params_of, tags_of, write_files
 from training.rows import Rows, labelled
 from training.sequence_spec import SequenceSpec
@@ -85,9 +87,10 @@ def train(
     snapshots = snapshots_of(settings, store, plan, features, device, cluster)
     task = _task(settings, store, plan, features, snapshots, kind, chosen, device, cluster)
     frame = read(snapshots)
+    level = level_rows(settings, store, plan, features, device, cluster, task.sequences)
     tags = tags_of(task, store, split)
     with tracking.tracked(settings, f"{kind} {show(store.as_of)}", tags) as run:
-        trained = run_recipe(frame, split, chosen, task, settings.training.bootstrap)
+        trained = run_recipe(frame, split, chosen, task, settings.training.bootstrap, level)
         run.log(params_of(settings, trained, split, snapshots, store), trained.evaluation.metrics)
         run.log_data("snapshots", snapshots.digest, str(snapshots.path.resolve()))
         with tempfile.TemporaryDirectory() as folder:
@@ -172,9 +175,17 @@ def snapshots_of(
 
 @one_blas_thread()
 def run_recipe(
-    frame: pl.DataFrame, split: Split, spec: Spec | AutoSpec, task: Task, draws: int
+    frame: pl.DataFrame,
+    split: Split,
+    spec: Spec | AutoSpec,
+    task: Task,
+    draws: int,
+    level: LevelRows = NOT_ASKED,
 ) -> Trained:
-    """The training itself, from a frame of labelled snapshots, without a store or tracking."""
+    """The training itself, from a frame of labelled snapshots, without a store or tracking.
+
+    `level`: the rows by which calibration is carried to the present.
+    """
     say(f"fit on {split.fit}; calibrate on {split.calibrate}; test on {split.test}")
     honest = _fit(frame, split.fit, split.calibrate, spec, _apart(task, "evaluated"))
     fitted = measured_rows(frame, split.fit, task)
@@ -184,20 +195,26 @@ def run_recipe(
         test = measured_rows(frame, split.test, task, model.inputs)
         return evaluate(until, fitted, test, draws, task.seed)
 
-    evaluation = judge(honest.model, honest.frame)
+    now = carried(honest.model, honest.frame, level, split, False, task.seed)
+    evaluation = judge(now.model, honest.frame)
+    test = measured_rows(honest.frame, split.test, task, honest.model.inputs)
+    evaluation.metrics.update(uncorrected_ece(now, test))
     candidates = honest.candidates if isinstance(honest, AutoFit) else ()
-    notes = [*split.notes, *honest.notes]
+    notes = [*split.notes, *honest.notes, now.note]
     if len(set(evaluation.churn)) == 1:
         notes.append(f"one class only to test on ({split.test}): no ranking metric of churn")
     served = _serve(frame, split, honest, task, notes)
+    later = served is not honest
+    brought = carried(served.model, served.frame, level, split, later, task.seed) if later else now
     return Trained(
-        model=served.model,
-        honest=honest.model,
+        model=brought.model,
+        honest=now.model,
         evaluation=evaluation,
         settled=honest.settled,
         fit_rows=len(honest.rows),
         notes=tuple(dict.fromkeys(notes)),
         candidates=tuple(Measured(one, judge(one.model, one.frame).metrics) for one in candidates),
+        level=now,
     )
 
 

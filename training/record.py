@@ -15,7 +15,7 @@ from features.snapshots import Snapshots
 from runtime.clock import show
 from runtime.files import write_json, write_text
 from runtime.settings import Settings
-from training import plots, tracking
+from training import level_plot, plots, tracking
 from training.auto import AutoSpec
 from training.compare import shown
 from training.fitting import Spec, Task
@@ -64,6 +64,8 @@ def params_of(
         "delta_version": store.version,
         "feature_spec": trained.model.spec.digest,
         "calibration": trained.model.calibrator.kind,
+        "served_calibration_shift": trained.model.calibrator.shift,
+        **trained.level.params,
         "value_horizon_days": settings.value_horizon_days,
         **churn,
         **_settled(trained.settled),
@@ -139,6 +141,11 @@ def _figures(
             plots.importance(trained.honest.contributions(some), words),
         ),
     }
+    if past := trained.level.rows:
+        figures["Calibration at past cutoffs"] = (
+            level_plot.told_of(past, trained.level.candidate),
+            level_plot.past_reliability(past),
+        )
     if found.value is not None and found.expected_value is not None:
         figures["Value by tenth"] = (
             "Users in ten equal groups by expected value, beside what they really spent.",

@@ -9,6 +9,7 @@ from training.auto import AutoSpec, Candidate
 from training.evaluate import Evaluation
 from training.fitting import Spec
 from training.model import Model
+from training.present import Carried
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Trained:
     settled: Spec | AutoSpec
     fit_rows: int
     notes: tuple[str, ...]
+    level: Carried  # how the measured model's calibration came to its present
     candidates: tuple[Measured, ...] = ()
 
     @property

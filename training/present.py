@@ -1,0 +1,216 @@
+"""A model's calibration carried from the newest matured cutoff to the present, and how sure.
+
+The model that is measured has its present at the test cutoff, the one that serves at the as-of:
+of either only what is known there is looked at (training.level_rows.known_at).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from features.time import Cutoff
+from runtime.clock import show
+from runtime.errors import LabelError
+from training import linear, past
+from training.calibration import Calibrator, fit_calibrator
+from training.churn_interval import ChurnInterval, churn_interval
+from training.churn_level import LevelReport, Scored, Span, churn_level
+from training.level_rows import LevelRows, chosen, known_at
+from training.linear import LogisticSpec
+from training.metrics import calibration_error
+from training.model import Estimator, Model
+from training.rows import Rows, labelled, matrix
+from training.split import Slice, Split, user_share
+
+TRIED_ON = LogisticSpec(churn_strength=0.03, value_strength=0.03)
+EVERYBODY = (0.0, 1.0)
+OUTCOME = re.compile(r"churn(_\d+d)?")
+NOT_ASKED = LevelRows(pl.DataFrame(), Span(0.0, 0.0), past.EPOCH, "nobody asked for it")
+
+
+@dataclass(frozen=True)
+class Carried:
+    """`model`: with its calibrator moved; `uncorrected`: without. `rows`: of each past cutoff
+    `cutoff`, `users`, `base_rate`, `predicted` and `ece` without and with (`..._carried`) what was
+    carried, and `candidate`, as the older model had them that the candidates were tried on."""
+
+    model: Model
+    uncorrected: Calibrator
+    interval: ChurnInterval | None
+    rows: tuple[dict[str, Any], ...]
+    candidate: str
+    shift: float
+    note: str
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """For the tracked run."""
+        return {"calibration_candidate": self.candidate, "calibration_shift": self.shift}
+
+
+def carried(
+    model: Model, frame: pl.DataFrame, level: LevelRows, split: Split, served: bool, seed: int
+) -> Carried:
+    """`frame`: the labelled snapshots that `model` was fitted on and calibrated on; of them those
+    of `split` are read that the evaluated model (or the `served` one) was made from.
+
+    The model comes back as it is, and the note says why, where there is nothing to carry by.
+    """
+    on, by = _roles(split, served)
+    now = level.now if served else split.test.cutoffs[0].at
+    lacking = set(model.features) - set(level.frame.columns) if not level.why else set()
+    why = level.why or (f"{len(lacking)} features are not known between cutoffs" * bool(lacking))
+    if why:
+        return _left(model, why)
+    known = known_at(_with_sequences(level, model), now, level.span)
+    base = by.rows(frame, seed).filter(pl.col("churn").is_not_null())
+    margin = model.churn.margin(model.rows(base))
+    line = fit_calibrator(margin, base["churn"].cast(pl.Float64).to_numpy(), smooth=True)
+    if line is None:
+        return _left(model, "one class only to calibrate on")
+    unseen, by_users = _unseen(known, base, on, by, level.span, seed)
+    own = _scored(unseen, _predicts(model.churn, model.inputs), on, now, by_users)
+    rest = frame.filter(chosen(level.share)) if level.share < 1 else frame
+    older = _older(rest, known, model.features, level.span, now, seed)
+    report = churn_level(own[:-1], own[-1], level.span, older, (line.slope, line.intercept))
+    return _carried(model, report)
+
+
+def _with_sequences(level: LevelRows, model: Model) -> pl.DataFrame:
+    """The rows with what the model's sequence model says of each, where it has one."""
+    if model.sequence is None or level.sequences is None:
+        return level.frame
+    return level.frame.hstack(model.sequence.of_rows(level.sequences, level.frame))
+
+
+def uncorrected_ece(found: Carried, test: Rows) -> dict[str, float]:
+    """By its metric's name the calibration error on test rows without what was carried; none where
+    nothing could be."""
+    if found.interval is None:
+        return {}
+    p = replace(found.model, calibrator=found.uncorrected).churn_probability(test.x)
+    error = calibration_error(test.churn, p, np.ones(len(p)))
+    return {"churn_ece_uncorrected": float(error)}
+
+
+def _roles(split: Split, served: bool) -> tuple[Slice, Slice]:
+    if served:
+        return split.served_fit, split.served_calibrate
+    return split.fit, split.calibrate
+
+
+def _left(model: Model, why: str) -> Carried:
+    note = f"churn's calibration is not carried to the present: {why}"
+    return Carried(model, model.calibrator, None, (), "none", 0.0, note)
+
+
+def _carried(model: Model, report: LevelReport) -> Carried:
+    moved = replace(model, calibrator=report.apply(model.calibrator))
+    interval = None if report.lines is None else churn_interval(report.lines, report.chosen)
+    name, shift = report.chosen.name, report.shift
+    note = f"churn's calibration: {report.note}"
+    return Carried(moved, model.calibrator, interval, _table(report), name, shift, note)
+
+
+def _unseen(
+    known: pl.DataFrame, base: pl.DataFrame, on: Slice, by: Slice, span: Span, seed: int
+) -> tuple[pl.DataFrame, bool]:
+    """Rows that a fit on `on` knew nothing of, and whether they are told apart by users.
+
+    The calibration's cutoff is the newest with a label of the whole horizon: newer such labels
+    are outcomes as those of shorter horizons are, and no place to start from.
+    """
+    by_users = (on.low, on.high) != EVERYBODY
+    if by_users:
+        share = user_share(seed)
+        unseen = known.filter((share < on.low) | (share >= on.high))
+    else:
+        first = on.cutoffs[0].at + timedelta(days=span.embargo_days)
+        unseen = known.filter(pl.col("cutoff") >= first)
+    at, full = by.cutoffs[0].at, f"churn_{span.horizon_days:.0f}d"
+    newer = pl.col("cutoff") > at
+    unseen = unseen.with_columns(
+        pl.when(newer).then(pl.col("churn")).alias(full),
+        pl.when(~newer).then(pl.col("churn")).alias("churn"),
+    )
+    if at not in unseen["cutoff"].unique().to_list():
+        shared = [name for name in unseen.columns if name in base.columns]
+        unseen = pl.concat([unseen, base.select(shared)], how="diagonal_relaxed")
+    return unseen, by_users
+
+
+def _older(
+    frame: pl.DataFrame,
+    known: pl.DataFrame,
+    features: tuple[str, ...],
+    span: Span,
+    now: datetime,
+    seed: int,
+) -> list[Scored] | None:
+    """All that is known, as scored by a plain model fitted on the oldest cutoffs; None where they
+    hold one class only."""
+    there = known["cutoff"].unique().to_list()
+    main = known_at(frame.select("cutoff", "user_id", *features, "churn"), now, span)
+    main = main.filter(~pl.col("cutoff").is_in(there))
+    columns = ["cutoff", "user_id", *features, *(n for n in known.columns if OUTCOME.fullmatch(n))]
+    both = pl.concat([known.select(columns), main], how="diagonal_relaxed")
+
+    def fit(rows: pl.DataFrame) -> past.Predict:
+        found, _ = linear.fit_churn(
+            TRIED_ON, labelled(rows.with_columns(value=None), features, "fit", seed)
+        )
+        return _predicts(found, features)
+
+    embargo = timedelta(days=span.embargo_days)
+    try:
+        series = past.out_of_time(both, embargo, fit, seed)[0]
+    except LabelError:
+        return None
+    return _ending(past.churn_scores(series), now)
+
+
+def _scored(
+    rows: pl.DataFrame, predict: past.Predict, on: Slice, now: datetime, by_users: bool
+) -> list[Scored]:
+    series = past.scored_by(rows, predict, on.cutoffs, by_users)
+    return _ending(past.churn_scores(series), now)
+
+
+def _ending(scored: list[Scored], now: datetime) -> list[Scored]:
+    """The present last. Where it is no cutoff its users are those of the newest one."""
+    day = past.day_of(Cutoff(now))
+    if scored[-1].day == day:
+        return scored
+    return [*scored, Scored(day, scored[-1].all, None)]
+
+
+def _predicts(estimator: Estimator, features: tuple[str, ...]) -> past.Predict:
+    return lambda rows: past.Prediction(estimator.margin(matrix(rows, features)))
+
+
+def _table(report: LevelReport) -> tuple[dict[str, Any], ...]:
+    """One row for each past cutoff, oldest first."""
+    name = report.chosen.name
+    each = {(row["day"], row["candidate"]): row for row in report.rows}
+    found = []
+    for day in sorted({day for day, _ in each}):
+        plain, used = each[day, "none"], each.get((day, name), each[day, "none"])
+        found.append(
+            {
+                "cutoff": show(past.EPOCH + timedelta(days=day)),
+                "users": plain["rows"],
+                "base_rate": plain["base_rate"],
+                "predicted": plain["predicted"],
+                "predicted_carried": used["predicted"],
+                "ece": plain["ece"],
+                "ece_carried": used["ece"],
+                "candidate": used["candidate"],
+            }
+        )
+    return tuple(found)
