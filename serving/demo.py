@@ -29,7 +29,7 @@ from training.backtest import Judged, judge
 from training.metrics import churn_metrics, value_metrics
 from training.recipe import train
 
-MODELS = ("xgboost", "logistic")
+MODELS = ("auto", "xgboost")
 FIRST_ROWS = 5
 CHURN = {
     "churn_roc_auc": "ROC-AUC",
@@ -75,7 +75,7 @@ def demo(folder: Path, tracking: Path, world: World, device: Device) -> Demo:
     say("3/5 train")
     runs = {kind: train(settings, at, kind, device).run_id for kind in MODELS}
     say("4/5 score and export")
-    score(settings, at, runs["xgboost"], device)
+    score(settings, at, runs["auto"], device)
     exported = export(settings, "csv", None, at)
     say("5/5 compare with what came after and with the oracle")
     quick = _without_intervals(settings)
