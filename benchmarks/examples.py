@@ -3,8 +3,8 @@
     python -m benchmarks.examples [--models] [NAME …]
 
 Prints a Markdown table; with `--models` one for each example instead, a row a model with 95 %
-intervals over users, the chosen one marked, beside the floors and the seconds it took. Each project is built anew in a temporary folder, so that nothing that
-lies in the checkout matters.
+intervals over users, the chosen one marked, beside the floors and the seconds it took. Each
+project is built anew in a temporary folder, so that nothing that lies in the checkout matters.
 """
 
 from __future__ import annotations
