@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 AT_RANDOM = 10  # trials before the sampler goes by what it has seen
 BEFORE_PRUNING = 5  # trials that are finished before one is stopped
+SIDE_BY_SIDE = 4  # settings in a row of the page
 WAIT_SECONDS = 60  # for another process that writes to the same file
 ENOUGH = 4  # trials with a loss, from which on it can be said what matters
 DEFAULT, RETRY, SETTLED = "default", "retry_of", "settled"
@@ -166,22 +167,32 @@ class Study:
                     f"The {measure} of each trial on all users, and the best so far.",
                     draw.plot_optimization_history(self.study, target_name=measure),
                 ),
-                "Slices": (
-                    f"Each setting against the {measure}; later trials are darker.",
-                    draw.plot_slice(self.study, target_name=measure),
-                ),
+                **{
+                    f"Slices of {', '.join(some).replace('_', ' ')}": (
+                        f"Each setting against the {measure}; later trials are darker.",
+                        draw.plot_slice(self.study, [*some], target_name=measure),
+                    )
+                    for some in _batched(sorted(self.space), SIDE_BY_SIDE)
+                },
                 "Parallel coordinates": (
                     "A line a trial through its settings; darker is better.",
                     draw.plot_parallel_coordinate(self.study, target_name=measure),
                 ),
             }
             if len(self.steps) > 1:
+                shares = [f"{step:.0%}" for step in self.steps]
+                growing = draw.plot_intermediate_values(self.study)
+                growing.update_xaxes(title="users", tickvals=[*range(len(shares))], ticktext=shares)
                 found["Growing shares"] = (
                     f"The {measure} as a trial is fitted on more and more of the users; lines that "
                     "end early were stopped.",
-                    draw.plot_intermediate_values(self.study),
+                    growing.update_yaxes(title=measure),
                 )
         return found
+
+
+def _batched(names: Sequence[str], most: int) -> list[Sequence[str]]:
+    return [names[at : at + most] for at in range(0, len(names), most)]
 
 
 def best_of(trials: Sequence[Finished]) -> Finished:
@@ -194,8 +205,9 @@ def best_of(trials: Sequence[Finished]) -> Finished:
 def studies(
     folder: Path, named: Mapping[str, tuple[Mapping[str, Range], Sequence[float]]], seed: int
 ) -> Iterator[dict[str, Study]]:
-    """The studies of these names, with their spaces and steps, as they were left. Raises
-    OutputError where the disk is full or the folder cannot be written."""
+    """The studies of these names, with their spaces and steps, as they were left; each draws
+    settings of its own. Raises OutputError where the disk is full or the folder cannot be
+    written."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -213,10 +225,10 @@ def studies(
                     pruner=optuna.pruners.MedianPruner(BEFORE_PRUNING),
                 ),
                 space,
-                seed,
+                int(digest_of(["study", seed, order], 8), 16),
                 steps,
             )
-            for name, (space, steps) in named.items()
+            for order, (name, (space, steps)) in enumerate(named.items())
         }
     except HoldfastError:
         raise

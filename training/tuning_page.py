@@ -66,6 +66,7 @@ def _plain(figure: Any) -> Any:
         title=None,
         template="none",
         height=HEIGHT,
+        width=None,  # as wide as the page
         margin={"l": 64, "r": 24, "t": 36, "b": 64},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",

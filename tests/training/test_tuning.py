@@ -254,7 +254,7 @@ def test_the_page_says_what_matters_and_stands_alone(
     result, _ = tuned
     folder = settings.tracking / "artifacts" / result.tuning_run_id / "artifacts"
     page = (folder / "tuning.html").read_text()
-    for heading in ("what matters", "history", "slices", "parallel coordinates"):
+    for heading in ("what matters", "history", "slices of strength", "parallel coordinates"):
         assert f"Churn: {heading}" in page
     figures = page.split("const FIGURES = ")[1]
     assert '"y": ["strength"]' in figures or '"y":["strength"]' in figures
