@@ -90,8 +90,16 @@ class SequenceColumns:
 
     def of_lists(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The same of a frame with the lists of `features.sequence_now`, a user a row; null is an
-        empty one. Raises ModelError where a list lacks, or lists of a row differ in length."""
-        return self.columns(listed(frame))
+        empty one. Raises ModelError where a list lacks, lists of a row differ in length, or one is
+        longer than the sequences fitted on."""
+        events = listed(frame)
+        longest = int(events.lengths.max()) if len(frame) else 0
+        if longest > self.length:
+            raise ModelError(
+                f"lists of up to {longest} events for a model of {self.length}; take the last "
+                f"{self.length}"
+            )
+        return self.columns(events)
 
     def save(self, folder: Path) -> Path:
         """JSON and plain arrays; see `SequenceModel.save`."""

@@ -184,6 +184,9 @@ def test_lists_say_what_rows_say(tmp_path: Path) -> None:
     assert len(columns.of_lists(lists.clear())) == 0
     with pytest.raises(ModelError, match="lacks sequence_age"):
         columns.of_lists(lists.drop("sequence_age"))
+    long = bucket_sequences(world.store, 0, Cutoff(NEWEST), world.spec, LENGTH + 1, CPU)
+    with pytest.raises(ModelError, match="lists of up to 17 events for a model of 16"):
+        columns.of_lists(long)
     with pytest.raises(ModelError, match="differ in length"):
         columns.of_lists(lists.with_columns(pl.col("sequence_gap").list.head(1)))
 
