@@ -22,19 +22,20 @@ from training.metrics import Floats
 from training.ragged import Ragged, gather
 from training.sequence_batches import Batches
 from training.sequence_inputs import Inputs
-from training.sequence_losses import log_survival
+from training.sequence_losses import log_waiting
 from training.sequence_model import SequenceModel
 from training.sequence_rows import KEY, Located, locate
 
 LARGEST = 30.0  # of log-odds and of logs of value, either way
 MOST_EVENTS, MOST_SEQUENCES = 200_000, 8_192  # in memory at a time
+NEAR_NOTHING = 1e-14  # the chance of an event, so that its log-odds are within LARGEST
 PLACE = "place"
 
 
 @dataclass(frozen=True)
 class SequenceColumns:
-    """`model`: its last edge is the horizon, the scale of its value the mean of the rows fitted on;
-    its encoder's settings say what else it was fitted with."""
+    """`model`: the scale of its value is the mean of the rows fitted on; its encoder's settings say
+    what else it was fitted with."""
 
     model: SequenceModel
 
@@ -42,6 +43,11 @@ class SequenceColumns:
     def length(self) -> int:
         """The most events of a sequence."""
         return int(self.model.encoder["length"])
+
+    @property
+    def horizon_days(self) -> float:
+        """That `sequence_churn` is of."""
+        return float(self.model.encoder["horizon_days"])
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -85,8 +91,16 @@ class SequenceColumns:
 
     def of_lists(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The same of a frame with the lists of `features.sequence_now`, a user a row; null is an
-        empty one. Raises ModelError where a list lacks, or lists of a row differ in length."""
-        return self.columns(listed(frame))
+        empty one. Raises ModelError where a list lacks, lists of a row differ in length, or one is
+        longer than the sequences fitted on."""
+        events = listed(frame)
+        longest = int(events.lengths.max()) if len(frame) else 0
+        if longest > self.length:
+            raise ModelError(
+                f"lists of up to {longest} events for a model of {self.length}; take the last "
+                f"{self.length}"
+            )
+        return self.columns(events)
 
     def lists_of(self, sequences: Sequences, rows: pl.DataFrame) -> pl.DataFrame:
         """What `of_lists` takes, of each row's user at its cutoff; all in memory at a time."""
@@ -122,7 +136,9 @@ class SequenceColumns:
         churn, mean = network.churn, network.mean
         if churn is None:
             raise ModelError("a sequence model without a churn head; train again")
-        waits = log_survival(churn(read).double())[:, -1].clamp(-LARGEST, -1e-14)
+        horizon = churn.edges.new_tensor([self.horizon_days])
+        waits = log_waiting(churn(read).double(), churn.edges, horizon)[:, 0]
+        waits = waits.clamp(-LARGEST, -NEAR_NOTHING)
         silent = waits - torch.log(-torch.expm1(waits))
         said = [silent if churn.passive else -silent]
         said.append(mean(read).double() if mean else torch.zeros_like(silent))

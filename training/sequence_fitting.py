@@ -7,7 +7,7 @@ order of the rows decide anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from features.sequence_files import Sequences
 from features.time import Cutoff
 from runtime.device import Device
 from runtime.errors import UsageError
+from runtime.files import digest_of
 from runtime.progress import say
 from training.memory import keep_freed_memory
 from training.sequence_columns import SequenceColumns, build
@@ -56,8 +57,9 @@ def fit_sequence(
     """The fitted columns, and the spec with the steps that were found.
 
     rows      cutoff, user_id, churn, value and, where known, churn_<days> of shorter horizons; a
-              label is null where it is unknown. No other label is read, and no event at or after
-              a row's cutoff but, to pretrain on, those before the newest cutoff
+              label is null where it is unknown; where none of the whole horizon is known, the
+              rate of the longest one that is goes on. No other label is read, and no event at or
+              after a row's cutoff but, to pretrain on, those before the newest cutoff
     folder    where checkpoints lie, by which a training that was killed goes on
 
     Early stopping is by the rows at the newest cutoff, of a model of those whose labels were known
@@ -74,10 +76,10 @@ def fit_sequence(
     horizons = Horizons.of(rows, definitions)
     found = fewer(labelled(locate(sequences, rows), horizons), spec.most_events, spec.seed)
     say(f"sequences: {len(found.frame):,} rows, {found.events:,} events an epoch")
-    task = _Task(spec, sequences, found, horizons, device, folder)
+    task = _Task(spec, sequences, found, horizons, definitions, device, folder)
     begin = task.pretrained()
     if spec.steps is None:
-        task = replace(task, spec=replace(spec, steps=task.searched(begin, definitions)))
+        task = replace(task, spec=replace(spec, steps=task.searched(begin)))
     columns = task.columns(begin)
     return columns, task.spec
 
@@ -88,6 +90,7 @@ class _Task:
     sequences: Sequences
     rows: Located
     horizons: Horizons
+    definitions: Definitions
     on: Device
     folder: Path | None
 
@@ -102,6 +105,7 @@ class _Task:
             "name": self.spec.encoder,
             "width": self.spec.width,
             "length": self.sequences.length,
+            "horizon_days": self.definitions.churn.horizon_days,
             "kinds": list(self.sequences.kinds),
             "channels": list(self.sequences.channels),
         }
@@ -144,15 +148,15 @@ class _Task:
             self._loop(steps),
             folder=self._folder("pretraining"),
             device=self.device,
-            identity=people.key,
+            identity=self._identity(people.key),
             label="pretraining",
         )
         return network.encoder.state_dict()
 
-    def searched(self, begin: dict[str, torch.Tensor] | None, definitions: Definitions) -> int:
+    def searched(self, begin: dict[str, torch.Tensor] | None) -> int:
         """Steps for all rows: those after which a model of earlier rows was best at later ones, in
         proportion to the batches."""
-        early, late = held_apart(self.rows, definitions, self.spec.seed)
+        early, late = held_apart(self.rows, self.definitions, self.spec.seed)
         if early.frame.is_empty() or late.frame.is_empty():
             return self.spec.steps_of(len(self.rows.frame), self.rows.events)
         steps = self.spec.steps_of(len(early.frame), early.events)
@@ -184,7 +188,7 @@ class _Task:
             validation=self._outcomes(late) if late else None,
             folder=self._folder(role),
             device=self.device,
-            identity=rows.digest(self.horizons),
+            identity=self._identity(rows.digest(self.horizons)),
             label=f"sequences, {role}",
         ).best_step
 
@@ -203,6 +207,9 @@ class _Task:
             patience=self.spec.patience,
             seed=self.spec.seed,
         )
+
+    def _identity(self, rows: str) -> str:
+        return digest_of([rows, self.sequences.manifest["digest"], asdict(self.spec)])
 
     def _an_epoch(self, rows: Located) -> int:
         return self.spec.steps_an_epoch(len(rows.frame), rows.events)

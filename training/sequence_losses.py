@@ -52,21 +52,27 @@ def hazard_loss(logits: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return -torch.where(open_end, survived.gather(1, low.unsqueeze(1)).squeeze(1), closed)
 
 
-def reached(logits: Tensor, edges: Tensor, days: Tensor) -> Tensor:
-    """The chance that the event has happened by each of the days, shape (n, len(days)).
+def log_waiting(logits: Tensor, edges: Tensor, days: Tensor) -> Tensor:
+    """Log of the chance that nothing has happened by each of the days, shape (n, len(days)).
 
     edges    shape (bins,): the days at which the bins end, rising
     days     shape (m,), none below 0
 
     Within a bin the rate is constant, and after the last it stays as it was in the last; so the
-    curve rises with the day whatever the logits.
+    curve falls with the day whatever the logits.
     """
     survived = log_survival(logits)
     ends = torch.cat((edges.new_zeros(1), edges))
     place = torch.searchsorted(edges, days).clamp(max=len(edges) - 1)
     share = (days - ends[place]) / (ends[place + 1] - ends[place])
     lost = survived[:, place + 1] - survived[:, place]
-    return -torch.expm1(survived[:, place] + share * lost)
+    return survived[:, place] + share * lost
+
+
+def reached(logits: Tensor, edges: Tensor, days: Tensor) -> Tensor:
+    """The chance that the event has happened by each of the days, shape (n, len(days)); arguments
+    as of `log_waiting`."""
+    return -torch.expm1(log_waiting(logits, edges, days))
 
 
 def ziln_loss(parts: Tensor, value: Tensor) -> Tensor:

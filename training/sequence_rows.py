@@ -31,7 +31,7 @@ EARLY = "churn_"  # and the days: the label of a shorter horizon, as `features.s
 
 @dataclass(frozen=True)
 class Horizons:
-    """days       at which the churn label is known, rising; the last is the project's horizon
+    """days       at which some churn label is known, rising
     labels     the columns of the labels
     passive    whether churn is that nothing happens
     """
@@ -42,12 +42,21 @@ class Horizons:
 
     @classmethod
     def of(cls, rows: pl.DataFrame, definitions: Definitions) -> Horizons:
+        """Those of the columns that hold a label. Raises LabelError where there is none."""
         whole = definitions.churn.horizon_days
         early = (name.removeprefix(EARLY) for name in rows.columns if name.startswith(EARLY))
-        short = sorted(int(d) for d in early if d.isdigit() and int(d) < whole)
-        labels = (*(f"{EARLY}{days}" for days in short), "churn")
-        days = tuple(float(d) for d in (*short, whole))
-        return cls(days, labels, definitions.churn.kind == "passive")
+        names = {int(d): f"{EARLY}{d}" for d in early if d.isdigit() and int(d) < whole}
+        known = {
+            float(days): name
+            for days, name in sorted((names | {whole: "churn"}).items())
+            if rows[name].null_count() < len(rows)
+        }
+        if not known:
+            raise LabelError(
+                f"no labelled user to fit sequences on (found {len(rows):,} rows); ingest more "
+                "users, widen [eligible] or shorten churn.horizon_days"
+            )
+        return cls(tuple(known), tuple(known.values()), definitions.churn.kind == "passive")
 
 
 @dataclass(frozen=True)
@@ -161,14 +170,8 @@ def _columns(bucket: BucketSequences) -> Columns:
 
 
 def labelled(located: Located, horizons: Horizons) -> Located:
-    """The rows of which some label is known. Raises LabelError where there is none."""
-    found = located.where(pl.any_horizontal(pl.col(horizons.labels).is_not_null()))
-    if found.frame.is_empty():
-        raise LabelError(
-            f"no labelled user to fit sequences on (found {len(located.frame):,} rows); ingest "
-            "more users, widen [eligible] or shorten churn.horizon_days"
-        )
-    return found
+    """The rows of which some label is known."""
+    return located.where(pl.any_horizontal(pl.col(horizons.labels).is_not_null()))
 
 
 def fewer(located: Located, most_events: int, seed: int) -> Located:

@@ -186,6 +186,9 @@ def test_lists_say_what_rows_say(tmp_path: Path) -> None:
     assert len(columns.of_lists(lists.clear())) == 0
     with pytest.raises(ModelError, match="lacks sequence_age"):
         columns.of_lists(lists.drop("sequence_age"))
+    long = bucket_sequences(world.store, 0, Cutoff(NEWEST), world.spec, LENGTH + 1, CPU)
+    with pytest.raises(ModelError, match="lists of up to 17 events for a model of 16"):
+        columns.of_lists(long)
     with pytest.raises(ModelError, match="differ in length"):
         columns.of_lists(lists.with_columns(pl.col("sequence_gap").list.head(1)))
 
@@ -248,6 +251,8 @@ def test_a_training_that_ended_is_taken_up(world: Ordered, tmp_path: Path) -> No
     assert (digest(second), again) == (digest(first), settled)
     assert {path: path.stat().st_ino for path in tmp_path.rglob("*.pt")} == held
     assert digest(fitted(world, spec)[0]) == digest(first)
+    with pytest.raises(ModelError, match="is of another training"):
+        fitted(world, replace(spec, batch=32), folder=tmp_path)
 
 
 def test_early_stopping_is_by_later_rows_whose_past_was_known(world: Ordered) -> None:
@@ -285,6 +290,25 @@ def test_horizons_are_read_off_the_columns() -> None:
     )
     found = Horizons.of(rows, DEFINITIONS)
     assert found == Horizons((2.0, 10.0, 30.0), ("churn_2", "churn_10", "churn"), True)
+    young = rows.with_columns(churn=pl.lit(None, pl.Int8))
+    assert Horizons.of(young, DEFINITIONS).days == (2.0, 10.0)
+
+
+def test_a_young_log_carries_the_last_rate_on(world: Ordered) -> None:
+    rows = before(world.rows).with_columns(
+        churn=pl.lit(None, pl.Int8), value=pl.lit(None, pl.Float64)
+    )
+    columns, _ = fitted(world, rows=rows)
+    said = columns.of_rows(world.sequences, world.rows.head(9))[CHURN].to_numpy()
+    lists = bucket_sequences(
+        world.store, 0, Cutoff(world.rows["cutoff"][0]), world.spec, LENGTH, CPU
+    )
+    network = columns.model.network
+    assert network.churn is not None
+    assert network.churn.edges.tolist() == [10.0]
+    read = network.summary(listed(lists.head(9)))
+    ten_days = network.churn(read).double().neg().sigmoid()[:, 0]  # nothing within 10 days
+    np.testing.assert_allclose(1 / (1 + np.exp(-said)), ten_days.detach() ** 3, rtol=1e-4)
 
 
 def test_the_readout_is_worked_by_hand() -> None:
