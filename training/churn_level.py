@@ -86,14 +86,15 @@ def churn_level(
     Of each cutoff only what is known at the one that is looked at is used: labels an embargo old,
     outcomes of d days gap + d days old, and scores. The order of cutoffs does not matter.
     """
-    own = _known(_in_order(past), now, span, line)
+    steps = _steps([*past, *(history or ())], span)
+    own = _known(_in_order(past), now, span, steps, line)
     if own is None:
         nothing = Chosen("none", 0.0, {}, {}, None, 0.0)
         return LevelReport(0.0, nothing, None, (), "no past cutoff: the level is left as it is")
     older = _in_order([*past, now] if history is None else history)
     matured = [one for one in older if one.day + span.embargo_days <= now.day]
-    tried = [found for one in matured if (found := _trial(older, one, span)) is not None]
-    proposals = _proposals(own[0], older, now, span)
+    tried = [found for one in matured if (found := _trial(older, one, span, steps)) is not None]
+    proposals = _proposals(own[0], older, now, span, steps)
     chosen = choose([trial for trial, _, _ in tried], proposals, span.embargo_days)
     rows = [row for found in tried for row in _rows(*found, chosen)]
     shift = chosen.shift(proposals)
@@ -102,10 +103,17 @@ def churn_level(
     return LevelReport(shift, chosen, own[1], tuple(rows), note, stretch, middle)
 
 
-def _proposals(own: Known, older: Sequence[Scored], now: Scored, span: Span) -> Proposals:
+def _steps(scored: Sequence[Scored], span: Span) -> tuple[int, ...]:
+    """The shorter horizons, in days, by which the horizon is cut."""
+    return tuple(sorted({d for one in scored for d in one.early if d < span.horizon_days}))
+
+
+def _proposals(
+    own: Known, older: Sequence[Scored], now: Scored, span: Span, steps: tuple[int, ...]
+) -> Proposals:
     measured = try_all(own)
     there = [one for one in older if one.day == now.day]
-    seen = _known(older, there[0], span) if there else None
+    seen = _known(older, there[0], span, steps) if there else None
     if seen is None:
         return measured
     carried = try_all(seen[0])
@@ -121,7 +129,11 @@ def _usable(one: Binned | None) -> bool:
 
 
 def _known(
-    past: Sequence[Scored], now: Scored, span: Span, line: tuple[float, float] | None = None
+    past: Sequence[Scored],
+    now: Scored,
+    span: Span,
+    steps: tuple[int, ...],
+    line: tuple[float, float] | None = None,
 ) -> tuple[Known, Lines] | None:
     """What is known on the day of `now`, and the lines through the matured cutoffs."""
     full = [
@@ -140,7 +152,7 @@ def _known(
         embargo_days=span.embargo_days,
         full=levels,
         label_shift=_label_shift(slices[-1], now.all, lines),
-        period=by_calendar(past, now, span, *(line or (lines.slope, float(lines.level[-1])))),
+        period=by_calendar(past, now, span, steps, line or (lines.slope, float(lines.level[-1]))),
     )
     early, carry = {}, {}
     for days in sorted({days for one in past for days in one.early}):
@@ -160,10 +172,13 @@ def _known(
 
 
 def by_calendar(
-    past: Sequence[Scored], now: Scored, span: Span, slope: float, level: float
+    past: Sequence[Scored],
+    now: Scored,
+    span: Span,
+    ends: tuple[int, ...],
+    line: tuple[float, float],
 ) -> Proposal | None:
     """What `training.period` says of everything that is known at `now`."""
-    ends = sorted({days for one in past for days in one.early if days < span.horizon_days})
     stretch_days = span.embargo_days / (len(ends) + 1)
     found = []
     for one in past:
@@ -177,7 +192,7 @@ def by_calendar(
             seen.append(churn)
             ages.append(int((now.day - one.day - after + 1e-6) // stretch_days))
         found += cells(seen, ages, span.silence)
-    told = moved(found, slope, level, now.all, len(ends) + 1, span.silence)
+    told = moved(found, *line, now.all, len(ends) + 1, span.silence)
     return None if told is None else Proposal(told.shift, 0.0, told.stretch, told.middle)
 
 
@@ -199,12 +214,14 @@ def _label_shift(newest: Binned, now: Binned, lines: Lines) -> dict[str, float]:
     return found
 
 
-def _trial(past: Sequence[Scored], one: Scored, span: Span) -> tuple[Trial, Lines, Scored] | None:
+def _trial(
+    past: Sequence[Scored], one: Scored, span: Span, steps: tuple[int, ...]
+) -> tuple[Trial, Lines, Scored] | None:
     """What would have been proposed at a past cutoff, and what was needed there."""
     if one.churn is None or not _usable(one.churn):
         return None
     before = [other for other in past if other.day < one.day]
-    seen = _known(before, one, span)
+    seen = _known(before, one, span, steps)
     if seen is None:
         return None
     known, lines = seen
