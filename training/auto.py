@@ -26,8 +26,8 @@ from training.fitting import (
     data_of,
     finished,
     fit_on,
+    fit_sequence_on,
     spec_of,
-    with_sequence,
 )
 from training.metrics import Floats
 from training.model import Estimator, Model
@@ -122,8 +122,7 @@ def _part(data: Data, kind: str, spec: Spec, task: Task) -> Part:
     start = time.monotonic()
     mine = replace(task, kind=kind)
     if isinstance(spec, SequenceSpec):
-        data, spec = with_sequence(data, spec, mine)
-        found = finished(Column(0), Column(1) if data.paid else None, spec, data, mine)
+        found, data = fit_sequence_on(data, spec, mine)
     else:
         found = fit_on(data, spec, mine)
     return Part(found, data, time.monotonic() - start)

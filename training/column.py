@@ -16,16 +16,19 @@ import numpy as np
 from runtime.files import write_json
 from training.metrics import Floats
 from training.rows import Matrix
+from training.trees import Trees
 
 SEQUENCE_CHURN, SEQUENCE_VALUE = "sequence_churn", "sequence_value"
 BESIDE = (SEQUENCE_CHURN, SEQUENCE_VALUE)
+CHURN, VALUE = 0, 1  # places among them
 
 
 @dataclass(frozen=True)
 class Column:
-    """`at`: the place among BESIDE."""
+    """`at`: the place among BESIDE; `stand_in`: trees over the features that explain it."""
 
     at: int
+    stand_in: Trees | None = None
 
     SUFFIX: ClassVar[str] = ".column.json"
 
@@ -34,15 +37,23 @@ class Column:
         return x[:, self.at - len(BESIDE)].astype(np.float64)
 
     def contributions(self, x: Matrix) -> Floats:
-        """None of the features moves it: zeros, shape (n, features)."""
-        return np.zeros(x.shape)
+        """The stand-in's, shape (n, features), of rows of features alone; without one zeros."""
+        return self.stand_in.contributions(x) if self.stand_in else np.zeros(x.shape)
 
     def save(self, path: Path) -> None:
-        write_json(path, {"column": BESIDE[self.at]})
+        if self.stand_in:
+            self.stand_in.save(_beside(path))
+        write_json(path, {"column": BESIDE[self.at], "stand_in": self.stand_in is not None})
 
     @classmethod
     def load(cls, path: Path) -> Column:
-        return cls(BESIDE.index(json.loads(path.read_text(encoding="utf-8"))["column"]))
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        stand_in = Trees.load(_beside(path)) if raw["stand_in"] else None
+        return cls(BESIDE.index(raw["column"]), stand_in)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name.removesuffix(Column.SUFFIX)}.stand_in{Trees.SUFFIX}")
 
 
 def without(x: Matrix) -> Matrix:

@@ -15,9 +15,10 @@ from features.sequence_files import Sequences
 from features.spec import FeatureSpec
 from runtime.device import Device
 from runtime.errors import UsageError
+from runtime.progress import say
 from training import forest, linear, trees
 from training.calibration import Calibrator, fit_calibrator
-from training.column import BESIDE, Column
+from training.column import BESIDE, CHURN, VALUE, Column
 from training.forest import ForestSpec
 from training.linear import LogisticSpec
 from training.metrics import Floats
@@ -26,6 +27,7 @@ from training.ranges import with_ranges
 from training.rows import Rows, both_classes, labelled
 from training.sequence_spec import SequenceSpec
 from training.split import Slice
+from training.stand_in import explained, fit_stand_in
 from training.stepwise import STEP, Step, stacked
 from training.trees import XGBoostSpec
 
@@ -129,15 +131,14 @@ def data_of(frame: pl.DataFrame, on: Slice, calibrate: Slice, task: Task) -> Dat
 
 def fit_on(data: Data, spec: Spec, task: Task) -> Fit:
     if isinstance(spec, SequenceSpec):
-        data, settled = with_sequence(data, spec, task)
-        return finished(Column(0), Column(1) if data.paid else None, settled, data, task)
+        return fit_sequence_on(data, spec, task)[0]
     churn, spec = FITTERS[type(spec)][0](spec, data.rows, task.device)
     value, spec = value_fitted(spec, data.paid, task.device)
     return finished(churn, value, spec, data, task)
 
 
-def with_sequence(data: Data, spec: SequenceSpec, task: Task) -> tuple[Data, SequenceSpec]:
-    """Fits a sequence model on the rows to fit on; what it says is put beside all rows.
+def fit_sequence_on(data: Data, spec: SequenceSpec, task: Task) -> tuple[Fit, Data]:
+    """The fit, and the data with what the sequence model says beside all rows.
 
     Raises UsageError where the log is too young: such a model is of the whole horizon.
     """
@@ -148,15 +149,29 @@ def with_sequence(data: Data, spec: SequenceSpec, task: Task) -> tuple[Data, Seq
             f"model '{task.kind}': no label of the whole horizon has matured, which sequence "
             "models are fitted on; shorten churn.horizon_days or choose another model"
         )
-    rows = data.on.rows(data.frame, task.seed)
+    on = data.on.rows(data.frame, task.seed)
     columns, settled = fit_sequence(
-        spec, task.sequences, rows, task.spec.definitions, task.device, task.checkpoints
+        spec, task.sequences, on, task.spec.definitions, task.device, task.checkpoints
     )
     frame = data.frame.hstack(columns.of_rows(task.sequences, data.frame))
     inputs = (*task.features, *BESIDE)
-    later = labelled(data.calibrate.rows(frame, task.seed), inputs, "calibrate", task.seed)
-    paid = later if data.later_paid else None
-    return replace(data, frame=frame, later=later, later_paid=paid, sequence=columns), settled
+    seen, later = (
+        labelled(of.rows(frame, task.seed), inputs, role, task.seed)
+        for of, role in ((data.on, "fit"), (data.calibrate, "calibrate"))
+    )
+    wide = replace(
+        data,
+        frame=frame,
+        later=later,
+        later_paid=later if data.later_paid else None,
+        sequence=columns,
+    )
+    column = Column(CHURN)
+    stand_in = fit_stand_in(data.rows, column.margin(seen.x), task.device)
+    share = explained(stand_in, data.later, column.margin(later.x))
+    say(f"sequences: the stand-in that gives reasons explains {share:.0%} of the log-odds")
+    churn = replace(column, stand_in=stand_in)
+    return finished(churn, Column(VALUE) if data.paid else None, settled, wide, task), wide
 
 
 def finished(

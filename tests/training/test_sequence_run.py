@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from small_project import small_log, write_small_project
@@ -141,3 +142,16 @@ def test_a_checkpoint_is_kept_until_the_run_is_there(
     monkeypatch.undo()
     train(settings, AS_OF, "sequence", CPU)
     assert not list((settings.store / ".training").rglob("*.pt"))
+
+
+def test_a_sequence_model_has_reasons(
+    settings: Settings, result: TrainResult, model: Model
+) -> None:
+    """Those of trees that say nearly the same; they change no score."""
+    found = score(settings, AS_OF, result.run_id, CPU)
+    scores = collect(pl.scan_delta(str(found.table)).filter(model_run_id=result.run_id), CPU)
+    assert scores["reason_1"].null_count() == 0
+    assert scores["reason_1"].n_unique() > 5
+    frame = beside(_features(settings, model), model, settings, open_store(settings, AS_OF), CPU)
+    told = model.contributions(frame).sum(1)
+    assert np.corrcoef(told, model.churn.margin(model.rows(frame)))[0, 1] > 0.7
