@@ -9,7 +9,7 @@ from pathlib import Path
 
 # What needs a device, a large log (`make bench-features`), or is read by others, is run by itself.
 APART = {"__main__", "gpu_check", "features", "ingest", "memory"}
-APART |= {"buying", "gpu_tabular", "order_world", "over_time", "sequence_training"}
+APART |= {"buying", "gpu_tabular", "oracle_gap", "order_world", "over_time", "sequence_training"}
 APART |= {"tabular_models", "worth"}
 PARTS = {"big_log", "feature_pandas", "feature_set"}
 PARTS |= {"sequence_clock", "sequence_rival", "sequence_world"}

@@ -32,8 +32,9 @@ from training.fitting import Task, fit, spec_of
 from training.level_rows import LevelRows, level_rows
 from training.metrics import Floats, calibration_error, log_loss
 from training.plan import Plan, plan_of
+from training.prepare import snapshots_of
 from training.present import carried
-from training.recipe import measured_rows, snapshots_of
+from training.recipe import measured_rows
 from training.threads import one_blas_thread
 
 CPU = Device("cpu", "a benchmark")

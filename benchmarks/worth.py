@@ -31,7 +31,7 @@ from training.calibration import fit_calibrator
 from training.fitting import relative_value
 from training.metrics import Floats
 from training.plan import plan_of
-from training.recipe import snapshots_of
+from training.prepare import snapshots_of
 from training.rows import Rows, labelled
 from training.spread import LEVELS, Spread, interval, of_quantiles, with_zeros
 from training.spread_metrics import spread_metrics

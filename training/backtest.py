@@ -20,7 +20,8 @@ from training.evaluate import Evaluation, evaluate
 from training.fitting import Task
 from training.model import Model
 from training.plan import plan_of
-from training.recipe import measured_rows, snapshots_of, train
+from training.prepare import snapshots_of
+from training.recipe import measured_rows, train
 from training.rows import Rows, labelled
 from training.sequences_at import beside
 from training.tracking import load_model

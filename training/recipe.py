@@ -10,36 +10,31 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from events.store import EventStore, open_store
-from features.learn import learn_spec
-from features.snapshots import Snapshots, build_snapshots, read
-from features.spec import FeatureSpec
 from runtime.clock import show
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.errors import LabelError
-from runtime.files import digest_of, remove_folder
+from runtime.files import remove_folder
 from runtime.progress import say
 from runtime.settings import Settings
 from training import auto, tracking
 from training.auto import AutoFit, AutoSpec
 from training.evaluate import Evaluation, evaluate
-from training.fitting import Fit, Spec, Task, fit, spec_of
+from training.fitting import Fit, Spec, Task, fit
 from training.level_rows import LevelRows, level_rows
 from training.model import Model
-from training.plan import Plan, plan_of
+from training.prepare import prepared
 from training.present import NOT_ASKED, carried, uncorrected_ece
 from training.record import log_candidates, params_of, tags_of, write_files
 from training.rows import Rows, labelled
-from training.sequence_spec import SequenceSpec
-from training.sequences_at import example_of, sequences_at
+from training.sequences_at import example_of
 from training.split import Slice, Split
 from training.threads import one_blas_thread
 from training.trained import Measured, Trained
@@ -77,20 +72,13 @@ def train(
     model, StoreError without events, LabelError where no label has matured or one class is missing.
     """
     start = time.perf_counter()
-    kind = model or settings.training.model
-    chosen = spec or _spec(kind, settings)
-    store = open_store(settings, as_of)
-    plan = plan_of(settings, store)
-    split = plan.split
-    say(f"train {kind} as of {show(store.as_of)} on {device.kind} ({device.reason})")
-    features = learn_spec(store, plan.learn_before, settings)
-    snapshots = snapshots_of(settings, store, plan, features, device, cluster)
-    task = _task(settings, store, plan, features, snapshots, kind, chosen, device, cluster)
-    frame = read(snapshots)
-    level = level_rows(settings, store, plan, features, device, cluster, task.sequences)
+    ready = prepared(settings, as_of, model, device, cluster, spec)
+    store, split, task, frame = ready.store, ready.plan.split, ready.task, ready.frame
+    snapshots, kind = ready.snapshots, task.kind
+    level = level_rows(settings, store, ready.plan, task.spec, device, cluster, task.sequences)
     tags = tags_of(task, store, split)
     with tracking.tracked(settings, f"{kind} {show(store.as_of)}", tags) as run:
-        trained = run_recipe(frame, split, chosen, task, settings.training.bootstrap, level)
+        trained = run_recipe(frame, split, ready.spec, task, settings.training.bootstrap, level)
         run.log(params_of(settings, trained, split, snapshots, store), trained.evaluation.metrics)
         run.log_data("snapshots", snapshots.digest, str(snapshots.path.resolve()))
         with tempfile.TemporaryDirectory() as folder:
@@ -113,64 +101,6 @@ def train(
         version=version,
         candidates=trained.table,
     )
-
-
-def _spec(kind: str, settings: Settings) -> Spec | AutoSpec:
-    chosen = settings.training
-    if kind == "auto":
-        return AutoSpec(chosen.minutes, chosen.seed)
-    return spec_of(kind, chosen.seed)
-
-
-def _task(
-    settings: Settings,
-    store: EventStore,
-    plan: Plan,
-    features: FeatureSpec,
-    snapshots: Snapshots,
-    kind: str,
-    spec: Spec | AutoSpec,
-    device: Device,
-    cluster: Cluster,
-) -> Task:
-    """With the sequences of everyone where one of the models reads them."""
-    sequences = None
-    if (length := _length(spec)) and not plan.steps:
-        at = plan.split.cutoffs
-        sequences = sequences_at(settings, store, at, features, length, device, cluster)
-    named = digest_of([snapshots.digest, kind, asdict(spec), str(plan.split)])
-    return Task(
-        kind=kind,
-        spec=features,
-        features=snapshots.features,
-        as_of=store.as_of,
-        seed=settings.training.seed,
-        device=device,
-        steps=plan.steps,
-        measured=plan.measured,
-        sequences=sequences,
-        checkpoints=settings.store / ".training" / named,
-    )
-
-
-def _length(spec: Spec | AutoSpec) -> int | None:
-    """Of the sequences that are read; None where none are."""
-    if isinstance(spec, AutoSpec):
-        return SequenceSpec().length if "sequence" in spec.kinds else None
-    return spec.length if isinstance(spec, SequenceSpec) else None
-
-
-def snapshots_of(
-    settings: Settings,
-    store: EventStore,
-    plan: Plan,
-    spec: FeatureSpec,
-    device: Device,
-    cluster: Cluster = IN_PROCESS,
-) -> Snapshots:
-    """The labelled snapshots that a training reads."""
-    days = tuple(step.days for step in plan.steps)
-    return build_snapshots(settings, store, plan.split.cutoffs, spec, device, True, cluster, days)
 
 
 @one_blas_thread()

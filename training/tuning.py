@@ -25,7 +25,8 @@ from training import trials
 from training.fitting import Task
 from training.lineage import requirements
 from training.plan import plan_of
-from training.recipe import TrainResult, snapshots_of, train
+from training.prepare import snapshots_of
+from training.recipe import TrainResult, train
 from training.search import Search, Wanted
 from training.spaces import (
     SPACES,

@@ -28,7 +28,8 @@ from runtime.errors import LabelError
 from runtime.settings import Settings, load_settings
 from training.fitting import Task, fit, spec_of
 from training.plan import Plan, plan_of
-from training.recipe import run_recipe, snapshots_of
+from training.prepare import snapshots_of
+from training.recipe import run_recipe
 from training.split import Slice, plan_split, with_recent
 from training.stepwise import STEP, Step, at_step, longest_known, stacked, steps_in
 

@@ -26,7 +26,8 @@ from training.fitting import Task
 from training.linear import Linear, LogisticSpec
 from training.model import Model
 from training.plan import plan_of
-from training.recipe import run_recipe, snapshots_of
+from training.prepare import snapshots_of
+from training.recipe import run_recipe
 from training.trees import Size, XGBoostSpec
 
 T = datetime(2024, 8, 1, tzinfo=UTC)

@@ -1,0 +1,131 @@
+"""How far each model is from the oracle of the synthetic world, and fusion from its parts.
+
+    python -m benchmarks.oracle_gap [--users N] [SEED …]
+
+For each seed a world of its own: "auto" as of a month before the end, its candidates measured at
+the test cutoff, the oracle on the same users. Differences with 95 % intervals over users (paired
+bootstrap).
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+
+from events.ingest import ingest
+from events.synthetic import World, oracle, write_world
+from runtime.device import Device
+from runtime.settings import load_settings
+from training import auto
+from training.auto import AutoSpec
+from training.metrics import Floats, churn_metrics, value_metrics
+from training.prepare import prepared
+from training.recipe import measured_rows
+
+CPU = Device("cpu", "a benchmark")
+USERS = 20_000
+DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of the test rows: what was, and what each forecaster said."""
+
+    churn: Floats
+    value: Floats
+    probability: Mapping[str, Floats]
+    expected: Mapping[str, Floats]
+    chosen: tuple[str, str]
+
+
+def one_world(seed: int, users: int) -> Found:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(users=users, seed=seed)
+        settings = load_settings(write_world(world, Path(folder)).config)
+        ingest(settings)
+        at = world.end_at - timedelta(days=settings.churn.horizon_days)
+        ready = prepared(settings, at, "auto", CPU)
+        split, task = ready.plan.split, ready.task
+        fit = auto.fit(ready.frame, split.fit, split.calibrate, AutoSpec(), task)
+        churn = settings.churn
+        days = (churn.gap_days, churn.horizon_days, settings.value_horizon_days)
+        known = oracle(world, split.test.cutoffs[0].at, *days)
+    test = split.test.rows(ready.frame, task.seed).select("user_id")
+    rows = measured_rows(ready.frame, split.test, task)
+    truth = test.join(known, on="user_id", how="left", maintain_order="left")
+    probability = {"oracle": truth["churn_probability"].to_numpy()}
+    expected = {"oracle": truth["expected_value"].to_numpy()}
+    for one in fit.candidates:
+        x = measured_rows(one.frame, split.test, task, one.model.inputs).x
+        probability[one.mix.name] = one.model.churn_probability(x)
+        value = one.model.expected_value(x)
+        assert value is not None
+        expected[one.mix.name] = value
+    assert rows.value is not None
+    chosen = (fit.settled.churn.name, fit.settled.value.name)
+    return Found(rows.churn, rows.value, probability, expected, chosen)
+
+
+def auc(churn: Floats, said: Floats, weights: Floats) -> float:
+    return 100 * churn_metrics(churn, said, weights)["roc_auc"]
+
+
+def gini(value: Floats, said: Floats, weights: Floats) -> float:
+    return 100 * value_metrics(value, said, weights)["normalized_gini"]
+
+
+def difference(
+    of: Callable[[Floats, Floats, Floats], float], real: Floats, first: Floats, second: Floats
+) -> str:
+    """first less second, with its interval."""
+    ones = np.ones(len(real))
+    random = np.random.default_rng(0)
+    drawn = []
+    for _ in range(DRAWS):
+        weights = random.multinomial(len(real), ones / len(real)).astype(np.float64)
+        drawn.append(of(real, first, weights) - of(real, second, weights))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    point = of(real, first, ones) - of(real, second, ones)
+    return f"{point:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def show(seed: int, found: Found, seconds: float) -> None:
+    ones, p, v = np.ones(len(found.churn)), found.probability, found.expected
+    churn = {name: auc(found.churn, said, ones) for name, said in p.items()}
+    value = {name: gini(found.value, said, ones) for name, said in v.items()}
+    print(f"\n### seed {seed}: {len(found.churn):,} users, {seconds:.0f} s\n")
+    print("| model | AUC | below the oracle | value Gini | of the oracle's |")
+    print("|---|---:|---:|---:|---:|")
+    for name in p:
+        marks = [t for t, c in zip(("churn", "value"), found.chosen, strict=True) if c == name]
+        title = f"{name} (chosen for {', '.join(marks)})" if marks else name
+        gap, share = churn["oracle"] - churn[name], value[name] / value["oracle"]
+        print(f"| {title} | {churn[name]:.2f} | {gap:.2f} | {value[name]:.2f} | {share:.1%} |")
+    tabular = max(("logistic", "xgboost"), key=churn.__getitem__)
+    said = difference(auc, found.churn, p["sequence"], p[tabular])
+    print(f"\nsequence less {tabular}: {said} points")
+    part = max((tabular, "sequence"), key=churn.__getitem__)
+    for fusion in dict.fromkeys(("average", "stack", found.chosen[0])):
+        said = difference(auc, found.churn, p[fusion], p[part])
+        print(f"{fusion} less its best part, {part}: {said} points", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--users", type=int, default=USERS)
+    parser.add_argument("seeds", type=int, nargs="*", default=list(range(5)))
+    asked = parser.parse_args()
+    for seed in asked.seeds:
+        start = time.monotonic()
+        show(seed, one_world(seed, asked.users), time.monotonic() - start)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""What a training is made from: the plan of its cutoffs, the snapshots, and the sequences."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import polars as pl
+
+from events.store import EventStore, open_store
+from features.learn import learn_spec
+from features.snapshots import Snapshots, build_snapshots, read
+from features.spec import FeatureSpec
+from runtime.clock import show
+from runtime.cluster import IN_PROCESS, Cluster
+from runtime.device import Device
+from runtime.files import digest_of
+from runtime.progress import say
+from runtime.settings import Settings
+from training.auto import AutoSpec
+from training.fitting import Spec, Task, spec_of
+from training.plan import Plan, plan_of
+from training.sequence_spec import SequenceSpec
+from training.sequences_at import sequences_at
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """`frame`: the snapshots in memory, at every cutoff of the plan."""
+
+    store: EventStore
+    plan: Plan
+    snapshots: Snapshots
+    frame: pl.DataFrame
+    spec: Spec | AutoSpec
+    task: Task
+
+
+def prepared(
+    settings: Settings,
+    as_of: datetime | None,
+    model: str | None,
+    device: Device,
+    cluster: Cluster = IN_PROCESS,
+    spec: Spec | None = None,
+) -> Prepared:
+    """As of an instant (default: just after the last event); reads nothing at or after it.
+
+    Raises UsageError for a model that is not known, StoreError without events, LabelError where no
+    label has matured.
+    """
+    kind = model or settings.training.model
+    chosen = spec or _spec(kind, settings)
+    store = open_store(settings, as_of)
+    plan = plan_of(settings, store)
+    say(f"train {kind} as of {show(store.as_of)} on {device.kind} ({device.reason})")
+    features = learn_spec(store, plan.learn_before, settings)
+    snapshots = snapshots_of(settings, store, plan, features, device, cluster)
+    task = _task(settings, store, plan, features, snapshots, kind, chosen, device, cluster)
+    return Prepared(store, plan, snapshots, read(snapshots), chosen, task)
+
+
+def _spec(kind: str, settings: Settings) -> Spec | AutoSpec:
+    chosen = settings.training
+    if kind == "auto":
+        return AutoSpec(chosen.minutes, chosen.seed)
+    return spec_of(kind, chosen.seed)
+
+
+def _task(
+    settings: Settings,
+    store: EventStore,
+    plan: Plan,
+    features: FeatureSpec,
+    snapshots: Snapshots,
+    kind: str,
+    spec: Spec | AutoSpec,
+    device: Device,
+    cluster: Cluster,
+) -> Task:
+    """With the sequences of everyone where one of the models reads them."""
+    sequences = None
+    if (length := _length(spec)) and not plan.steps:
+        at = plan.split.cutoffs
+        sequences = sequences_at(settings, store, at, features, length, device, cluster)
+    named = digest_of([snapshots.digest, kind, asdict(spec), str(plan.split)])
+    return Task(
+        kind=kind,
+        spec=features,
+        features=snapshots.features,
+        as_of=store.as_of,
+        seed=settings.training.seed,
+        device=device,
+        steps=plan.steps,
+        measured=plan.measured,
+        sequences=sequences,
+        checkpoints=settings.store / ".training" / named,
+    )
+
+
+def _length(spec: Spec | AutoSpec) -> int | None:
+    """Of the sequences that are read; None where none are."""
+    if isinstance(spec, AutoSpec):
+        return SequenceSpec().length if "sequence" in spec.kinds else None
+    return spec.length if isinstance(spec, SequenceSpec) else None
+
+
+def snapshots_of(
+    settings: Settings,
+    store: EventStore,
+    plan: Plan,
+    spec: FeatureSpec,
+    device: Device,
+    cluster: Cluster = IN_PROCESS,
+) -> Snapshots:
+    """The labelled snapshots that a training reads."""
+    days = tuple(step.days for step in plan.steps)
+    return build_snapshots(settings, store, plan.split.cutoffs, spec, device, True, cluster, days)
