@@ -54,8 +54,9 @@ class Told:
     buys: Floats  # log-odds of value > 0
 
 
-def told(name: str, folder: Path) -> tuple[Told, Told]:
-    """The calibration and the test slice. Raises RuntimeError with what a command said."""
+def told(name: str, folder: Path) -> tuple[Told, Told] | None:
+    """The calibration and the test slice; None on a log without amounts. Raises RuntimeError with
+    what a command said."""
     if name.startswith("synthetic-"):
         seed, _, users = name.removeprefix("synthetic-").partition("-")
         world = World(users=int(users or USERS), seed=int(seed))
@@ -76,7 +77,7 @@ def told(name: str, folder: Path) -> tuple[Told, Told]:
     )
     relative = relative_value(rows)
     if relative is None or not relative.any():
-        raise ValueError("no value to learn")
+        return None
     line = linear.fit_value(linear.LogisticSpec(), rows, relative)[0]
     boosted = trees.fit_value(trees.XGBoostSpec(), rows, relative, DEVICE)[0]
     parts = two_part.fit_value(two_part.TwoPartSpec(), rows, relative, DEVICE)[0]
@@ -149,12 +150,12 @@ def main(names: list[str]) -> None:
     print("|---|---|" + "---:|" * len(SHOWN))
     for name in names or [*examples, *(f"synthetic-{seed}" for seed in range(5))]:
         with tempfile.TemporaryDirectory() as folder:
-            try:
-                later, test = told(name, Path(folder))
-            except ValueError:
-                continue  # an example without amounts
-        for of, spread in spreads(later, test).items():
-            shown = " | ".join(f"{figure:.3f}" for figure in figures(test.value, spread))
+            slices = told(name, Path(folder))
+        if slices is None:
+            print(f"| {name} | without amounts |{' - |' * len(SHOWN)}", flush=True)
+            continue
+        for of, spread in spreads(*slices).items():
+            shown = " | ".join(f"{figure:.3f}" for figure in figures(slices[1].value, spread))
             print(f"| {name} | {of} | {shown} |", flush=True)
 
 
