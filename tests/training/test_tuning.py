@@ -144,6 +144,7 @@ def test_processes_try_the_same_and_find_the_same(settings: Settings, tmp_path: 
     assert not list((tmp_path / "there" / "staging").glob("*.json"))
 
 
+@pytest.mark.slow  # in a toy: test_studies
 def test_a_hopeless_trial_is_not_fitted_on_all(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
