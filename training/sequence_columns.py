@@ -34,32 +34,36 @@ PLACE = "place"
 
 @dataclass(frozen=True)
 class SequenceColumns:
-    """`model`: the scale of its value is the mean of the rows fitted on; its encoder's settings say
-    what else it was fitted with."""
+    """`models`: of several seeds, what they say is averaged; the scale of their value is the mean
+    of the rows fitted on, and their encoders' settings say what else they were fitted with."""
 
-    model: SequenceModel
+    models: tuple[SequenceModel, ...]
+
+    @property
+    def _about(self) -> Mapping[str, Any]:
+        return self.models[0].encoder
 
     @property
     def length(self) -> int:
         """The most events of a sequence."""
-        return int(self.model.encoder["length"])
+        return int(self._about["length"])
 
     @property
     def horizon_days(self) -> float:
         """That `sequence_churn` is of."""
-        return float(self.model.encoder["horizon_days"])
+        return float(self._about["horizon_days"])
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        return tuple(self.model.encoder["kinds"])
+        return tuple(self._about["kinds"])
 
     @property
     def channels(self) -> tuple[str, ...]:
-        return tuple(self.model.encoder["channels"])
+        return tuple(self._about["channels"])
 
     @property
     def has_value(self) -> bool:
-        return self.model.network.mean is not None
+        return self.models[0].network.mean is not None
 
     def columns(self, events: Ragged) -> pl.DataFrame:
         """Float64 columns, a row a sequence, in their order:
@@ -118,32 +122,21 @@ class SequenceColumns:
         )
 
     def save(self, folder: Path) -> Path:
-        """JSON and plain arrays; see `SequenceModel.save`."""
-        return self.model.save(folder)
+        """JSON and plain arrays, a folder a model; see `SequenceModel.save`."""
+        for number, model in enumerate(self.models):
+            model.save(folder / str(number))
+        return folder
 
     @classmethod
     def load(cls, folder: Path) -> SequenceColumns:
         """On the CPU. Raises ModelError where a file is missing, or not as it was written."""
-        return cls(SequenceModel.load(folder, build))
+        first = SequenceModel.load(folder / "0", build)
+        others = range(1, first.encoder["bags"])
+        return cls((first, *(SequenceModel.load(folder / str(k), build) for k in others)))
 
-    @torch.inference_mode()
     def _said(self, events: Ragged) -> Floats:
-        """Both columns, shape (n_sequences, 2)."""
-        network = self.model.network.eval()
-        device = next(network.parameters()).device
-        values = {name: held.to(device) for name, held in events.values.items()}
-        read = network.summary(Ragged(values, events.offsets.to(device)))
-        churn, mean = network.churn, network.mean
-        if churn is None:
-            raise ModelError("a sequence model without a churn head; train again")
-        horizon = churn.edges.new_tensor([self.horizon_days])
-        waits = log_waiting(churn(read).double(), churn.edges, horizon)[:, 0]
-        waits = waits.clamp(-LARGEST, -NEAR_NOTHING)
-        silent = waits - torch.log(-torch.expm1(waits))
-        said = [silent if churn.passive else -silent]
-        said.append(mean(read).double() if mean else torch.zeros_like(silent))
-        found: Floats = torch.stack(said, 1).clamp(-LARGEST, LARGEST).cpu().numpy()
-        return found
+        """Both columns, shape (n_sequences, 2): means of the models' own."""
+        return np.asarray(np.mean([_said_by(model, events) for model in self.models], axis=0))
 
     def _frame(self, found: Floats) -> pl.DataFrame:
         value = found[:, 1] if self.has_value else [None] * len(found)
@@ -159,6 +152,25 @@ class SequenceColumns:
                     f"{sequences.path}: sequences with {what} {found}, the model was fitted with "
                     f"{held}; make them with the feature spec and the length of the model"
                 )
+
+
+@torch.inference_mode()
+def _said_by(model: SequenceModel, events: Ragged) -> Floats:
+    network = model.network.eval()
+    device = next(network.parameters()).device
+    values = {name: held.to(device) for name, held in events.values.items()}
+    read = network.summary(Ragged(values, events.offsets.to(device)))
+    churn, mean = network.churn, network.mean
+    if churn is None:
+        raise ModelError("a sequence model without a churn head; train again")
+    horizon = churn.edges.new_tensor([model.encoder["horizon_days"]])
+    waits = log_waiting(churn(read).double(), churn.edges, horizon)[:, 0]
+    waits = waits.clamp(-LARGEST, -NEAR_NOTHING)
+    silent = waits - torch.log(-torch.expm1(waits))
+    said = [silent if churn.passive else -silent]
+    said.append(mean(read).double() if mean else torch.zeros_like(silent))
+    found: Floats = torch.stack(said, 1).clamp(-LARGEST, LARGEST).cpu().numpy()
+    return found
 
 
 def build(settings: Mapping[str, Any]) -> Encoder:

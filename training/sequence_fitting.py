@@ -44,6 +44,8 @@ from training.sequence_task import LoopSettings
 CHECKS = 12  # validations in the longest search
 LEARN_ROWS = 5_000  # from whose sequences scales are learned
 WARMUP_SHARE = 0.05
+SEED_STEP = 1_000_003  # between bags, so that trainings of neighbouring seeds share none
+Weights = dict[str, torch.Tensor]
 
 
 def fit_sequence(
@@ -105,6 +107,7 @@ class _Task:
             "name": self.spec.encoder,
             "width": self.spec.width,
             "length": self.sequences.length,
+            "bags": self.spec.bags,
             "horizon_days": self.definitions.churn.horizon_days,
             "kinds": list(self.sequences.kinds),
             "channels": list(self.sequences.channels),
@@ -132,7 +135,7 @@ class _Task:
             network.readout.learn(events)
         return network.to(self.device)
 
-    def pretrained(self) -> dict[str, torch.Tensor] | None:
+    def pretrained(self) -> Weights | None:
         """Weights of the encoder, from what everyone did before the newest cutoff."""
         if not self.spec.pretrain_epochs:
             return None
@@ -153,7 +156,7 @@ class _Task:
         )
         return network.encoder.state_dict()
 
-    def searched(self, begin: dict[str, torch.Tensor] | None) -> int:
+    def searched(self, begin: Weights | None) -> int:
         """Steps for all rows: those after which a model of earlier rows was best at later ones, in
         proportion to the batches."""
         early, late = held_apart(self.rows, self.definitions, self.spec.seed)
@@ -164,15 +167,20 @@ class _Task:
         best = self._fine_tuned(network, begin, early, late, steps, "search")
         return max(round(best * self._an_epoch(self.rows) / self._an_epoch(early)), 1)
 
-    def columns(self, begin: dict[str, torch.Tensor] | None) -> SequenceColumns:
-        network = self.network(self.rows)
-        self._fine_tuned(network, begin, self.rows, None, self.spec.steps or 1, "fit")
-        return SequenceColumns(SequenceModel(network.cpu(), self.encoder))
+    def columns(self, begin: Weights | None) -> SequenceColumns:
+        return SequenceColumns(tuple(self._bag(k, begin) for k in range(self.spec.bags)))
+
+    def _bag(self, number: int, begin: Weights | None) -> SequenceModel:
+        """Fitted to all rows, with a seed of its own. The first one's is the spec's."""
+        mine = replace(self, spec=replace(self.spec, seed=self.spec.seed + SEED_STEP * number))
+        network = mine.network(self.rows)
+        mine._fine_tuned(network, begin, self.rows, None, self.spec.steps or 1, f"fit-{number}")
+        return SequenceModel(network.cpu(), self.encoder)
 
     def _fine_tuned(
         self,
         network: Network,
-        begin: dict[str, torch.Tensor] | None,
+        begin: Weights | None,
         rows: Located,
         late: Located | None,
         steps: int,

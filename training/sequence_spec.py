@@ -25,6 +25,7 @@ class SequenceSpec:
     dropout             of what the hidden layer reads
     patience            validations without a better one before training stops
     pretrain_epochs     over the sequences of everyone at the newest cutoff; 0: none
+    bags                models of as many seeds, of which the mean is taken
     steps               of optimisation; None: found by early stopping
     """
 
@@ -42,6 +43,7 @@ class SequenceSpec:
     most_events: int = 5_000_000
     patience: int = 4
     pretrain_epochs: int = 4
+    bags: int = 2
     seed: int = 0
     steps: int | None = None
 
@@ -71,14 +73,16 @@ def cost_seconds(counts: Counts, spec: SequenceSpec) -> float:
     (`sequence_rows.counted`).
 
     Every event of a step costs the same; the search stops no earlier than it may and is followed
-    by the fit on all rows. With `steps` settled there is the fit alone.
+    by the fits on all rows. With `steps` settled there are the fits alone.
     """
     rows, events = _held(counts.rows, counts.events, spec)
     fit = (spec.steps or spec.steps_of(rows, events)) * _step_seconds(rows, events, spec)
     search = 0.0 if spec.steps else fit * (1 + VALIDATION_SHARE)
     people, theirs = _held(counts.people, counts.their_events, spec)
     an_epoch = spec.steps_an_epoch(people, theirs) * _step_seconds(people, theirs, spec)
-    return START_SECONDS + search + fit + spec.pretrain_epochs * PRETRAIN_FACTOR * an_epoch
+    return (
+        START_SECONDS + search + spec.bags * fit + spec.pretrain_epochs * PRETRAIN_FACTOR * an_epoch
+    )
 
 
 def _held(rows: int, events: int, spec: SequenceSpec) -> tuple[int, int]:

@@ -71,7 +71,7 @@ def fitted(
 
 
 def digest(columns: SequenceColumns) -> str:
-    return weights_digest(columns.model.network)
+    return " ".join(weights_digest(model.network) for model in columns.models)
 
 
 def tallied(rows: pl.DataFrame, world: Ordered) -> pl.DataFrame:
@@ -154,14 +154,26 @@ def test_it_is_kept_and_read_again(world: Ordered, quick: SequenceColumns, tmp_p
     asked = world.rows.select(ASKED)
     assert read.of_rows(world.sequences, asked).equals(quick.of_rows(world.sequences, asked))
     assert (read.length, read.kinds, read.channels) == (LENGTH, world.spec.events, ("app", "web"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((ABOUT, WEIGHTS))
+    held = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert held == {f"{bag}/{name}" for bag in (0, 1) for name in (ABOUT, WEIGHTS)}
+    (tmp_path / "1" / WEIGHTS).unlink()
+    with pytest.raises(ModelError, match="train again"):
+        SequenceColumns.load(tmp_path)
+
+
+def test_the_columns_are_the_means_of_the_bags(world: Ordered, quick: SequenceColumns) -> None:
+    asked = world.rows.select(ASKED).head(50)
+    each = [SequenceColumns((model,)).of_rows(world.sequences, asked) for model in quick.models]
+    assert not np.allclose(each[0].to_numpy(), each[1].to_numpy(), atol=1e-3)
+    mean = (each[0].to_numpy() + each[1].to_numpy()) / 2
+    np.testing.assert_allclose(quick.of_rows(world.sequences, asked).to_numpy(), mean, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", [ABOUT, WEIGHTS])
 def test_what_was_tampered_with_is_refused(
     quick: SequenceColumns, tmp_path: Path, name: str
 ) -> None:
-    path = quick.save(tmp_path) / name
+    path = quick.save(tmp_path) / "1" / name
     held = bytearray(path.read_bytes())
     place = held.index(b'"width": 8') + 9 if name == ABOUT else len(held) // 2
     held[place] ^= 1
@@ -246,7 +258,7 @@ def test_a_training_that_ended_is_taken_up(world: Ordered, tmp_path: Path) -> No
     spec = replace(SPEC, least_steps=6, epochs=1, pretrain_epochs=1)
     first, settled = fitted(world, spec, folder=tmp_path)
     held = {path: path.stat().st_ino for path in tmp_path.rglob("*.pt")}
-    assert sorted(p.parent.name for p in held) == ["fit", "pretraining", "search"]
+    assert sorted(p.parent.name for p in held) == ["fit-0", "fit-1", "pretraining", "search"]
     second, again = fitted(world, spec, folder=tmp_path)
     assert (digest(second), again) == (digest(first), settled)
     assert {path: path.stat().st_ino for path in tmp_path.rglob("*.pt")} == held
@@ -298,12 +310,12 @@ def test_a_young_log_carries_the_last_rate_on(world: Ordered) -> None:
     rows = before(world.rows).with_columns(
         churn=pl.lit(None, pl.Int8), value=pl.lit(None, pl.Float64)
     )
-    columns, _ = fitted(world, rows=rows)
+    columns, _ = fitted(world, replace(QUICK, bags=1), rows)
     said = columns.of_rows(world.sequences, world.rows.head(9))[CHURN].to_numpy()
     lists = bucket_sequences(
         world.store, 0, Cutoff(world.rows["cutoff"][0]), world.spec, LENGTH, CPU
     )
-    network = columns.model.network
+    network = columns.models[0].network
     assert network.churn is not None
     assert network.churn.edges.tolist() == [10.0]
     read = network.summary(listed(lists.head(9)))
