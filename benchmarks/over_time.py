@@ -62,9 +62,7 @@ def case_of(config: Path, model: str) -> Case:
     spec = learn_spec(store, plan.learn_before, settings)
     taken = snapshots_of(settings, store, plan, spec, CPU)
     seed = settings.training.seed
-    task = Task(
-        model, spec, taken.features, store.as_of, seed, CPU, plan.steps, plan.measured
-    )
+    task = Task(model, spec, taken.features, store.as_of, seed, CPU, plan.steps, plan.measured)
     start = time.perf_counter()
     level = level_rows(settings, store, plan, spec, CPU)
     return Case(read(taken), level, plan, task, time.perf_counter() - start)

@@ -13,8 +13,8 @@ from level_worlds import PATHS, SPAN, stable, world
 from training.binned import Binned, binned, fit_level, fit_lines
 from training.calibration import Calibrator, fit_calibrator, sigmoid
 from training.churn_level import Scored, churn_level
-from training.level import CANDIDATES, Known, Level, hazard_carry, partial, trend
-from training.level_choice import UNTRIED_SHIFT
+from training.level import CANDIDATES, Known, Level, Proposal, hazard_carry, partial, trend
+from training.level_choice import UNTRIED_PERIOD, UNTRIED_SHIFT
 from training.metrics import Floats
 from training.prior_shift import bbse_rate, em_rate, logit
 
@@ -105,7 +105,10 @@ def test_untried_candidates_move_little() -> None:
     past, now, _, _ = world(lambda r, d: np.linspace(0, 9, d), 3000, 6, 0)
     found = churn_level(past, now, SPAN)
     assert found.chosen.cutoffs == 0
-    assert abs(found.shift) <= UNTRIED_SHIFT
+    assert abs(found.shift) <= UNTRIED_PERIOD
+    assert abs(replace(found.chosen, name="partial").shift({"partial": Proposal(9.0)})) <= (
+        UNTRIED_SHIFT
+    )
 
 
 def test_the_report_marks_one_candidate_at_each_past_cutoff() -> None:
