@@ -31,7 +31,7 @@ from training.bootstrap import interval, over_users
 from training.calibration import fit_calibrator
 from training.fitting import relative_value
 from training.metrics import Floats, churn_metrics, value_metrics
-from training.recipe import split_of
+from training.plan import plan_of
 from training.rows import Matrix, Rows, labelled
 from training.spread import Spread, average
 from training.spread_metrics import spread_metrics
@@ -94,7 +94,7 @@ def parts_of(name: str, folder: Path) -> Parts:
     holdfast(config, "ingest")
     settings = load_settings(config)
     store = open_store(settings)
-    split = split_of(settings, store)
+    split = plan_of(settings, store).split
     spec = learn_spec(store, split.fit.cutoffs[0], settings)
     snapshots = build_snapshots(settings, store, split.cutoffs, spec, DEVICE, True)
     frame, seed = read(snapshots), settings.training.seed

@@ -32,6 +32,7 @@ DEMAND = {PARTIAL: 0.5, PERIOD: -1.0}  # how many standard errors must be gained
 EVIDENCE = 2.0  # embargoes of past cutoffs, below which a trusted candidate is not judged
 MOST_SHIFT = 1.5
 UNTRIED_SHIFT = 0.25  # the most without a past cutoff to try it on, and for each one more
+UNTRIED_PERIOD = 0.5  # at least so much by calendar, which measures: from a rate of .6 to .48
 
 Proposals = Mapping[str, Proposal | None]
 
@@ -64,7 +65,8 @@ class Chosen:
 
     def shift(self, proposals: Proposals) -> float:
         """What to add to the level of the newest matured cutoff."""
-        most = UNTRIED_SHIFT * (1 + self.cutoffs)
+        least = UNTRIED_PERIOD if self.name == PERIOD else 0.0
+        most = max(least, UNTRIED_SHIFT * (1 + self.cutoffs))
         return float(np.clip(move(proposals[self.name], self.weight), -most, most))
 
     def stretch(self, proposals: Proposals) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from features.snapshots import read
 from runtime.device import decide
 from runtime.settings import load_settings
 from training.fitting import Task
+from training.level_rows import level_rows
 from training.linear import Linear, LogisticSpec
 from training.model import Model
 from training.plan import plan_of
@@ -56,11 +57,13 @@ def learn(log: pl.DataFrame) -> Learnt:
         vocabulary = learn_spec(store, plan.learn_before, project)
         taken = snapshots_of(project, store, plan, vocabulary, CPU)
         frame = read(taken)
+        level = level_rows(project, store, plan, vocabulary, CPU)
+        assert not level.why
         models = []
         for spec in SPECS:
             kind = type(spec).__name__
             task = Task(kind, vocabulary, taken.features, T, 0, CPU, plan.steps, plan.measured)
-            models.append(run_recipe(frame, plan.split, spec, task, draws=0).model)
+            models.append(run_recipe(frame, plan.split, spec, task, 0, level).model)
     return Learnt(vocabulary.to_dict(), frame, tuple(models))
 
 
