@@ -67,11 +67,8 @@ def main_job(name: str) -> dict[str, Any]:
         exported = holdfast(config, "export", "--format", "csv")
         seconds = time.monotonic() - started
     assert exported["rows"] == scored["rows"]
-    return {
-        "rows": ingested["rows_added"],
-        "users": scored["rows"],
-        "seconds": seconds,
-    } | trained["metrics"]
+    found: dict[str, Any] = trained["metrics"]
+    return found | {"rows": ingested["rows_added"], "users": scored["rows"], "seconds": seconds}
 
 
 MODEL_COLUMNS = (

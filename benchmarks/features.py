@@ -243,4 +243,4 @@ if __name__ == "__main__":
         prepare(Path(sys.argv[2]), *map(int, sys.argv[3:5]))
     else:
         numbers, places = sys.argv[1:3], sys.argv[3:4]
-        main(*map(int, numbers), *places)
+        main(*map(int, numbers), *places)  # type: ignore[arg-type]

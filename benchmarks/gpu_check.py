@@ -141,7 +141,7 @@ def check_throughput(
     rows = store.table.rows()
     print("\n| snapshots | seconds | events and cutoffs / s | floor, s | times the floor |")
     print("|---|---:|---:|---:|---:|")
-    found = {}
+    found: dict[int, pl.DataFrame] = {}
     for name, device, cluster in (("cpu", CPU, everywhere), ("cuda", gpu, on_gpus)):
         floor = _scanned(store, device)
         for number in CUTOFFS:

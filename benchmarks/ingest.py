@@ -101,7 +101,8 @@ def counted(files: str, bucket: str) -> pl.DataFrame:
         f"sum(CAST(round(amount * 100) AS BIGINT)) AS cents "
         f"FROM read_parquet('{files}', hive_partitioning = true) GROUP BY 1 ORDER BY 1"
     )
-    return duckdb.sql(query).pl()
+    found: pl.DataFrame = duckdb.sql(query).pl()  # type: ignore[union-attr]
+    return found
 
 
 def check(folder: Path, buckets: int) -> None:

@@ -74,11 +74,11 @@ def one_world(seed: int, users: int) -> Found:
 
 
 def auc(churn: Floats, said: Floats, weights: Floats) -> float:
-    return 100 * churn_metrics(churn, said, weights)["roc_auc"]
+    return 100 * float(churn_metrics(churn, said, weights)["roc_auc"])
 
 
 def gini(value: Floats, said: Floats, weights: Floats) -> float:
-    return 100 * value_metrics(value, said, weights)["normalized_gini"]
+    return 100 * float(value_metrics(value, said, weights)["normalized_gini"])
 
 
 def difference(

@@ -76,7 +76,8 @@ class Padded(nn.Module):
         flat = {name: values.reshape(-1) for name, values in columns.items()}
         seen = self.inputs.of(flat).view(*columns["kind"].shape, -1)
         states, _ = self.gru(seen)
-        return self.head(states[torch.arange(len(lengths)), lengths - 1])[:, 0]
+        odds: Tensor = self.head(states[torch.arange(len(lengths)), lengths - 1])[:, 0]
+        return odds
 
 
 def opened(path: Path) -> tuple[dict[str, Tensor], Slices, Tensor]:

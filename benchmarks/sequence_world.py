@@ -77,7 +77,7 @@ def world(users: int, seed: int) -> Arrays:
 
 
 def save(path: Path, users: int, seed: int) -> None:
-    np.savez(path, **world(users, seed))
+    np.savez(path, allow_pickle=False, **world(users, seed))
 
 
 def auc(label: NDArray[Any], score: NDArray[Any]) -> float:

@@ -16,21 +16,24 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import torch
 
-from benchmarks.features import CPU, DAYS, START, log, sorting
-from events.contract import EVENTS
+from benchmarks.big_log import DAYS, START, write_big_log
+from benchmarks.features import CPU, settings_in
+from events.ingest import ingest
 from events.store import EventStore, open_store
 from features.learn import learn_spec
 from features.sequence_build import SequencesInfo, build_sequences
 from features.sequence_files import open_sequences
 from features.sequences import ARRAYS
 from features.time import Cutoff
-from runtime.settings import Settings, parse_settings
-from runtime.tables import append
+from runtime.collect import collect
+from runtime.settings import Settings
 from training.ragged import gather, gather_parts, tensors
 
 BATCH, LENGTH, REPEATS = 4096, 256, 20
+EVENTS_A_USER = 100
 
 
 def timed(work: Callable[[], object], repeats: int = 1) -> float:
@@ -41,6 +44,10 @@ def timed(work: Callable[[], object], repeats: int = 1) -> float:
         work()
         took.append(time.perf_counter() - started)
     return min(took)
+
+
+def read_and_sorted(store: EventStore, bucket: int) -> pl.DataFrame:
+    return collect(store.scan(bucket).sort("user_id", "ts"), CPU)
 
 
 def building(settings: Settings, store: EventStore, count: int) -> SequencesInfo:
@@ -84,7 +91,7 @@ def batching(info: SequencesInfo) -> None:
     batch = gather(parts[0], b, e)
     size = sum(values.nbytes for values in batch.values.values())
     flat = torch.ones(size, dtype=torch.uint8)
-    rates = {
+    rates: dict[str, Callable[[], object]] = {
         "gather, one bucket": lambda: gather(parts[0], b, e),
         "gather, all buckets": lambda: gather_parts(parts, whole[drawn], begin[drawn], end[drawn]),
         "one bucket, packed": lambda: gather(parts[0], b, e).packed("gap"),
@@ -106,14 +113,15 @@ def batching(info: SequencesInfo) -> None:
 def main(count: int = 5_000_000) -> None:
     torch.set_num_threads(1)  # these operations are short, and PyTorch's threads spin
     with tempfile.TemporaryDirectory() as folder:
-        source = {"name": "s", "path": "x", "columns": {"user_id": "u", "ts": "t"}}
-        settings = parse_settings({"source": [source]}, Path(folder))
-        append(settings.store / "events", EVENTS, [log(count)])
+        write_big_log(Path(folder) / "log", count, count // EVENTS_A_USER, 1)
+        settings = settings_in(Path(folder))
+        ingest(settings)
         store = open_store(settings)
         print(f"sequences: {count:,} events, the last {LENGTH} of each user")
         print(f"  load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         info = building(settings, store, count)
-        print(f"  floor     {sorting(store):6.2f} s to read and sort the log once")
+        floor = timed(lambda: [read_and_sorted(store, bucket) for bucket in store.buckets])
+        print(f"  floor     {floor:6.2f} s to read and sort the log once")
         batching(info)
 
 
