@@ -11,7 +11,7 @@ from pathlib import Path
 APART = {"__main__", "gpu_check", "features", "ingest", "memory"}
 APART |= {"buying", "gpu_tabular", "oracle_gap", "order_world", "over_time", "sequence_training"}
 APART |= {"tabular_models", "worth"}
-PARTS = {"big_log", "feature_pandas", "feature_set"}
+PARTS = {"gpu_buying", "gpu_sequences", "big_log", "feature_pandas", "feature_set"}
 PARTS |= {"sequence_clock", "sequence_rival", "sequence_world"}
 
 for module in sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])):

@@ -6,7 +6,9 @@ Builds a synthetic world, computes its features, labels, sequences, retention, f
 lifecycle on both devices and compares them column by column (whole numbers exactly, others to
 1e-5 relative; the largest difference is printed); takes snapshots of a large log on `cuda` and on
 all cores, with the floor of a bare scan of the same columns on the same device; then trains
-XGBoost on both and compares the rankings. Exits with 2 where there is no device.
+every model on both and compares: the whole path with XGBoost, each tabular model
+(benchmarks.gpu_tabular), sequence models (benchmarks.gpu_sequences) and models of buying. Exits
+with 2 where there is no device.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any
 import polars as pl
 from polars.testing import assert_series_equal
 
+from benchmarks import gpu_buying, gpu_sequences, gpu_tabular, tabular_models
 from benchmarks.big_log import write_big_log
 from benchmarks.features import settings_in
 from events.ingest import ingest
@@ -191,6 +194,16 @@ def check_training(settings: Settings, gpu: Device) -> None:
         print(f"XGBoost on {kind}: AUC {aucs[kind]:.4f}, {result.seconds:.1f} s")
 
 
+def check_models(settings: Settings, gpu: Device) -> None:
+    """Every model fitted on both devices, and how far apart they are."""
+    print("\n## tabular models\n")
+    gpu_tabular.compare(tabular_models.rows_of(settings), (CPU, gpu))
+    print("\n## models of buying\n")
+    gpu_buying.check_buying(gpu)
+    print("\n## sequence models")
+    gpu_sequences.check_sequences(gpu_sequences.given_by(settings), gpu)
+
+
 def main(arguments: list[str]) -> int:
     try:
         gpu = decide("gpu")
@@ -203,6 +216,7 @@ def main(arguments: list[str]) -> int:
         ingest(settings)
         check_plans(settings, world, gpu)
         check_training(settings, gpu)
+        check_models(settings, gpu)
     with tempfile.TemporaryDirectory() as folder:
         large = large_log(Path(folder), int(arguments[1]) if arguments[1:] else EVENTS)
         check_throughput(large, gpu)

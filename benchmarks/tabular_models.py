@@ -25,7 +25,7 @@ from events.synthetic import World, write_world
 from features.learn import learn_spec
 from features.snapshots import build_snapshots, read
 from runtime.device import Device
-from runtime.settings import load_settings
+from runtime.settings import Settings, load_settings
 from training import forest, linear, quantiles, trees, two_part, ziln, ziln_fit
 from training.bootstrap import interval, over_users
 from training.calibration import fit_calibrator
@@ -92,7 +92,11 @@ def parts_of(name: str, folder: Path) -> Parts:
     else:
         config = configured(name, folder)
     holdfast(config, "ingest")
-    settings = load_settings(config)
+    return rows_of(load_settings(config))
+
+
+def rows_of(settings: Settings) -> Parts:
+    """The same of a log that is ingested."""
     store = open_store(settings)
     split = plan_of(settings, store).split
     spec = learn_spec(store, split.fit.cutoffs[0], settings)

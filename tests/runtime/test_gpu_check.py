@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks import gpu_check
+from benchmarks import gpu_buying, gpu_check, gpu_sequences
 from benchmarks.gpu_check import check_plans, check_throughput, compared, large_log
 from events.ingest import ingest
 from events.synthetic import World, write_world
@@ -61,6 +61,33 @@ def test_a_difference_is_named() -> None:
             compared(left, left.with_columns(wrong))
     with pytest.raises(AssertionError):
         compared(left, left.with_columns(amount=pl.Series([1.0, None])))
+
+
+def test_sequence_models_are_measured_and_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(write_world(World(users=300), tmp_path).config)
+    ingest(settings)
+    monkeypatch.setattr(
+        gpu_sequences, "peak", lambda device: gpu_sequences.best(lambda: None) * 1e9
+    )
+    gpu_sequences.check_sequences(gpu_sequences.given_by(settings), PRETENDED, steps=(1, 3))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("|")[1].strip() for line in lines[3:6]] == [
+        "gru",
+        "recurrence",
+        "transformer",
+    ]
+    assert lines[-1].startswith("sequence model: AUC 0.")
+
+
+def test_models_of_buying_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    gpu_buying.check_buying(PRETENDED, 3_000)
+    assert "parameters 0.0e+00 apart" in capsys.readouterr().out
+
+
+def test_the_peak_is_measured() -> None:
+    assert 1e8 < gpu_sequences.peak(PRETENDED, side=256) < 1e14
 
 
 def test_without_a_device_it_says_so(
