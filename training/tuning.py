@@ -76,7 +76,7 @@ def tune(
     with connected(cluster) as started:
         bench, split = _bench(settings, as_of, kind, device, started)
         say(f"tune {kind} as of {show(bench.task.as_of)} on {device.kind} ({device.reason})")
-        say(f"fit on {split.fit}; judge on {split.calibrate}; the test slice is not read")
+        say(f"fit on {split.fit}; judge on {split.calibrate}; nothing of the test slice is used")
         staging = settings.store / ".staging" / f"tune-{bench.digest}"
         with writing_to(staging):
             steps = {target: trials.shares(bench, target) for target in trials.held(bench).rows}
