@@ -71,7 +71,8 @@ def tune(
     """
     start = time.perf_counter()
     wanted.check()
-    kind = wanted.model or settings.training.model
+    usual = settings.training.model  # which may name no single kind
+    kind = wanted.model or (usual if usual in SPACES else "xgboost")
     space_of(kind)
     with connected(cluster) as started:
         bench, split = _bench(settings, as_of, kind, device, started)
