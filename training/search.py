@@ -22,8 +22,8 @@ DEFAULT_TRIALS = 40
 
 @dataclass(frozen=True)
 class Wanted:
-    """`model`: None for the project's; `trials`: for each target, those of earlier calls counted;
-    `minutes`: None for as long as that takes."""
+    """`model`: None for the project's, XGBoost where that is no single kind; `trials`: for each
+    target, those of earlier calls counted; `minutes`: None for as long as that takes."""
 
     model: str | None = None
     trials: int = DEFAULT_TRIALS

@@ -1,7 +1,7 @@
 """One trial: fitted on the fit slice as a training is, judged on the calibration slice.
 
 Workers read the rows from the snapshots by themselves, and write a file with a few figures for
-each fit. No row of the test slice is read.
+each fit. Nothing of the test slice is used; unless the split is by users it is not even read.
 """
 
 from __future__ import annotations

@@ -72,12 +72,13 @@ def tune(
     """
     start = time.perf_counter()
     wanted.check()
-    kind = wanted.model or settings.training.model
+    usual = settings.training.model  # which may name no single kind
+    kind = wanted.model or (usual if usual in SPACES else "xgboost")
     space_of(kind)
     with connected(cluster) as started:
         bench, split = _bench(settings, as_of, kind, device, started)
         say(f"tune {kind} as of {show(bench.task.as_of)} on {device.kind} ({device.reason})")
-        say(f"fit on {split.fit}; judge on {split.calibrate}; the test slice is not read")
+        say(f"fit on {split.fit}; judge on {split.calibrate}; nothing of the test slice is used")
         staging = settings.store / ".staging" / f"tune-{bench.digest}"
         with writing_to(staging):
             steps = {target: trials.shares(bench, target) for target in trials.held(bench).rows}

@@ -68,7 +68,7 @@ class Record:
         self.run.client.set_tag(trained.run_id, TUNED_BY_TAG, self.run.run_id)
         page = tuning_page(
             f"Tuning of {TITLES[self.bench.task.kind]} as of {show(self.bench.task.as_of)}",
-            f"Judged on the calibration slice, {self.bench.calibrate}; the test slice was not read",
+            f"Judged at {self.bench.calibrate}; nothing of the test slice was used",
             {target: (MEASURES[target], studies[target], one) for target, one in found.items()},
             notes,
             self._facts() | code_version(),
