@@ -48,6 +48,7 @@ from runtime.errors import HoldfastError
 from runtime.files import remove_folder
 from runtime.settings import Settings, load_settings
 from training.recipe import train
+from training.sequence_spec import SequenceSpec
 
 TOLERANCE = 1e-5
 RANKING_TOLERANCE = 0.005
@@ -201,7 +202,7 @@ def check_models(settings: Settings, gpu: Device) -> None:
     print("\n## models of buying\n")
     gpu_buying.check_buying(gpu)
     print("\n## sequence models")
-    gpu_sequences.check_sequences(gpu_sequences.given_by(settings), gpu)
+    gpu_sequences.check_sequences(gpu_sequences.given_by(settings), gpu, SequenceSpec())
 
 
 def main(arguments: list[str]) -> int:

@@ -63,7 +63,7 @@ def given_by(settings: Settings) -> Given:
 def check_sequences(
     given: Given,
     gpu: Device,
-    default: SequenceSpec = SequenceSpec(),
+    default: SequenceSpec,
     steps: tuple[int, int] = STEPS,
 ) -> None:
     """Prints a line for each encoder and one for the rankings. Raises AssertionError where those
