@@ -80,15 +80,16 @@ def level_rows(
 def cutoffs_about(
     test: Cutoff, calibrate: Cutoff, oldest: Cutoff, now: datetime, settings: Settings
 ) -> list[Cutoff]:
-    """Both, and a cutoff each step after and before the test cutoff, 12 in all, newest first: none
-    whose first step has not passed by `now`, none before `oldest`.
+    """Both, the newest four a step apart whose first outcome is known at `now`, and those before
+    the test cutoff but not before `oldest`: 12 in all, newest first.
 
     The calibration cutoff takes the place of those less than half a step away: it has the newest
     label of the whole horizon, by each step of it.
     """
     step = step_days(settings) * DAY
-    later = [Cutoff(test.at + k * step) for k in range(PARTS - 1, 0, -1)]
-    known = [cutoff for cutoff in later if cutoff.at + step <= now]
+    first = (early_days(settings) or (settings.churn.horizon_days,))[0]
+    newest = (now - (settings.churn.gap_days + first) * DAY - test.at) // step
+    known = [Cutoff(test.at + k * step) for k in range(newest, max(newest - PARTS, 0), -1)]
     earlier = [Cutoff(test.at - k * step) for k in range(MOST_CUTOFFS)]
     apart = [c for c in earlier if abs(c.at - calibrate.at) >= step / 2 and c.at >= oldest.at]
     rest = [*known, test, *(c for c in apart if c != test)][: MOST_CUTOFFS - 1]
