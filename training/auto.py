@@ -1,8 +1,8 @@
 """`--model auto`: the sensible few within a time budget, chosen on a later slice than the fit.
 
 Churn and value are chosen each for itself by the losses of `training.validation` on the
-calibration slice: among the models alone, the simplest first, then their plain average, then
-their stack with learned weights. A later one is taken only where it is better than the one
+calibration slice: among the models alone, the simplest first, the plain averages of two, that of
+all, and their stack with learned weights. A later one is taken only where it is better than the one
 chosen so far by more than TIE standard errors over users: a simpler model wins a tie.
 """
 
@@ -12,11 +12,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import polars as pl
 
 from runtime.progress import say
-from training.blend import Blend, Target, average, fit_weights, joined
+from training.blend import Blend, Target
 from training.column import Column
 from training.fitting import (
     Data,
@@ -30,29 +29,12 @@ from training.fitting import (
     spec_of,
 )
 from training.metrics import Floats
+from training.mixes import Mix, Tried, pick, tried
 from training.model import Estimator, Model
-from training.rows import Rows
 from training.sequence_spec import SequenceSpec, cost_seconds
 from training.split import Slice
-from training.validation import churn_losses, value_losses
 
 KINDS = ("logistic", "xgboost", "sequence")  # the simplest first
-TIE = 0.5  # standard errors: which of two is better has to be likely, not proven
-
-
-@dataclass(frozen=True)
-class Mix:
-    """Kinds and their weights; one kind alone has the weight 1."""
-
-    name: str
-    kinds: tuple[str, ...]
-    weights: tuple[float, ...] = (1.0,)
-
-    def __str__(self) -> str:
-        if len(self.kinds) == 1:
-            return self.name
-        each = zip(self.weights, self.kinds, strict=True)
-        return f"{self.name} ({', '.join(f'{weight:.2f} {kind}' for weight, kind in each)})"
 
 
 @dataclass(frozen=True)
@@ -84,14 +66,6 @@ class Candidate:
 @dataclass(frozen=True)
 class AutoFit(Fit):
     candidates: tuple[Candidate, ...] = ()
-
-
-@dataclass(frozen=True)
-class Tried:
-    """`losses`: of each row of the calibration slice, shape (n,)."""
-
-    mix: Mix
-    losses: Floats
 
 
 def fit(frame: pl.DataFrame, on: Slice, calibrate: Slice, spec: AutoSpec, task: Task) -> AutoFit:
@@ -245,55 +219,3 @@ def _estimator(of: Target, parts: Mapping[str, Estimator], mix: Mix, beside: boo
     if len(mix.kinds) == 1 and (not beside or isinstance(parts[mix.kinds[0]], Column)):
         return parts[mix.kinds[0]]
     return Blend(of, mix.kinds, tuple(parts[kind] for kind in mix.kinds), mix.weights, beside)
-
-
-def tried(of: Target, margins: Mapping[str, Floats], later: Rows) -> list[Tried]:
-    """Each part alone, then all of them averaged, then stacked, by what they say, shape (n,), of
-    rows that none was fitted on."""
-    found = [Tried(Mix(k, (k,)), _losses(of, margin, later)) for k, margin in margins.items()]
-    if len(margins) == 1:
-        return found
-    kinds, held = tuple(margins), list(margins.values())
-    equal = average(len(kinds))
-    target = _target(of, later)
-    stacked = np.empty(len(later))
-    for fold in np.unique(later.fold):
-        out = later.fold == fold
-        weights = fit_weights(of, [m[~out] for m in held], target[~out])
-        stacked[out] = joined(of, [m[out] for m in held], weights)
-    weights = fit_weights(of, held, target)
-    return [
-        *found,
-        Tried(Mix("average", kinds, equal), _losses(of, joined(of, held, equal), later)),
-        Tried(Mix("stack", kinds, weights), _losses(of, stacked, later)),
-    ]
-
-
-def _target(of: Target, rows: Rows) -> Floats:
-    if of == "churn":
-        return rows.churn
-    assert rows.value is not None
-    spent = np.maximum(rows.value, 0.0)
-    return np.asarray(spent / (spent.mean() or 1.0))
-
-
-def _losses(of: Target, margin: Floats, rows: Rows) -> Floats:
-    if of == "churn":
-        return churn_losses(margin, rows.churn, rows.fold)
-    assert rows.value is not None
-    return value_losses(np.exp(margin), rows.value, rows.fold)
-
-
-def pick(tried: Sequence[Tried], users: np.ndarray) -> Tried:
-    """The first that no later one beats by more than TIE standard errors of the difference.
-
-    users    of each row, shape (n,): the rows of one user are not independent
-    """
-    _, of = np.unique(users, return_inverse=True)
-    best = tried[0]
-    for one in tried[1:]:
-        gain = np.bincount(of, best.losses - one.losses)
-        error = float(gain.std(ddof=1)) * len(gain) ** 0.5 if len(gain) > 1 else np.inf
-        if gain.sum() > TIE * error:
-            best = one
-    return best

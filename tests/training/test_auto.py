@@ -11,9 +11,10 @@ from polars.testing import assert_frame_equal
 from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
 
 from training import auto
-from training.auto import AutoSpec, Mix, Tried, fit, pick, tried
+from training.auto import AutoSpec, fit
 from training.blend import Blend
 from training.fitting import data_of
+from training.mixes import Mix, Tried, pick, tried
 from training.recipe import run_recipe
 from training.split import Split, plan_split
 

@@ -50,10 +50,13 @@ def test_each_that_was_tried_is_a_nested_run(
     )
     tried = {run.data.params["model"]: run for run in nested}
     assert set(tried) == {row["model"] for row in result.candidates}
-    assert [result.candidates[k]["model"] for k in range(5)] == [
+    assert [result.candidates[k]["model"] for k in range(8)] == [
         "logistic",
         "xgboost",
         "sequence",
+        "logistic + xgboost",
+        "logistic + sequence",
+        "xgboost + sequence",
         "average",
         "stack",
     ]
