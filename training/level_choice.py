@@ -29,6 +29,7 @@ THIN = 2.0
 LEAST_CUTOFFS = 3.0
 PRIOR = {PARTIAL: 0.5, PERIOD: 1.0}
 DEMAND = {PARTIAL: 0.5, PERIOD: -1.0}  # how many standard errors must be gained; others: 1
+HALF = 0.5  # how many of them are taken off the gain of a trusted one, beside others
 EVIDENCE = 2.0  # embargoes of past cutoffs, below which a trusted candidate is not judged
 MOST_SHIFT = 1.5
 UNTRIED_SHIFT = 0.25  # the most without a past cutoff to try it on, and for each one more
@@ -102,8 +103,9 @@ def choose(trials: Sequence[Trial], now: Proposals, embargo_days: float) -> Chos
         mean, error, apart = _gain(there, trials, name, embargo_days)
         gains[name] = mean
         if name in PRIOR:
-            judged = apart >= EVIDENCE
-            scores[name] = mean - DEMAND[name] * error if judged else PRIOR[name] * TINY
+            trusted = apart < EVIDENCE or mean - DEMAND[name] * error > 0
+            gained = mean - HALF * error if apart >= EVIDENCE else 0.0
+            scores[name] = max(gained, PRIOR[name] * TINY) if trusted else -np.inf
         elif apart >= LEAST_CUTOFFS:
             scores[name] = mean - error
     best = max(scores, key=lambda name: scores[name])
