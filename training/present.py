@@ -36,7 +36,7 @@ NOT_ASKED = LevelRows(pl.DataFrame(), Span(0.0, 0.0), past.EPOCH, "nobody asked 
 
 @dataclass(frozen=True)
 class Carried:
-    """`model`: with its calibrator moved; `uncorrected`: without. `rows`: of each past cutoff
+    """`model`: with its calibrator moved and, where its drift was looked at, its interval of churn; `uncorrected`: without. `rows`: of each past cutoff
     `cutoff`, `users`, `base_rate`, `predicted` and `ece` without and with (`..._carried`) what was
     carried, and `candidate`, as the older model had them that the candidates were tried on."""
 
@@ -111,8 +111,12 @@ def _left(model: Model, why: str) -> Carried:
 
 
 def _carried(model: Model, report: LevelReport) -> Carried:
-    moved = replace(model, calibrator=report.apply(model.calibrator))
     interval = None if report.lines is None else churn_interval(report.lines, report.chosen)
+    moved = replace(
+        model,
+        calibrator=report.apply(model.calibrator),
+        churn_interval=interval or model.churn_interval,
+    )
     name, shift = report.chosen.name, report.shift
     note = f"churn's calibration: {report.note}"
     return Carried(moved, model.calibrator, interval, _table(report), name, shift, note)
