@@ -36,9 +36,10 @@ NOT_ASKED = LevelRows(pl.DataFrame(), Span(0.0, 0.0), past.EPOCH, "nobody asked 
 
 @dataclass(frozen=True)
 class Carried:
-    """`model`: with its calibrator moved and, where its drift was looked at, its interval of churn; `uncorrected`: without. `rows`: of each past cutoff
-    `cutoff`, `users`, `base_rate`, `predicted` and `ece` without and with (`..._carried`) what was
-    carried, and `candidate`, as the older model had them that the candidates were tried on."""
+    """`model`: with its calibrator moved and, where its drift was looked at, its interval of churn;
+    `uncorrected`: without. `rows`: of each past cutoff `cutoff`, `users`, `base_rate`, `predicted`
+    and `ece` without and with (`..._carried`) what was carried, and `candidate`, as the older model
+    had them that the candidates were tried on."""
 
     model: Model
     uncorrected: Calibrator
