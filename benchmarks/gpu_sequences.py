@@ -72,7 +72,7 @@ def check_sequences(
     print("\n| training | CPU events/s | GPU events/s | ratio | share of the GPU's peak |")
     print("|---|---:|---:|---:|---:|")
     for name in ENCODERS:
-        spec = SequenceSpec(encoder=name, pretrain_epochs=0)
+        spec = SequenceSpec(encoder=name, pretrain_epochs=0, bags=1)
         counts = counted(given.sequences, given.rows)
         events = counts.events / spec.steps_an_epoch(counts.rows, counts.events)
         rates = {d: events / step_seconds(given, spec, d, steps) for d in (CPU, gpu)}

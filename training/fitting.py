@@ -84,15 +84,23 @@ PLAIN: dict[str, Callable[[int], PlainSpec]] = {
 }
 
 
+OTHERS = ("auto", "sequence")
+
+
 def spec_of(kind: str, seed: int) -> PlainSpec | SequenceSpec:
     """Raises UsageError for a kind that is not known."""
-    return SequenceSpec(seed=seed) if kind == "sequence" else plain_spec(kind, seed)
+    return SequenceSpec(seed=seed) if kind == "sequence" else _plain(kind, seed, OTHERS)
 
 
 def plain_spec(kind: str, seed: int) -> PlainSpec:
     """Of the kinds that read features alone. Raises UsageError for another one."""
+    return _plain(kind, seed, ())
+
+
+def _plain(kind: str, seed: int, others: tuple[str, ...]) -> PlainSpec:
+    """`others`: what else is known where it was asked for."""
     if kind not in PLAIN:
-        known = ", ".join(sorted({"auto", "sequence", *PLAIN}))
+        known = ", ".join(sorted({*others, *PLAIN}))
         raise UsageError(f"model '{kind}' is not known; choose one of {known}")
     return PLAIN[kind](seed)
 

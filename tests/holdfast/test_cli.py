@@ -96,7 +96,7 @@ def test_train_says_what_it_did(path_taken: dict[str, Any]) -> None:
     assert result["model"] == "auto"
     assert all(isinstance(v, float | int) or v is None for v in result["metrics"].values())
     assert result["metrics"]["churn_roc_auc"] > 0.6
-    assert not heavy & {"torch", "cudf", "cuml", "cupy", "dask", "optuna"}
+    assert not heavy & {"cudf", "cuml", "cupy", "dask", "optuna"}
 
 
 def test_score_says_what_it_did(path_taken: dict[str, Any]) -> None:

@@ -201,7 +201,7 @@ def test_the_winner_retrains_to_the_same_figure(
     tuned: tuple[TuneResult, list[tuple[Any, ...]]], settings: Settings
 ) -> None:
     result, ((given, trained),) = tuned
-    frame, split, spec, task, _ = given
+    frame, split, spec, task, *_ = given
     bench, _ = _made(settings, "logistic")
     assert spec == tuned_spec(result.file, None, 0)[1]
     rows, later = (trials.held(bench).rows[t][1] for t in TARGETS)
@@ -232,7 +232,7 @@ def test_it_is_found_in_mlflow(
         assert parent.data.params[f"{target}_strength"] == str(one.settings["strength"])
     below = client.search_runs(
         [parent.info.experiment_id],
-        f"tags.`{tracking.PARENT}` = '{result.tuning_run_id}'",
+        f"tags.`{tracking.PARENT_TAG}` = '{result.tuning_run_id}'",
     )
     assert len(below) == 2 * TRIALS
     assert {run.info.status for run in below} == {"FINISHED"}
