@@ -16,7 +16,7 @@ from features.spec import FeatureSpec
 from runtime.device import Device
 from runtime.errors import UsageError
 from runtime.progress import say
-from training import forest, linear, trees
+from training import bagged, forest, linear
 from training.calibration import Calibrator, fit_calibrator
 from training.column import BESIDE, CHURN, VALUE, Column
 from training.forest import ForestSpec
@@ -247,7 +247,7 @@ FITTERS: dict[type, tuple[Any, Any]] = {
         lambda spec, rows, relative, device: linear.fit_value(spec, rows, relative),
     ),
     ForestSpec: (forest.fit_churn, forest.fit_value),
-    XGBoostSpec: (trees.fit_churn, trees.fit_value),
+    XGBoostSpec: (bagged.fit_churn, bagged.fit_value),
     Pair: (_fit_pair_churn, _fit_pair_value),
 }
 

@@ -47,6 +47,7 @@ class XGBoostSpec:
     most_rounds: int = 600
     patience: int = 25
     all_folds_rows: int = 20_000  # with more rows one fold left out is enough
+    bags: int = 4  # ensembles that are averaged; see training.bagged
     seed: int = 0
 
 

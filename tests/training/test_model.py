@@ -130,6 +130,6 @@ def test_a_bundle_that_was_tampered_with_is_refused(model: Model, tmp_path: Path
             Model.load(folder)
         path.write_bytes(held)
     assert Model.load(folder).features == model.features
-    (folder / "churn.blend.json").write_text("{}")
-    with pytest.raises(ModelError, match=r"churn.blend.json: was added after"):
+    (folder / "churn.column.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"churn.column.json: was added after"):
         Model.load(folder)
