@@ -15,7 +15,7 @@ from features.snapshots import Snapshots
 from runtime.clock import show
 from runtime.files import write_json, write_text
 from runtime.settings import Settings
-from training import level_plot, plots, tracking
+from training import level_plot, plots, tracking, tried_plot
 from training.auto import AutoSpec
 from training.compare import shown
 from training.fitting import Spec, Task
@@ -141,6 +141,8 @@ def _figures(
             plots.importance(trained.honest.contributions(some), words),
         ),
     }
+    if rows := trained.table:
+        figures["What was tried"] = (tried_plot.told_of(rows), tried_plot.tried(rows))
     if past := trained.level.rows:
         figures["Calibration at past cutoffs"] = (
             level_plot.told_of(past, trained.level.candidate),

@@ -90,3 +90,10 @@ def test_a_model_that_was_tampered_with_is_refused(
     changed.write_bytes(held)
     (folder / bundle.SEAL).write_bytes(seal)
     assert tracking.load_model(settings)[1] == result.run_id
+
+
+def test_the_page_shows_what_was_tried(result: TrainResult, settings: Settings) -> None:
+    folder = settings.tracking / "artifacts" / result.run_id / "artifacts"
+    text = (folder / "review.html").read_text(encoding="utf-8")
+    assert "<h2>What was tried</h2>" in text
+    assert text.count("xgboost + sequence") >= 1
