@@ -22,6 +22,7 @@ from runtime.tables import open_table
 from serving.formats import NUMBERS
 from serving.score import SCORES, score
 from training.recipe import train
+from training.tracking import list_runs
 
 CPU = decide("cpu")
 AS_OF = datetime(2024, 8, 1, tzinfo=UTC)
@@ -137,6 +138,22 @@ def test_the_future_does_not_matter(
     assert_frame_equal(_scores(config), base[2], rel_tol=0, abs_tol=1e-9)
     first = train(load_settings(base[0]), AS_OF, "xgboost", CPU)
     assert json.dumps(result.metrics) == json.dumps(first.metrics)
+
+
+def test_the_future_does_not_matter_to_what_is_chosen(tmp_path: Path) -> None:
+    """The same of the default: sequences, what is blended, and the level carried to the present."""
+    found = []
+    for name, log in (("known", _cut(small_log())), ("other", _another_future(small_log()))):
+        config = write_small_project(tmp_path / name, log, 2)
+        settings = load_settings(config)
+        ingest(settings)
+        result = train(settings, AS_OF, "auto", CPU)
+        chosen = list_runs(settings)[0].params["chosen_churn"]
+        found.append((json.dumps(result.metrics), chosen, _scores(config)))
+    (metrics, chosen, scores), (other_metrics, other_chosen, other_scores) = found
+    assert metrics == other_metrics
+    assert chosen == other_chosen
+    assert_frame_equal(scores, other_scores, check_exact=True)
 
 
 def test_the_small_log_has_a_future() -> None:
