@@ -29,7 +29,7 @@ from training.backtest import Judged, judge
 from training.metrics import churn_metrics, value_metrics
 from training.recipe import train
 
-MODELS = ("auto", "xgboost")
+MODELS = ("auto", "logistic")
 FIRST_ROWS = 5
 CHURN = {
     "churn_roc_auc": "ROC-AUC",

@@ -120,7 +120,7 @@ def run_recipe(
     honest = _fit(frame, split.fit, split.calibrate, spec, _apart(task, "evaluated"))
     fitted = measured_rows(frame, split.fit, task)
 
-    def judge(model: Model, frame: pl.DataFrame) -> Evaluation:
+    def judge(model: Model, frame: pl.DataFrame, draws: int = draws) -> Evaluation:
         until = model.until(task.measured.days) if task.measured else model
         test = measured_rows(frame, split.test, task, model.inputs)
         return evaluate(until, fitted, test, draws, task.seed)
@@ -143,7 +143,9 @@ def run_recipe(
         settled=honest.settled,
         fit_rows=len(honest.rows),
         notes=tuple(dict.fromkeys(notes)),
-        candidates=tuple(Measured(one, judge(one.model, one.frame).metrics) for one in candidates),
+        candidates=tuple(
+            Measured(one, judge(one.model, one.frame, draws // 2).metrics) for one in candidates
+        ),
         level=now,
     )
 
