@@ -2,8 +2,9 @@
 
 Churn and value are chosen each for itself by the losses of `training.validation` on the
 calibration slice: among the models alone, the simplest first, the plain averages of two, that of
-all, and their stack with learned weights. A later one is taken only where it is better than the one
-chosen so far by more than TIE standard errors over users: a simpler model wins a tie.
+all, and their stack with learned weights. Of those that are tied with the best (within one standard
+error over users) the plain average is taken, which chooses nothing and is seldom worse than its
+parts; else the simplest.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from training.metrics import Floats
 from training.rows import Rows
 from training.validation import churn_losses, value_losses
 
-TIE = 0.5  # standard errors: which of two is better has to be likely, not proven
+STACK = "stack"
+TIE = 1.0  # standard errors
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def tried(of: Target, margins: Mapping[str, Floats], later: Rows) -> list[Tried]
         *found,
         *pairs,
         Tried(Mix("average", kinds, equal), _losses(of, joined(of, held, equal), later)),
-        Tried(Mix("stack", kinds, weights), _losses(of, stacked, later)),
+        Tried(Mix(STACK, kinds, weights), _losses(of, stacked, later)),
     ]
 
 
@@ -86,15 +87,27 @@ def _losses(of: Target, margin: Floats, rows: Rows) -> Floats:
 
 
 def pick(tried: Sequence[Tried], users: np.ndarray) -> Tried:
-    """The first that no later one beats by more than TIE standard errors of the difference.
+    """Of those that are not worse than the best by more than the standard error of the difference,
+    the plain average of most kinds, of two such the better one; else the simplest alone; a stack
+    where nothing else is as good.
 
     users    of each row, shape (n,): the rows of one user are not independent
     """
+    best = min(tried, key=lambda one: float(one.losses.mean()))
     _, of = np.unique(users, return_inverse=True)
-    best = tried[0]
-    for one in tried[1:]:
-        gain = np.bincount(of, best.losses - one.losses)
-        error = float(gain.std(ddof=1)) * len(gain) ** 0.5 if len(gain) > 1 else np.inf
-        if gain.sum() > TIE * error:
-            best = one
-    return best
+    tied = [one for one in tried if not _clearly_worse(one, best, of)]
+
+    def rank(one: Tried) -> tuple[bool, int, float]:
+        kinds = len(one.mix.kinds)
+        within = float(one.losses.mean()) if kinds > 1 else float(tried.index(one))
+        return one.mix.name == STACK, -kinds, within
+
+    return min(tied, key=rank)
+
+
+def _clearly_worse(one: Tried, best: Tried, of: np.ndarray) -> bool:
+    lost = np.bincount(of, one.losses - best.losses)
+    if len(lost) == 1:
+        return False
+    error = float(lost.std(ddof=1)) * len(lost) ** 0.5
+    return bool(float(lost.sum()) > TIE * error)

@@ -33,27 +33,42 @@ def found(frame: pl.DataFrame) -> auto.AutoFit:
     return fit(frame, SPLIT.fit, SPLIT.calibrate, AutoSpec(), TASK)
 
 
-def _tried(name: str, losses: list[float]) -> Tried:
-    return Tried(Mix(name, (name,)), np.array(losses))
+USERS = np.array(list("abcdefgh"))
+NOISE = np.array([0.5, -0.5, 0.4, -0.4, 0.3, -0.3, 0.2, -0.2])
 
 
-def test_a_simpler_one_wins_a_tie() -> None:
-    users = np.array(list("abcdefgh"))
-    first = _tried("first", [1.0] * 8)
-    lucky = _tried("lucky", [0.0, 1.9, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
-    better = _tried("better", [0.8, 0.9, 0.9, 0.8, 0.9, 0.8, 0.9, 0.9])
-    assert pick([first, lucky], users) is first
-    assert pick([first, lucky, better], users) is better
-    assert pick([better, first], users) is better
-    assert pick([first], users) is first
+def _mixed(name: str, kinds: str, loss: float, noise: float = 1.0) -> Tried:
+    each = tuple(kinds)
+    return Tried(Mix(name, each, (1.0,) * len(each)), loss + noise * NOISE)
+
+
+def test_the_simplest_of_those_alone_wins_a_tie() -> None:
+    first, second = _mixed("first", "a", 1.0), _mixed("second", "b", 0.99, -1.0)
+    assert pick([first, second], USERS) is first
+    assert pick([second, first], USERS) is second
+    assert pick([first, _mixed("better", "c", 0.9)], USERS).mix.name == "better"
+
+
+def test_an_average_wins_a_tie_and_of_two_the_better() -> None:
+    alone = _mixed("alone", "a", 1.0)
+    pairs = [_mixed("a + b", "ab", 1.02, -1.0), _mixed("a + c", "ac", 1.01, -1.0)]
+    whole, stack = _mixed("average", "abc", 1.03, -1.0), _mixed("stack", "abc", 0.99, 0.5)
+    assert pick([alone, *pairs, whole, stack], USERS) is whole
+    assert pick([alone, *pairs, stack], USERS) is pairs[1]
+    assert pick([alone, stack], USERS) is alone
+
+
+def test_what_is_clearly_worse_is_not_taken() -> None:
+    alone, whole = _mixed("alone", "a", 1.0), _mixed("average", "abc", 1.05)
+    assert pick([alone, whole], USERS) is alone
+    stack = _mixed("stack", "abc", 0.9)
+    assert pick([alone, whole, stack], USERS) is stack
 
 
 def test_rows_of_one_user_count_as_one() -> None:
-    """The same gain from eight users is a gain, from one user with eight rows it is luck."""
-    first = _tried("first", [1.0] * 8)
-    other = _tried("other", [0.0, 0.2, 0.1, 0.2, 0.1, 0.3, 0.2, 0.1])
-    assert pick([first, other], np.array(list("abcdefgh"))) is other
-    assert pick([first, other], np.array(list("aaaaaaaa"))) is first
+    """The same loss over eight users is clear, of one user with eight rows it is nothing."""
+    alone, whole = _mixed("alone", "a", 1.0), _mixed("average", "abc", 1.05)
+    assert pick([alone, whole], np.array(list("aaaaaaaa"))) is whole
 
 
 def test_it_tries_each_alone_then_together(frame: pl.DataFrame, found: auto.AutoFit) -> None:
@@ -67,13 +82,15 @@ def test_it_tries_each_alone_then_together(frame: pl.DataFrame, found: auto.Auto
     assert found.settled.churn == pick(again, data.later.users).mix
 
 
-def test_churn_and_value_are_chosen_each_for_itself(found: auto.AutoFit) -> None:
-    for target, loss in (("churn", "churn_loss"), ("value", "value_loss")):
-        mix = getattr(found.settled, target)
-        assert mix.name in [one.mix.name for one in found.candidates]
-        chosen = next(one for one in found.candidates if one.mix.name == mix.name)
-        simpler = found.candidates[: found.candidates.index(chosen)]
-        assert all(getattr(chosen, loss) < getattr(one, loss) for one in simpler)
+def test_churn_and_value_are_chosen_each_for_itself(
+    frame: pl.DataFrame, found: auto.AutoFit
+) -> None:
+    data = data_of(frame, SPLIT.fit, SPLIT.calibrate, TASK)
+    alone = found.candidates[:2]
+    for target in ("churn", "value"):
+        margins = {c.mix.name: getattr(c.model, target).margin(data.later.x) for c in alone}
+        wanted = pick(tried(target, margins, data.later), data.later.users).mix
+        assert getattr(found.settled, target) == wanted
 
 
 def test_the_average_is_calibrated_anew(frame: pl.DataFrame, found: auto.AutoFit) -> None:
