@@ -103,7 +103,7 @@ def test_score_says_what_it_did(path_taken: dict[str, Any]) -> None:
     result, heavy = path_taken["score"]
     assert {"table", "rows", "as_of", "model_run_id"} <= set(result)
     assert result["model_run_id"] == path_taken["train"][0]["run_id"]
-    assert not heavy & {"torch", "cudf", "cuml", "cupy", "dask", "optuna", "plotly"}
+    assert not heavy & {"cudf", "cuml", "cupy", "dask", "optuna", "plotly"}
 
 
 def test_export_says_what_it_did(path_taken: dict[str, Any]) -> None:
