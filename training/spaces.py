@@ -138,9 +138,10 @@ def tuned_spec(path: Path, kind: str | None, seed: int) -> tuple[str, Pair]:
         )
         pair = pair_of(found, settings, seed)
     except (OSError, ValueError, KeyError, TypeError) as error:
+        named = f"{type(error).__name__}: {error}"
+        why = error.strerror if isinstance(error, OSError) else named
         raise ModelError(
-            f"{path}: holds no settings ({type(error).__name__}: {error}); give the file that "
-            "'holdfast tune' names"
+            f"{path}: holds no settings ({why}); give the file that 'holdfast tune' names"
         ) from None
     if kind not in (None, found):
         raise UsageError(f"--model {kind}: {path} is of {found}; leave one of the two out")
