@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 GPU_VENV := .venv-gpu
 BIN := $(VENV)/bin
-CODE := runtime events features retention training serving holdfast
+CODE := runtime events features retention training serving report holdfast
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint format bench bench-features gpu-env gpu-check clean

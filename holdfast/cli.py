@@ -7,12 +7,14 @@ import sys
 import typer
 
 from holdfast import (
-    analysis_commands,
     check_commands,
     data_commands,
     demo_command,
+    funnel_command,
     groups_command,
+    lifecycle_command,
     model_commands,
+    retention_command,
     store_commands,
     tune_command,
 )
@@ -23,12 +25,14 @@ INTERRUPTED = 130
 WRONG_CALL = 2
 
 COMMANDS = (
-    analysis_commands,
     check_commands,
     data_commands,
     demo_command,
+    funnel_command,
     groups_command,
+    lifecycle_command,
     model_commands,
+    retention_command,
     store_commands,
     tune_command,
 )

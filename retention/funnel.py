@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from events.names import event_names, require_events
 from events.passes import summed
 from events.store import EventStore
 from retention.shares import with_share
@@ -94,18 +94,7 @@ def _check_names(table: pl.DataFrame, store: EventStore, device: Device) -> None
     unreached = table.filter(pl.col("users") == 0)["event"].to_list()
     if not unreached:
         return
-    names = summed(
-        lambda events: events.group_by("event").agg(rows=pl.len().cast(pl.Int64)),
-        store,
-        device,
-        by=("event",),
-        label="event names",
-    )["event"].to_list()
-    for step in unreached:
-        if step not in names:
-            near = difflib.get_close_matches(step, names, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(names[:12])}"
-            raise UsageError(f"step '{step}': no such event in the log; {hint}")
+    require_events(unreached, event_names(store, device), "step")
 
 
 def _steps(counts: pl.DataFrame, steps: tuple[str, ...]) -> pl.DataFrame:

@@ -5,38 +5,22 @@ from __future__ import annotations
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import available_timezones
+from typing import Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from runtime.errors import SettingsError
+from runtime.settings_base import Days, Section, Zone
+from runtime.settings_early import Early
+from runtime.settings_funnel import Funnel
+from runtime.settings_lifecycle import Lifecycle
+from runtime.settings_paths import Paths
+from runtime.settings_quality import Quality
+from runtime.settings_retention import Retention
 from runtime.settings_words import in_words
 
 
-def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError("is not a time zone; write one like 'UTC' or 'Europe/Berlin'")
-    return name
-
-
-Zone = Annotated[str, AfterValidator(_known_zone)]
-Days = Annotated[int, Field(ge=1, le=3650)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Project(_Section):
+class Project(Section):
     """Paths are relative to the folder of holdfast.toml."""
 
     name: str = Field(default="holdfast", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -46,7 +30,7 @@ class Project(_Section):
     tracking: str = "mlruns"
 
 
-class SourceColumns(_Section):
+class SourceColumns(Section):
     """Which column of the source is what. `received`: when the event became known, at its own
     time where left out or empty. `properties`: extra columns kept, default all."""
 
@@ -60,13 +44,13 @@ class SourceColumns(_Section):
     properties: tuple[str, ...] | None = None
 
 
-class SourceConstants(_Section):
+class SourceConstants(Section):
     event: str | None = None
     channel: str | None = None
     amount: float | None = None
 
 
-class FileFormat(_Section):
+class FileFormat(Section):
     """How files are laid out; what is left out is found from the file's name and first lines.
 
     `delimiter`: one character, or "whitespace" for runs of blanks.
@@ -92,7 +76,7 @@ class Source(FileFormat):
     received_format: str = "auto"  # as time_format, of the column `received`
 
 
-class UserColumns(_Section):
+class UserColumns(Section):
     user_id: str
 
 
@@ -126,7 +110,7 @@ class Users(FileFormat):
         return self
 
 
-class Events(_Section):
+class Events(Section):
     """`deduplicate`: drop rows with an event id seen before, or equal in every column, or none.
     `buckets`: chosen from the size of the first ingest where left out, then as recorded."""
 
@@ -136,20 +120,20 @@ class Events(_Section):
     buckets: int | None = Field(default=None, ge=1, le=65536)
 
 
-class Activity(_Section):
+class Activity(Section):
     """Which events count as the user being active; all when `events` is left out."""
 
     events: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
 
 
-class Eligible(_Section):
+class Eligible(Section):
     """Who is scored: active within so many days before the cutoff; ever, when left out."""
 
     within_days: Days | None = None
 
 
-class Churn(_Section):
+class Churn(Section):
     """passive: silence through the horizon. active: one of `events` or the users table's
     `date_column` within it. lapse: `period_days` plus `grace_days` after the last of `events`
     (renewals) without another one."""
@@ -171,14 +155,14 @@ class Churn(_Section):
         return self
 
 
-class Value(_Section):
+class Value(Section):
     """The amounts of `events` (all when left out) summed over the horizon."""
 
     events: tuple[str, ...] | None = None
     horizon_days: Days | None = None
 
 
-class Features(_Section):
+class Features(Section):
     """`set`: which features of the catalogue (`holdfast features` prints them): "lean",
     "default", "full", or one of `sets`, which names its features by patterns such as "gap_*".
 
@@ -187,7 +171,7 @@ class Features(_Section):
     """
 
     set: str = "default"
-    sets: dict[str, tuple[str, ...]] = {}
+    sets: dict[str, tuple[str, ...]] = Field(default={})
     own: str | None = None
     failed_payment: tuple[str, ...] = ()
     support: tuple[str, ...] = ()
@@ -206,7 +190,7 @@ class Features(_Section):
         return self
 
 
-class Training(_Section):
+class Training(Section):
     """`every_days`: distance of training cutoffs; default the horizon, at most 30 days.
     `min_history_days`: history a cutoff needs before it; default half the horizon. `steps`: how
     many the horizon is cut into, each with labels of its own; 1 for the horizon alone; default: 1
@@ -225,7 +209,7 @@ class Training(_Section):
     level: Literal["auto", "none"] = "auto"
 
 
-class Settings(_Section):
+class Settings(Section):
     project: Project = Project()
     source: tuple[Source, ...] = Field(min_length=1)
     users: Users | None = None
@@ -236,6 +220,12 @@ class Settings(_Section):
     value: Value = Value()
     features: Features = Features()
     training: Training = Training()
+    retention: Retention = Retention()
+    funnel: tuple[Funnel, ...] = ()
+    paths: Paths = Paths()
+    lifecycle: Lifecycle = Lifecycle()
+    early: Early = Early()
+    quality: Quality = Quality()
     _folder: Path = PrivateAttr(default=Path())
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FLOORS = ("runtime", "events", "features", "retention", "training", "serving", "holdfast")
+FLOORS = ("runtime", "events", "features", "retention", "training", "serving", "report", "holdfast")
 MODULES = sorted(p for floor in FLOORS for p in (ROOT / floor).rglob("*.py"))
 DOORWAYS = {
     "deltalake": {"runtime/delta.py"},

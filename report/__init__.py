@@ -1,0 +1,1 @@
+"""Floor 6: the pages that people look at."""
