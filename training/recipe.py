@@ -67,7 +67,7 @@ def train(
 ) -> TrainResult:
     """Trains as of an instant (default: just after the last event). Reads nothing at or after it.
 
-    `model`: "auto", "xgboost", "forest", "logistic" or "sequence", default `training.model`;
+    `model`: "auto" or one of `training.fitting.spec_of`'s, default `training.model`;
     `spec`: its settings, such as tuning has found, default its own. Raises UsageError for another
     model, StoreError without events, LabelError where no label has matured or one class is missing.
     """

@@ -31,6 +31,8 @@ TITLES = {
     "xgboost": "XGBoost",
     "forest": "Random forest",
     "logistic": "Logistic regression",
+    "two-part": "XGBoost, value in two parts",
+    "ziln": "XGBoost, value by a ZILN network",
 }
 
 
