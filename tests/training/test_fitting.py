@@ -29,7 +29,7 @@ def _fit(frame: pl.DataFrame, kind: str, split: Split = SPLIT) -> Fit:
     return fit(frame, split.fit, split.calibrate, spec_of(kind, 0), a_task(kind))
 
 
-@pytest.mark.parametrize("kind", (*KINDS, *OF_VALUE))
+@pytest.mark.parametrize("kind", [*KINDS, *OF_VALUE])
 def test_it_learns_what_there_is_to_learn(frame: pl.DataFrame, kind: str) -> None:
     model = _fit(frame, kind).model
     test = SPLIT.test.rows(frame, 0)
@@ -41,7 +41,7 @@ def test_it_learns_what_there_is_to_learn(frame: pl.DataFrame, kind: str) -> Non
     assert model.predict(later)["expected_value"].sum() == pytest.approx(later["value"].sum())
 
 
-@pytest.mark.parametrize("kind", (*KINDS, *OF_VALUE))
+@pytest.mark.parametrize("kind", [*KINDS, *OF_VALUE])
 def test_nothing_of_the_test_rows_reaches_the_model(frame: pl.DataFrame, kind: str) -> None:
     """Features and labels of test rows changed, rows removed and added: the same model."""
     at = [c.at for c in SPLIT.test.cutoffs]
@@ -85,7 +85,7 @@ def test_a_log_without_amounts_has_no_value(kind: str) -> None:
     assert model.predict(frame)["expected_value"].null_count() == len(frame)
 
 
-@pytest.mark.parametrize("kind", (*KINDS, *OF_VALUE))
+@pytest.mark.parametrize("kind", [*KINDS, *OF_VALUE])
 @pytest.mark.parametrize("value", [0.0, 12.5, -3.0])
 def test_value_without_variation(kind: str, value: float) -> None:
     frame = snapshot_frame(cutoffs(4), users=200).with_columns(value=pl.lit(value))
@@ -95,7 +95,7 @@ def test_value_without_variation(kind: str, value: float) -> None:
     assert bool(found.notes) == (value <= 0)
 
 
-@pytest.mark.parametrize("kind", (*KINDS, *OF_VALUE))
+@pytest.mark.parametrize("kind", [*KINDS, *OF_VALUE])
 def test_refunds_count_in_the_sum_but_not_in_the_shape(frame: pl.DataFrame, kind: str) -> None:
     refunds = pl.when(pl.col("churn") == 1).then(-5.0).otherwise(pl.col("value"))
     mixed = frame.with_columns(value=refunds)
