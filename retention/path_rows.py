@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import reduce
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -94,15 +92,13 @@ def micros(instant: datetime) -> int:
 def coded_rows(store: EventStore, bucket: int, kinds: Mapping[str, int]) -> pl.LazyFrame:
     """number, ts and kind of a bucket that lies in order, in one file. Memory: these columns."""
     files = store.table.files_of(bucket=bucket)
-    parts = [_read(file, store, kinds) for file in files]
-    if not parts:
-        schema = {"number": pl.Int32, "ts": pl.Int64, "kind": pl.Int32}
-        return pl.LazyFrame(schema=schema)
-    return parts[0]
-
-
-def _read(file: Path, store: EventStore, kinds: Mapping[str, int]) -> pl.LazyFrame:
-    table = _table(file, ["user_id", "ts", "event", "received"], list(_TEXTS))
+    if not files:
+        return pl.LazyFrame(schema={"number": pl.Int32, "ts": pl.Int64, "kind": pl.Int32})
+    (file,) = files
+    parquet = pq.ParquetFile(file, read_dictionary=list(_TEXTS))
+    known = _all_known(parquet, store.as_of)
+    columns = ["user_id", "ts", "event", *([] if known else ["received"])]
+    table = parquet.read(columns, use_threads=False)
     frame = pl.DataFrame(
         {
             "number": _numbers(table["user_id"]),
@@ -110,22 +106,26 @@ def _read(file: Path, store: EventStore, kinds: Mapping[str, int]) -> pl.LazyFra
             "kind": _kinds(table["event"], kinds),
         }
     )
-    return _known(frame, table, store)
+    if known:
+        return frame.lazy()
+    told = pl.DataFrame({name: pl.Series(table[name]) for name in ("ts", "received")})
+    return frame.lazy().filter(told.select(known_before(store.as_of)).to_series())
 
 
-def _table(file: Path, columns: list[str], texts: list[str]) -> pa.Table:
-    return pq.ParquetFile(file, read_dictionary=texts).read(columns, use_threads=False)
-
-
-def _known(frame: pl.DataFrame, table: pa.Table, store: EventStore) -> pl.LazyFrame:
-    """The rows that are known before the as-of, which without arrivals is a matter of `ts`."""
-    rows = frame.lazy()
-    if table["received"].null_count < len(table):
-        instants = pl.DataFrame(
-            {"ts": pl.Series(table["ts"]), "received": pl.Series(table["received"])}
-        )
-        return rows.filter(instants.select(known_before(store.as_of)).to_series())
-    return rows.filter(pl.col("ts") < micros(store.as_of))
+def _all_known(parquet: pq.ParquetFile, as_of: datetime) -> bool:
+    """Whether the file's own statistics tell that no row of it is left out at the as-of."""
+    meta = parquet.metadata
+    place = {meta.schema.column(n).name: n for n in range(meta.num_columns)}
+    for group in map(meta.row_group, range(meta.num_row_groups)):
+        instants = group.column(place["ts"]).statistics
+        arrivals = group.column(place["received"]).statistics
+        if instants is None or not instants.has_min_max or instants.max >= as_of:
+            return False
+        # Polars counts the nulls of a column in a dictionary twice, so their number alone will
+        # not do; where there is any value it writes the least and the largest one.
+        if arrivals is None or arrivals.has_min_max or arrivals.null_count < group.num_rows:
+            return False
+    return True
 
 
 def _numbers(users: pa.ChunkedArray) -> NDArray[np.int32]:
@@ -156,18 +156,13 @@ def _kinds(texts: pa.ChunkedArray, kinds: Mapping[str, int]) -> NDArray[np.int32
 
 
 def count_names(store: EventStore, bucket: int) -> pl.DataFrame | None:
-    """event, rows of a bucket, off the dictionaries; None where some row is not known yet."""
-    tables = [
-        _table(file, ["ts", "event", "received"], ["event"])
-        for file in store.table.files_of(bucket=bucket)
-    ]
+    """event, rows of a bucket, off the dictionaries; None where a row may not be known yet."""
     found: dict[str, int] = {}
-    for table in tables:
-        told = table["received"].null_count < len(table)
-        latest = pl.Series(table["ts"]).max()
-        if told or (latest is not None and latest >= store.as_of):  # type: ignore[operator]
+    for file in store.table.files_of(bucket=bucket):
+        parquet = pq.ParquetFile(file, read_dictionary=["event"])
+        if not _all_known(parquet, store.as_of):
             return None
-        for chunk in table["event"].chunks:
+        for chunk in parquet.read(["event"], use_threads=False)["event"].chunks:
             names = chunk.dictionary.to_pylist()
             counts = np.bincount(chunk.indices.to_numpy(), minlength=len(names))
             for name, rows in zip(names, counts.tolist(), strict=True):
@@ -177,7 +172,3 @@ def count_names(store: EventStore, bucket: int) -> pl.DataFrame | None:
         {"event": list(counted), "rows": list(counted.values())},
         schema={"event": pl.String, "rows": pl.Int64},
     )
-
-
-def conjunction(conditions: list[pl.Expr]) -> pl.Expr:
-    return reduce(lambda a, b: a & b, conditions, pl.lit(value=True))
