@@ -42,7 +42,7 @@ Plan = Callable[[pl.LazyFrame], pl.LazyFrame]
 
 def asked(origin: str, per: str, steps: int, **others: object) -> PathQuestion:
     backward = origin == "until"
-    kept = MANY if steps > 5 else ("a", "b")  # noqa: PLR2004 - several words a key, or one
+    kept = MANY if steps > 5 else ("a", "b")
     found = PathQuestion(
         nodes=Nodes(kept, ("c", "d"), per, backward),  # type: ignore[arg-type]
         origin=origin,  # type: ignore[arg-type]
@@ -60,9 +60,7 @@ def asked(origin: str, per: str, steps: int, **others: object) -> PathQuestion:
 
 
 def rows(events: pl.LazyFrame, question: PathQuestion, *, in_order: bool) -> pl.LazyFrame:
-    return named_rows(
-        events, question.kinds, question.since, question.until, in_order=in_order
-    )
+    return named_rows(events, question.kinds, question.since, question.until, in_order=in_order)
 
 
 def path_plans() -> dict[str, Plan]:
