@@ -183,7 +183,7 @@ class Before:
         begin = at.at - timedelta(days=days)
         if not whole:
             asked = replace(asked, steps=LONGEST_RUN)
-        found = question(settings, past, device, replace(asked, since=begin), cluster)
+        found = question(settings, past, device, replace(asked, since=begin), cluster, store)
         return Before(settings, store, past, at, days, whole, found)
 
 

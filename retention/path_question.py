@@ -82,8 +82,10 @@ def question(
     device: Device,
     asked: Asked,
     cluster: Cluster = IN_PROCESS,
+    log: EventStore | None = None,
 ) -> PathQuestion:
-    """Raises UsageError: see the functions below for what."""
+    """`log`: where names are looked for, where `store` is but its past. Raises UsageError: see
+    the functions below for what."""
     own = settings.paths
     if asked.start is not None and asked.until is not None:
         raise UsageError(
@@ -102,6 +104,8 @@ def question(
     chosen = _steps_among(counts, settings, asked.events)
     if event is not None:
         _check_event(event, counts, chosen, settings, store, device, cluster)
+    if missing := [name for name in own.exclude if name not in counts]:
+        require_events(missing, event_names(log or store, device, cluster), "paths.exclude")
     excluded = tuple(name for name in own.exclude if name in counts)
     return PathQuestion(
         nodes=nodes_of(
