@@ -74,7 +74,7 @@ def q_values(p: Floats) -> Floats:
     """The smallest false discovery rate at which each would be found. Benjamini and Hochberg
     1995, as adjusted p values: of the i-th smallest, the least p * m / j of all j from i on."""
     order = np.argsort(p, kind="stable")
-    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+    scaled = p[order] * (len(p) / np.arange(1, len(p) + 1))
     found = np.empty_like(p)
     found[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return found
