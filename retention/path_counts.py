@@ -9,7 +9,7 @@ import polars as pl
 
 from events.passes import summed
 from events.store import EventStore
-from retention.path_keys import Keys, keys_of, path_rows
+from retention.path_keys import BESIDE, Keys, keys_of, path_rows
 from retention.path_question import PathQuestion
 from retention.path_rows import rows_of
 from runtime.cluster import IN_PROCESS, Cluster
@@ -18,7 +18,6 @@ from runtime.device import Device
 # What a row of the counts is about.
 PATH, TRANSITION, NODE, ALL = range(4)
 PARTS = (PATH, TRANSITION, NODE, ALL)
-_BESIDE = 2**31  # above every small key: a user's number times this, plus the key, is both
 
 
 def counted(
@@ -49,21 +48,32 @@ def _bucket(
     events: pl.LazyFrame,
     bucket: int,
 ) -> pl.LazyFrame:
+    return counts_plan(pairs_in(store, device, asked, events, bucket), asked, parts)
+
+
+def pairs_in(
+    store: EventStore, device: Device, asked: PathQuestion, events: pl.LazyFrame, bucket: int
+) -> pl.LazyFrame:
+    """`pairs_plan` of a bucket."""
     rows = rows_of(events, store, bucket, asked.kinds, device, asked.since, asked.until)
-    return counts_plan(rows, asked, parts)
+    return pairs_plan(rows, asked)
+
+
+def pairs_plan(rows: pl.LazyFrame, asked: PathQuestion) -> pl.LazyFrame:
+    """Each user's different paths, once: number, key0..., count (Int64). In no order."""
+    return by_user(path_rows(rows, asked), keys_of(asked))
 
 
 def counts_plan(
-    rows: pl.LazyFrame, asked: PathQuestion, parts: Sequence[int] = PARTS
+    pairs: pl.LazyFrame, asked: PathQuestion, parts: Sequence[int] = PARTS
 ) -> pl.LazyFrame:
-    """Counts of one bucket: part, step, key0..., count (of paths), users (distinct).
+    """Counts of one bucket from `pairs_plan`: part, step, key0..., count (of paths), users.
 
     PATH: a whole path by its key. TRANSITION: from the node at a place to the one at the next,
     `key0` = from * base + to. NODE: at a place. ALL: any path. `step`: the place, 0 for the
     first event read.
     """
     keys = keys_of(asked)
-    pairs = by_user(path_rows(rows, asked), keys)
     whole = {"step": _place(0), "key0": pl.lit(0, keys.dtype)}
     made = {
         PATH: lambda: pairs.with_columns(step=_place(0)),
@@ -75,19 +85,21 @@ def counts_plan(
 
 
 def by_user(paths: pl.LazyFrame, keys: Keys) -> pl.LazyFrame:
-    """Each user's different paths, once: number, key0..., count. In no order.
-
-    To sort whole numbers and count them where they lie together takes half as long as to hash
-    them: they lie by user already.
-    """
+    """Each user's different paths, once: number, key0..., count."""
     if not keys.is_small:
         counted = paths.group_by("number", *keys.names).agg(count=pl.len())
         return counted.with_columns(pl.col("count").cast(pl.Int64))
-    both = paths.select(both=pl.col("number").cast(pl.Int64) * _BESIDE + pl.col("key0"))
-    counted = both.sort("both").group_by("both", maintain_order=True).agg(pl.len().alias("count"))
+    both = paths.select(both=pl.col("number").cast(pl.Int64) * BESIDE + pl.col("key0"))
+    # Whole numbers that lie by user already are sorted in a third of the time that hashing them
+    # takes; by one thread each, as buckets are what is worked on side by side.
+    counted = (
+        both.sort("both", multithreaded=False)
+        .group_by("both", maintain_order=True)
+        .agg(count=pl.len())
+    )
     return counted.select(
-        number=(pl.col("both") // _BESIDE).cast(pl.Int32),
-        key0=(pl.col("both") % _BESIDE).cast(keys.dtype),
+        number=(pl.col("both") // BESIDE).cast(pl.Int32),
+        key0=(pl.col("both") % BESIDE).cast(keys.dtype),
         count=pl.col("count").cast(pl.Int64),
     )
 

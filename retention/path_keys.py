@@ -10,6 +10,7 @@ from retention.path_question import PathQuestion
 from retention.path_rows import micros
 
 _SMALL, _LARGE = 2**31, 2**63
+BESIDE = _SMALL  # above every small key: a user's number times this, plus the key, is both
 
 
 @dataclass(frozen=True)

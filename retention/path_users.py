@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 
 from events.passes import each_bucket, summed
 from events.store import EventStore
-from retention.path_counts import by_user, transition_code
+from retention.path_counts import pairs_in, transition_code
 from retention.path_keys import Keys, keys_of, path_rows
 from retention.path_nodes import path_text
 from retention.path_question import Asked, PathQuestion
-from retention.path_rows import named_rows, rows_of
+from retention.path_rows import named_rows
 from retention.paths import as_question, paths
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
@@ -165,9 +165,8 @@ def _goes(keys: Keys, place: int, target: Target, asked: PathQuestion) -> pl.Exp
     return (is_event & (code == first * keys.base + second)).cast(pl.Int64)
 
 
-def figure_plan(rows: pl.LazyFrame, asked: PathQuestion, target: Target) -> pl.LazyFrame:
-    """Counts of one bucket: part (0), count, users."""
-    pairs = by_user(path_rows(rows, asked), keys_of(asked))
+def figure_plan(pairs: pl.LazyFrame, asked: PathQuestion, target: Target) -> pl.LazyFrame:
+    """Counts of one bucket, from each user's different paths: part (0), count, users."""
     times = pairs.select("number", count=pl.col("count") * matches(target, asked))
     gone = times.filter(pl.col("count") > 0).group_by("number").agg(pl.col("count").sum())
     return gone.select(
@@ -192,8 +191,7 @@ def _figure(
     events: pl.LazyFrame,
     bucket: int,
 ) -> pl.LazyFrame:
-    rows = rows_of(events, store, bucket, asked.kinds, device, asked.since, asked.until)
-    return figure_plan(rows, asked, target)
+    return figure_plan(pairs_in(store, device, asked, events, bucket), asked, target)
 
 
 def _listed(

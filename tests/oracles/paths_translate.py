@@ -21,7 +21,7 @@ from oracles.retention_world import settings_in
 from events.contract import EVENTS
 from events.names import names_plan
 from features.time import Cutoff
-from retention.path_counts import counts_plan
+from retention.path_counts import counts_plan, pairs_plan
 from retention.path_grams import before_plan, labelled_plan
 from retention.path_nodes import Nodes
 from retention.path_question import PathQuestion
@@ -69,13 +69,13 @@ def path_plans() -> dict[str, Plan]:
         for name, others in (("plain", {}), ("odd", {"collapse": True, "exclude": ("x",)})):
             q = asked(origin, per, steps, **others)
             called = f"{origin}-{per}-{steps}-{name}"
-            plans[called] = lambda e, q=q: counts_plan(rows(e, q, in_order=False), q)
+            plans[called] = lambda e, q=q: counts_plan(pairs_plan(rows(e, q, in_order=False), q), q)
             way = f"{q.nodes.kept[1]} > {q.nodes.kept[0]}"
             for kind in ("path", "transition"):
                 one = {"path": None, "transition": None} | {kind: way}
                 target = target_of(q, **one, step=None)
                 plans[f"{called}-{kind}-figure"] = lambda e, q=q, t=target: figure_plan(
-                    rows(e, q, in_order=True), q, t
+                    pairs_plan(rows(e, q, in_order=True), q), q, t
                 )
                 plans[f"{called}-{kind}-list"] = lambda e, q=q, t=target: list_plan(
                     rows(e, q, in_order=True), q, t
