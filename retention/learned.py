@@ -74,13 +74,13 @@ def shares_of(rules: Sequence[Rule]) -> tuple[Decimal, ...]:
 
 
 def values_plan(events: pl.LazyFrame, asked: Asked, *, in_order: bool) -> pl.LazyFrame:
-    """place, key, value: the user's mean gap, the value, the active days lately."""
+    """place, key, value: the user's mean gap, the value, the activities lately."""
     users = measured_plan(events, asked, in_order=in_order)
     days = pl.col("active_days")
     values = {
         GAP: pl.when(days > 1).then(pl.col("span_days") / (days - 1)),
         VALUE: pl.col("value_total"),
-        ACTIVITY: pl.col("active_days_recent").cast(pl.Float64),
+        ACTIVITY: pl.col("activities_recent").cast(pl.Float64),
     }
     parts = [users.select("place", key=pl.lit(k, pl.Int32), value=v) for k, v in values.items()]
     return pl.concat(parts)
@@ -99,7 +99,7 @@ def with_learned(users: pl.LazyFrame, asked: Asked, learned: Learned) -> pl.Lazy
         .with_columns(
             gap_ratio=pl.col("recency_days") / pl.col("usual_gap_days"),
             value_rank=_rank("value_total", asked, learned.shares, learned.value),
-            activity_rank=_rank("active_days_recent", asked, learned.shares, learned.activity),
+            activity_rank=_rank("activities_recent", asked, learned.shares, learned.activity),
         )
     )
 

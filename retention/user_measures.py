@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+from polars.lazyframe.group_by import LazyGroupBy
 
 from events.activity import is_active
 from events.calendar import period_at
@@ -26,7 +27,10 @@ DAY_SECONDS = 86_400
 _MICROSECONDS = 1_000_000
 _BITS = 1 << 34  # seconds of 544 years fit, and half a billion users of a bucket beside them
 
-SUMS = ("active_days", "left", "gone", "orders", "value", "orders_left", "value_left")
+SUMS = (
+    *("active_days", "left", "gone", "activities", "activities_left"),
+    *("orders", "value", "orders_left", "value_left"),
+)
 MAXIMA = ("first_second", "last_second", "first_day", "last_day")
 
 
@@ -60,8 +64,8 @@ def measured_plan(events: pl.LazyFrame, asked: Asked, *, in_order: bool) -> pl.L
 
     number (of the user, Int64), user_id, place (of the instant, Int32), fresh (the user's
     first), tenure_days, recency_days, active_days, active_days_recent, active_days_before,
-    trend, span_days (from the first active day to the last), orders, orders_recent,
-    value_total, value_recent. `in_order`: each user's rows lie together.
+    activities_recent, trend, span_days (from the first active day to the last), orders,
+    orders_recent, value_total, value_recent. `in_order`: each user's rows lie together.
     """
     rows = _rows(events, asked, in_order=in_order)
     grid = _grid(rows, asked)
@@ -123,47 +127,48 @@ def _seen(rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.group_by("key").agg(
         first_second=(_BITS - 1) - pl.col("second").min(),
         last_second=pl.when(pl.col("active")).then(pl.col("second")).max(),
+        activities=pl.col("active").cast(pl.Int64).sum(),
         orders=pl.col("amount").is_not_null().cast(pl.Int64).sum(),
         value=pl.col("amount").sum(),
     )
 
 
 def _days(rows: pl.LazyFrame, asked: Asked) -> tuple[pl.LazyFrame, ...]:
-    """The active days that come, that leave the window, and that leave the one before it."""
-    days = rows.filter(pl.col("active")).group_by("number", "day").agg(pl.col("place").min())
+    """The active days that come, that leave the window with their activities, and that leave the
+    one before it."""
+    by = ("number", "day", "place")
+    done = rows.filter(pl.col("active")).group_by(by).agg(n=pl.len().cast(pl.Int64))
+    days = done.group_by("number", "day").agg(pl.col("place").min())
     since = pl.col("day").cast(pl.Int64) - asked.origin_day
-    come = (
-        days.with_columns(key=_key(asked, pl.col("place")))
-        .group_by("key")
-        .agg(
+    come = days.with_columns(key=_key(asked, pl.col("place"))).group_by("key")
+    one, two = asked.window_days, 2 * asked.window_days
+    return (
+        come.agg(
             active_days=pl.len().cast(pl.Int64),
             first_day=(_BITS - 1) - since.min(),
             last_day=since.max(),
-        )
+        ),
+        _gone(days, asked, one).agg(left=pl.len().cast(pl.Int64)),
+        _gone(done, asked, one).agg(activities_left=pl.col("n").sum()),
+        _gone(days, asked, two).agg(gone=pl.len().cast(pl.Int64)),
     )
-    parts = [come]
-    for name, windows in (("left", 1), ("gone", 2)):
-        leaves = _leaves(asked, windows * asked.window_days)
-        went = days.with_columns(key=_key(asked, leaves)).filter(pl.col("key").is_not_null())
-        parts.append(went.group_by("key").agg(pl.len().cast(pl.Int64).alias(name)))
-    return tuple(parts)
 
 
 def _left(rows: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
     """The orders that leave the window."""
     orders = rows.filter(pl.col("amount").is_not_null())
-    leaves = _leaves(asked, asked.window_days)
-    went = orders.with_columns(key=_key(asked, leaves)).filter(pl.col("key").is_not_null())
-    return went.group_by("key").agg(
+    return _gone(orders, asked, asked.window_days).agg(
         orders_left=pl.len().cast(pl.Int64), value_left=pl.col("amount").sum()
     )
 
 
-def _leaves(asked: Asked, days: int) -> pl.Expr:
-    """Where a day is no longer among the last so many: not before it is known at all."""
+def _gone(rows: pl.LazyFrame, asked: Asked, days: int) -> LazyGroupBy:
+    """By user and instant the rows whose day is there no longer among the last so many; they do
+    not leave before they are known at all."""
     reached = asked.instants.reached(pl.col("day") + days)
-    known = pl.col("place")
-    return pl.when(reached.is_not_null()).then(pl.max_horizontal(reached, known))
+    left = pl.when(reached.is_not_null()).then(pl.max_horizontal(reached, "place"))
+    went = rows.with_columns(key=_key(asked, left))
+    return went.filter(pl.col("key").is_not_null()).group_by("key")
 
 
 def _run_up(grid: pl.LazyFrame) -> pl.LazyFrame:
@@ -207,6 +212,7 @@ def _as_measures(grid: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
         recency_days=(now - pl.col("last_second")) / DAY_SECONDS,
         active_days_recent=recent,
         active_days_before=before,
+        activities_recent=pl.col("activities") - pl.col("activities_left"),
         span_days=pl.col("last_day") - pl.col("first_day"),
         orders_recent=pl.col("orders") - pl.col("orders_left"),
         value_total=pl.col("value") / UNITS,
@@ -220,4 +226,4 @@ def _as_measures(grid: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
 def at_each(asked: Asked, values: list[float] | list[float | None]) -> pl.Expr:
     """What belongs to the instant of a row, Float64."""
     places = list(range(len(asked.instants)))
-    return pl.col("place").replace_strict(places, values, return_dtype=pl.Float64)
+    return pl.col("place").replace_strict(places, values, default=None, return_dtype=pl.Float64)

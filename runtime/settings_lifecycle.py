@@ -16,6 +16,7 @@ MEASURES = {
     "active_days": "calendar days with an activity, ever",
     "active_days_recent": "of these, in the last window_days",
     "active_days_before": "of these, in the window_days before the last window_days",
+    "activities_recent": "activities in the last window_days",
     "trend": "(recent - before) / (recent + before) active days: -1 stopped, 0 steady, 1 begun; "
     "unknown until tenure is two windows",
     "usual_gap_days": "the user's usual time from one active day to the next: the mean of the "
@@ -30,8 +31,8 @@ MEASURES = {
     "value_recent": "their amounts in the last window_days",
     "value_rank": "the share of users who have brought less value, in the steps that the rules "
     "name; unknown while nobody has brought any",
-    "activity_rank": "the share of users with fewer active_days_recent, in the steps that the "
-    "rules name",
+    "activity_rank": "the share of users with fewer activities_recent, in the steps that the rules "
+    "name",
 }
 RANKS = ("value_rank", "activity_rank")
 OTHER = "other"
@@ -58,8 +59,9 @@ class Rule(Section):
 LAYERS = (
     Rule(
         name="new",
-        rule="tenure_days < 2 * population_gap_days",
-        says="first seen less than two typical gaps ago: too early to be missed",
+        rule="tenure_days < greatest(2 * population_gap_days, horizon_days / 4)",
+        says="first seen less than two typical gaps ago, or less than a quarter of the churn "
+        "horizon: too early to be missed",
     ),
     Rule(
         name="silent",
@@ -75,7 +77,7 @@ LAYERS = (
         name="VIP",
         rule="coalesce(value_rank, activity_rank) >= 0.9",
         says="keeps coming, and at least 90 % of users have brought less (in a log without "
-        "amounts: have been active on fewer days lately)",
+        "amounts: have done less lately)",
     ),
     Rule(
         name="active",
@@ -86,14 +88,16 @@ LAYERS = (
 TAGS = (
     Rule(
         name="newcomer",
-        rule="tenure_days < 2 * population_gap_days",
-        says="first seen less than two typical gaps ago",
+        rule="tenure_days < greatest(2 * population_gap_days, horizon_days / 4)",
+        says="first seen less than two typical gaps ago, or less than a quarter of the churn "
+        "horizon",
     ),
     Rule(
         name="loyal",
-        rule="gap_ratio < 2 and tenure_days >= 6 * population_gap_days and activity_rank >= 0.75",
-        says="keeps coming, known for six typical gaps, and active on more days lately than 75 % "
-        "of users",
+        rule="gap_ratio < 2 and active_days >= 4 and usual_gap_days <= 2 * population_gap_days "
+        "and tenure_days >= 4 * population_gap_days",
+        says="keeps coming: on four days or more, no more than two typical gaps apart, and known "
+        "for four typical gaps",
     ),
     Rule(
         name="at risk",
@@ -104,10 +108,10 @@ TAGS = (
     ),
     Rule(
         name="high potential",
-        rule="gap_ratio < 2 and coalesce(value_rank, 0) < 0.9 "
-        "and (activity_rank >= 0.9 or (trend >= 0.5 and active_days_recent >= 3))",
-        says="keeps coming, not among the most valuable tenth yet, but among the most active "
-        "tenth lately or active on three times as many days as in the window before",
+        rule="gap_ratio < 2 and coalesce(value_rank, activity_rank) < 0.9 "
+        "and (activity_rank >= 0.75 or (trend >= 0.5 and active_days_recent >= 3))",
+        says="keeps coming, not among the top tenth yet, but does more lately than 75 % of users "
+        "or is active on three times as many days as in the window before",
     ),
 )
 
