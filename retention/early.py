@@ -1,0 +1,189 @@
+"""Early markers: what those who stay and pay do in their first days, and others do not.
+
+Searched on the users who came first, judged on those who came later: see `early_search`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+
+import polars as pl
+
+from events.names import event_names, require_events
+from events.passes import each_bucket, summed
+from events.properties import Dimension, told_by_event
+from events.store import EventStore
+from retention.early_halves import Halves, halves_of, last_known
+from retention.early_markers import EarlyMarkers
+from retention.early_plan import MINUTE_US, EarlyQuestion, early_plan, newcomers_plan
+from retention.early_search import OUTCOMES, Half, judge, search
+from runtime.clock import show
+from runtime.cluster import IN_PROCESS, Cluster
+from runtime.device import Device
+from runtime.errors import LabelError, UsageError
+from runtime.settings import Settings
+
+MOST_VALUES = 50  # of a property that is looked at
+_BY = ("later", "busy", "stayed", "paid", "kind", "name", "at_least", "within")
+
+
+def early_markers(
+    settings: Settings,
+    store: EventStore,
+    device: Device,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cluster: Cluster = IN_PROCESS,
+) -> EarlyMarkers:
+    """Which early behaviours mark who stays and who pays, as `[early]` asks.
+
+    `since`, `until`: of the users' first events. Raises LabelError where too few users' outcomes
+    are known, all of them came on one day, or everybody came to the same; UsageError for an
+    event or a property that cannot be meant.
+    """
+    _check(settings, store, device, cluster)
+    asked, halves = _question(settings, store, device, since, until, cluster)
+    counts = summed(
+        lambda events, bucket: early_plan(events, asked, in_order=store.in_order(bucket)),
+        store,
+        device,
+        by=_BY,
+        label="early behaviours",
+        with_bucket=True,
+        cluster=cluster,
+    )
+    return markers_in(counts, asked, halves, settings, store)
+
+
+def markers_in(
+    counts: pl.DataFrame,
+    asked: EarlyQuestion,
+    halves: Halves,
+    settings: Settings,
+    store: EventStore,
+) -> EarlyMarkers:
+    """From the counts of `early_plan`, summed. Raises LabelError."""
+    early, later = (
+        Half.of(counts.filter(pl.col("later") == side), asked.first_days) for side in (0, 1)
+    )
+    outcomes = tuple(name for name in OUTCOMES if early.both_ways(name))
+    if not outcomes:
+        raise LabelError(
+            f"early markers: of {early.users:,} users all or none stay, and all or none pay; "
+            "there is nothing to tell them apart by, choose other days under [early]"
+        )
+    found = search(early, settings.early.least_users)
+    return EarlyMarkers(
+        asked=asked,
+        as_of=store.as_of,
+        covered_until=store.covered_until,
+        search=halves.search,
+        validation=halves.validation,
+        unfinished=halves.unfinished,
+        searched=found.candidates,
+        share=settings.early.share,
+        judged=judge(later, found.chosen, settings.early.share),
+        outcomes=outcomes,
+        notes=_notes(outcomes, early, asked, halves),
+    )
+
+
+def _notes(
+    outcomes: tuple[str, ...], early: Half, asked: EarlyQuestion, halves: Halves
+) -> tuple[str, ...]:
+    notes = []
+    if "pays" not in outcomes:
+        everybody = early.hits["pays", asked.first_days[0]] > 0
+        notes.append(
+            f"{'everybody' if everybody else 'nobody'} pays after the first days, so no marker of "
+            "paying is looked for; see [value], and early.pay_events for payments without amounts"
+        )
+    if "stays" not in outcomes:
+        everybody = early.hits["stays", asked.first_days[0]] > 0
+        notes.append(
+            f"{'everybody' if everybody else 'nobody'} stays, so no marker of staying is looked "
+            "for; another early.stay_days may tell users apart"
+        )
+    if asked.date_only:
+        notes.append("the log has dates only: days are the calendar's, and there are no sessions")
+    if halves.unfinished:
+        notes.append(
+            f"{halves.unfinished:,} users came after {show(asked.last)}, too late for their "
+            "outcome to be known; they are left out"
+        )
+    return tuple(notes)
+
+
+def _check(settings: Settings, store: EventStore, device: Device, cluster: Cluster) -> None:
+    """Raises UsageError."""
+    early = settings.early
+    if early.pay_events:
+        require_events(early.pay_events, event_names(store, device, cluster), "early.pay_events")
+    for name in early.properties:
+        most = 0
+        for part in each_bucket(
+            partial(_values_plan, dimension=Dimension(name, "property")),
+            store,
+            device,
+            "property values",
+            cluster=cluster,
+        ):
+            most = max(most, part.item())
+        if most == 0:
+            raise UsageError(f"early.properties '{name}': no event has it; name one that is there")
+        if most > MOST_VALUES:
+            raise UsageError(
+                f"early.properties '{name}': has more than {MOST_VALUES} values, too many to be "
+                "behaviours; name one with fewer"
+            )
+
+
+def _values_plan(events: pl.LazyFrame, dimension: Dimension) -> pl.LazyFrame:
+    return events.select(values=told_by_event(dimension).drop_nulls().n_unique())
+
+
+def _question(
+    settings: Settings,
+    store: EventStore,
+    device: Device,
+    since: datetime | None,
+    until: datetime | None,
+    cluster: Cluster,
+) -> tuple[EarlyQuestion, Halves]:
+    early, zone = settings.early, settings.project.timezone
+    stay = (early.stay_days, early.stay_days + settings.churn.horizon_days)
+    pay_until = early.pay_days or stay[1]
+    days = max(stay[1], pay_until)
+    last = last_known(store, days, zone)
+    came = summed(
+        lambda events, bucket: newcomers_plan(
+            events, since, until, last, zone, in_order=store.in_order(bucket)
+        ),
+        store,
+        device,
+        by=("day", "known"),
+        label="newcomers",
+        with_bucket=True,
+        cluster=cluster,
+    )
+    halves = halves_of(came, early, last, days, store, zone)
+    asked = EarlyQuestion(
+        activity=settings.activity,
+        value=settings.value,
+        pay_events=early.pay_events,
+        properties=early.properties,
+        date_only=store.date_only,
+        session_gap_us=settings.features.session_gap_minutes * MINUTE_US,
+        first_days=early.first_days,
+        counts=early.counts,
+        stay=stay,
+        pay_until=pay_until,
+        since=since,
+        until=until,
+        last=last,
+        split=halves.split,
+        zone=zone,
+    )
+    return asked, halves

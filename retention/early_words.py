@@ -1,0 +1,118 @@
+"""Early markers in words that a manager can act on."""
+
+from __future__ import annotations
+
+from retention.early_plan import Candidate
+from retention.twofold import Interval, TwoShares, users_per_group
+
+CAUTION = (
+    "These are associations, not causes: who does such things may have meant to stay or pay all "
+    "along, and who leaves at once never comes to do them. Only an experiment tells what getting "
+    "more users to do them brings."
+)
+_VERBS = {"pays": "pay", "stays": "stay"}
+_KINDS = {"paid": "paying", "sessions": "sessions", "active_days": "active days"}
+# Ratios that have a word, by what rounds to them.
+_WORDS = ((0.475, 0.525, "half"), (0.32, 0.345, "a third"), (0.24, 0.26, "a quarter"))
+_TIMES = {1: "once", 2: "twice"}
+_NEAR_ONE, _MANY = 1.2, 10  # a ratio is told with two digits below, with none above
+_RARE, _VERY_RARE = 0.1, 0.001
+
+
+def did(marker: Candidate) -> str:
+    """What a marker's users do, to follow "users who"."""
+    n, days = marker.at_least, marker.days
+    if marker.kind == "active_days":
+        if n == 1 or days == 1:
+            return f"are active {first_days(days)}"
+        return f"are active on at least {n} of their first {days} days"
+    if marker.kind == "sessions":
+        return f"have at least {n} {'session' if n == 1 else 'sessions'} {first_days(days)}"
+    return f"{_verb(marker)} at least {_TIMES.get(n, f'{n} times')} {first_days(days)}"
+
+
+def _verb(marker: Candidate) -> str:
+    if marker.kind == "paid":
+        return "pay"
+    if marker.kind == "channel":
+        return f"use channel '{marker.name}'"
+    if marker.kind == "property":
+        name, _, value = marker.name.partition("=")
+        return f"do something with '{name}' = '{value}'"
+    return f"do '{marker.name}'"
+
+
+def called(behaviour: tuple[str, str]) -> str:
+    """A behaviour by itself."""
+    kind, name = behaviour
+    return _KINDS.get(kind) or f"{kind} '{name}'"
+
+
+def first_days(days: int) -> str:
+    return "in their first 24 hours" if days == 1 else f"in their first {days} days"
+
+
+def sentence(marker: Candidate, two: TwoShares, ratio: Interval, adjusted: Interval | None) -> str:
+    """Ratio and interval first, then the shares, how many do it, and what is left of the ratio
+    among users as busy on their first day."""
+    again = " again" if marker.kind == "paid" and marker.outcome == "pays" else ""
+    told = f"Users who {did(marker)} {_compared(_VERBS[marker.outcome] + again, two, ratio)}"
+    share = two.users / (two.users + two.others)
+    told += f": {percent(two.rate)} against {percent(two.other_rate)}."
+    told += f" {percent(share)} of new users do."
+    if adjusted is not None and adjusted.value is not None:
+        told += f" Among users as busy on their first day: {_times(adjusted)}."
+    return told
+
+
+def _compared(verb: str, two: TwoShares, ratio: Interval) -> str:
+    if ratio.value is None:
+        return f"{verb} at least {_number(ratio.low, ratio.low)} times as often as others"
+    if two.hits == 0:
+        high = _number(ratio.high or 0, ratio.low)
+        return f"never {verb}, at most {high} times as often as others"
+    span = f"({_span(ratio)})"
+    for low, high, word in _WORDS:
+        if low <= ratio.value <= high:
+            return f"{verb} {word} as often {span} as others"
+    only = "only " if ratio.value < 1 else ""
+    return f"{verb} {only}{_number(ratio.value, ratio.low)} times as often {span} as others"
+
+
+def _times(ratio: Interval) -> str:
+    return f"{_number(ratio.value or 0, ratio.low)} times ({_span(ratio)})"
+
+
+def _span(ratio: Interval) -> str:
+    return f"{_number(ratio.low, ratio.low)} to {_number(ratio.high or 0, ratio.low)}"
+
+
+def _number(ratio: float, low: float) -> str:
+    """`low`: of the interval that the number belongs to; close to 1 it takes two digits."""
+    if ratio >= _MANY:
+        return f"{ratio:,.0f}"
+    return f"{ratio:.2f}" if low < _NEAR_ONE else f"{ratio:.1f}"
+
+
+def percent(share: float) -> str:
+    far = min(share, 1 - share)
+    digits = 0 if far >= _RARE or far == 0 else 1 if far >= _VERY_RARE else 2
+    return f"{share:.{digits}%}".replace("%", " %")
+
+
+def experiment(two: TwoShares) -> tuple[int | None, str]:
+    """How many users each of two groups needs, and that in words: one group as users are now,
+    one in which all (or, of what marks the worse, none) do it, if that were its whole effect."""
+    more = two.rate > two.other_rate
+    reached = two.rate if more else two.other_rate
+    number = users_per_group(reached, two.all_rate)
+    if number is None:
+        return None, ""
+    helps = "getting users to do this helps" if more else "sparing users this helps"
+    lead = "lead one half to it" if more else "spare one half of it"
+    return number, (
+        f"To know whether {helps}, assign new users at random: {lead} and leave the other half "
+        f"alone. At least {number:,} users in each half are needed, were the whole difference "
+        f"its doing ({percent(two.all_rate)} against {percent(reached)}; power 80 %, two-sided "
+        "5 %)."
+    )
