@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,10 +22,7 @@ from holdfast.app import (
     instant_of,
 )
 
-if TYPE_CHECKING:
-    from runtime.settings import Settings
-
-SHOWN = ("number", "sentence", "q")
+SMALLEST_Q = 0.001  # that is printed as it is
 
 
 @app.command()
@@ -56,6 +53,9 @@ def early(
     marker: Annotated[
         int, typer.Option("--marker", min=1, help="Which marker --users lists, by its number.")
     ] = 1,
+    top: Annotated[
+        int, typer.Option("--top", min=1, help="How many markers of an outcome are printed.")
+    ] = 10,
     as_of: AsOf = None,
     cluster: OnCluster = "none",
     device: OnDevice = DeviceName.auto,
@@ -64,13 +64,13 @@ def early(
     """Which early behaviours mark those who stay and pay: found on earlier, held to later users."""
     from retention.early import early_markers
     from retention.early_users import check_users_file, write_users
+    from runtime.settings_early import changed
 
     if users is not None:
         check_users_file(users)
     settings, store = opened(config, as_of)
-    settings = _with(
-        settings, first_days=days, counts=counts, stay_days=stay_days, pay_days=pay_days
-    )
+    options = {"first_days": days, "counts": counts, "stay_days": stay_days, "pay_days": pay_days}
+    settings = settings.model_copy(update={"early": changed(settings.early, options)})
     on = device_of(device)
     where = cluster_of(cluster, on)
     found = early_markers(
@@ -81,15 +81,53 @@ def early(
         until=instant_of(until, settings),
         cluster=where,
     )
-    told = found.to_json()
+    told = found.to_json() | {"users_file": None}
     if users is not None:
-        rows = write_users(found, marker, users, store, on, cluster=where)
+        rows = write_users(found, marker, users, store, on, where)
         told["users_file"] = {"marker": marker, "rows": rows, "path": str(users)}
-    _print(told, as_json)
+    _print(told, top, as_json)
 
 
-def _with(settings: Settings, **options: Any) -> Settings:
-    """The settings with [early] as the options say."""
-    from retention.early_options import with_options
+def _print(told: dict[str, Any], top: int, as_json: bool) -> None:
+    from holdfast.output import print_fields, print_json, print_rows
+    from runtime.progress import say
 
-    return with_options(settings, options)
+    if as_json:
+        print_json(told)
+        return
+    searched, checked = told["search"], told["validation"]
+    print_fields(
+        "Early markers",
+        {
+            "searched": f"{told['searched']:,} candidates, on {_users(searched)}",
+            "validated": f"{told['carried_over']} carried over, on {_users(checked)}",
+            "kept": f"{told['kept']}, at a false discovery rate of {told['false_discovery_rate']}",
+        },
+    )
+    for outcome, words in told["outcomes"].items():
+        rows = [row for row in told["rows"] if row["outcome"] == outcome]
+        print_rows(f"Who {outcome} ({words})", [_shown(row) for row in rows[:top]])
+        if len(rows) > top:
+            say(f"{len(rows) - top} more markers of who {outcome}: --top {len(rows)}, or --json")
+    if told["rows"]:
+        say("Experiment: the users that each half needs, were the whole difference its doing: one")
+        say("half led to it (spared it, where it marks the worse), drawn at random, one as now.")
+    for note in (told["caution"], *told["notes"]):
+        say(f"note: {note}")
+    if told["users_file"]:
+        say(f"users: {told['users_file']['rows']:,} in {told['users_file']['path']}")
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    q = row["q"]
+    return {
+        "": row["number"],
+        "marker": row["sentence"],
+        "q": "<0.001" if q < SMALLEST_Q else f"{q:.3f}",
+        "experiment": row["experiment_users"],
+    }
+
+
+def _users(cohorts: dict[str, Any]) -> str:
+    span = f"from {cohorts['since']} to before {cohorts['until']}"
+    return f"{cohorts['users']:,} users first seen {span}"

@@ -18,7 +18,6 @@ from retention.early_halves import Halves, halves_of, last_known
 from retention.early_markers import EarlyMarkers
 from retention.early_plan import MINUTE_US, EarlyQuestion, early_plan, newcomers_plan
 from retention.early_search import OUTCOMES, Half, judge, search
-from runtime.clock import show
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.errors import LabelError, UsageError
@@ -110,8 +109,9 @@ def _notes(
         notes.append("the log has dates only: days are the calendar's, and there are no sessions")
     if halves.unfinished:
         notes.append(
-            f"{halves.unfinished:,} users came after {show(asked.last)}, too late for their "
-            "outcome to be known; they are left out"
+            f"{halves.unfinished:,} users are left out: less than "
+            f"{max(asked.stay[1], asked.pay_until)} days have passed since they came, so their "
+            "outcome is not known"
         )
     return tuple(notes)
 
@@ -173,6 +173,7 @@ def _question(
         activity=settings.activity,
         value=settings.value,
         pay_events=early.pay_events,
+        leaving=settings.churn.events if settings.churn.kind == "active" else (),
         properties=early.properties,
         date_only=store.date_only,
         session_gap_us=settings.features.session_gap_minutes * MINUTE_US,

@@ -56,9 +56,11 @@ class EarlyMarkers:
 
     @property
     def markers(self) -> tuple[Judged, ...]:
-        """What was kept, first those that are not the outcome itself, done before."""
+        """What was kept, an outcome after the other; last what is the outcome itself, before."""
         kept = [one for one in self.judged if one.kept]
-        return tuple(sorted(kept, key=lambda one: repeats(one, self.asked)))
+        return tuple(
+            sorted(kept, key=lambda one: (one.chosen.candidate.outcome, repeats(one, self.asked)))
+        )
 
     def to_json(self) -> dict[str, Any]:
         asked, markers = self.asked, self.markers
@@ -84,13 +86,22 @@ class EarlyMarkers:
 
 
 def repeats(one: Judged, asked: EarlyQuestion) -> bool:
-    """Whether a behaviour is its outcome, done before: paying marks paying, coming staying."""
+    """Whether a behaviour is its outcome, done before: who pays has paid, who comes stays, who
+    cancels leaves."""
     marker = one.chosen.candidate
     behaviours = {marker.behaviour, *one.chosen.also}
+    if leaves(one, asked):
+        return True
     if marker.outcome == "stays":
         return any(kind in _STAYING for kind, _ in behaviours)
     paying = {*(asked.value.events or ()), *asked.pay_events}
     return ("paid", "") in behaviours or any(("event", name) in behaviours for name in paying)
+
+
+def leaves(one: Judged, asked: EarlyQuestion) -> bool:
+    """Whether the behaviour is a way of leaving, by what `[churn]` says."""
+    kind, name = one.chosen.candidate.behaviour
+    return kind == "event" and name in asked.leaving
 
 
 def meaning(outcome: str, asked: EarlyQuestion) -> str:
@@ -126,7 +137,7 @@ def _row(number: int, one: Judged, asked: EarlyQuestion) -> dict[str, Any]:
     two, marker = one.table, one.chosen.candidate
     users = two.users + two.others
     crude, adjusted = ratio(two), within_strata(one.strata)
-    needed, proposal = experiment(two)
+    needed, proposal = (None, None) if leaves(one, asked) else experiment(two)
     low, high = wilson(two.users, users)
     return {
         "number": number,

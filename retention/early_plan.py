@@ -47,11 +47,13 @@ class Candidate:
 class EarlyQuestion:
     """`since`, `until` (may be None), `last`: users first seen in `[since, until)` and at or
     before `last`, so that their outcomes are known. `split`: whoever comes at or after it is for
-    validation. `stay`: days, half-open; `pay_until`: the day that paying ends before."""
+    validation. `stay`: days, half-open; `pay_until`: the day that paying ends before.
+    `leaving`: events by which users leave, if churn is active."""
 
     activity: Activity
     value: Value
     pay_events: tuple[str, ...]
+    leaving: tuple[str, ...]
     properties: tuple[str, ...]
     date_only: bool
     session_gap_us: int

@@ -5,7 +5,7 @@ Each half of the users is counted apart: `search` is handed the earlier one and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -16,8 +16,13 @@ from retention.twofold import TwoShares, chi_square, false_discovery, fisher
 OUTCOMES = ("pays", "stays")
 CHI_SQUARE_5 = 3.841458820694124  # one degree of freedom
 _BEHAVIOUR = ("kind", "name")
+_STRATUM = ("busy", "users", "hits", "all_users", "all_hits")
+
+TWINS = 0.02  # behaviours of whose users no more differ are told as one
 
 Behaviour = tuple[str, str]  # kind, name
+_Asked = tuple[str, int, int]  # outcome, at_least, days
+_Cells = dict[tuple[int, bool], int]  # users by stratum and outcome
 
 
 @dataclass(frozen=True)
@@ -67,13 +72,13 @@ class Half:
         rows = self._rows(candidate)
         return self._table(candidate, int(rows["users"].sum()), int(rows["hits"].sum()))
 
-    def strata(self, candidate: Candidate) -> tuple[TwoShares, ...]:
-        """The candidate's tables among users as busy on their first day."""
-        rows = self._rows(candidate).sort("busy").select("users", "hits", "all_users", "all_hits")
-        return tuple(
-            TwoShares(hits, users, all_hits - hits, everyone - users)
-            for users, hits, everyone, all_hits in rows.iter_rows()
-        )
+    def strata(self, candidate: Candidate) -> dict[int, TwoShares]:
+        """The candidate's tables among users as busy on their first day, where somebody fits."""
+        rows = self._rows(candidate).sort("busy")
+        return {
+            busy: TwoShares(hits, users, all_hits - hits, everyone - users)
+            for busy, users, hits, everyone, all_hits in rows.select(_STRATUM).iter_rows()
+        }
 
     def _rows(self, c: Candidate) -> pl.DataFrame:
         wanted = {"outcome": c.outcome, "kind": KINDS.index(c.kind), "name": c.name}
@@ -95,8 +100,8 @@ def _with_hits(counts: pl.DataFrame, outcome: str, place: int, days: int) -> pl.
 
 @dataclass(frozen=True)
 class Chosen:
-    """The best candidate of a behaviour, its table in the search, and the behaviours that the
-    very same users had, as often and as early."""
+    """The best candidate of a behaviour, its table in the search, and the behaviours that (all
+    but) the same users had, as often and as early."""
 
     candidate: Candidate
     table: TwoShares
@@ -115,33 +120,53 @@ def search(half: Half, least_users: int) -> Searched:
     """Of each behaviour and outcome the candidate that tells most about it: the largest
     chi-square, then the fewer days, then the lower count. A candidate has `least_users` with it
     and as many without; one whose chi-square does not reach 5 %'s is not carried over. Of
-    behaviours that the same users had at every count and day the first of KINDS is taken."""
-    twins = _twins(half.seen)
+    behaviours that hardly a count sets apart (TWINS) the first of KINDS is taken."""
     tables = {
         candidate: two
         for candidate, two in half.tables().items()
-        if min(two.users, two.others) >= least_users and candidate.behaviour in twins
+        if min(two.users, two.others) >= least_users and half.both_ways(candidate.outcome)
     }
+    twins = _twins(half, tables)
     best: dict[tuple[str, Behaviour], Candidate] = {}
     for candidate in sorted(tables, key=lambda c: (-chi_square(tables[c]), c.days, c.at_least)):
-        best.setdefault((candidate.outcome, candidate.behaviour), candidate)
+        if candidate.behaviour in twins:
+            best.setdefault((candidate.outcome, candidate.behaviour), candidate)
     chosen = (
         Chosen(candidate, tables[candidate], twins[candidate.behaviour])
         for candidate in sorted(best.values())
         if chi_square(tables[candidate]) >= CHI_SQUARE_5
     )
-    return Searched(len(tables), tuple(chosen))
+    return Searched(sum(c.behaviour in twins for c in tables), tuple(chosen))
 
 
-def _twins(seen: pl.DataFrame) -> dict[Behaviour, tuple[Behaviour, ...]]:
-    """Each behaviour that is told, with those that no count sets apart from it."""
-    by = ("outcome", "at_least", "days", "busy")
-    groups: dict[tuple[object, ...], list[Behaviour]] = {}
-    ordered = seen.sort(*_BEHAVIOUR, *by).partition_by(*_BEHAVIOUR, as_dict=True)
-    for (kind, name), rows in ordered.items():
-        counted = tuple(rows.select(*by, "users", "hits").iter_rows())
-        groups.setdefault(counted, []).append((KINDS[kind], name))
-    return {group[0]: tuple(group[1:]) for group in groups.values()}
+def _twins(half: Half, tables: Iterable[Candidate]) -> dict[Behaviour, tuple[Behaviour, ...]]:
+    """Each behaviour that is told, with those told with it: of whose candidates, each in every
+    stratum, no more than TWINS of the users differ from its own."""
+    counts: dict[Behaviour, dict[_Asked, _Cells]] = {}
+    for c in sorted(tables, key=lambda c: (KINDS.index(c.kind), c)):
+        cells = {
+            (stratum, hit): number
+            for stratum, two in half.strata(c).items()
+            for hit, number in ((True, two.hits), (False, two.users - two.hits))
+        }
+        counts.setdefault(c.behaviour, {})[c.outcome, c.at_least, c.days] = cells
+    told: dict[Behaviour, list[Behaviour]] = {}
+    for behaviour, own in counts.items():
+        near = (other for other in told if _alike(counts[other], own))
+        first = next(near, None)
+        if first is None:
+            told[behaviour] = []
+        else:
+            told[first].append(behaviour)
+    return {behaviour: tuple(others) for behaviour, others in told.items()}
+
+
+def _alike(one: dict[_Asked, _Cells], other: dict[_Asked, _Cells]) -> bool:
+    return one.keys() == other.keys() and all(
+        sum(abs(cells.get(cell, 0) - theirs.get(cell, 0)) for cell in cells.keys() | theirs.keys())
+        <= TWINS * sum(cells.values())
+        for cells, theirs in ((one[asked], other[asked]) for asked in one)
+    )
 
 
 @dataclass(frozen=True)
@@ -164,7 +189,12 @@ def judge(half: Half, chosen: Sequence[Chosen], share: float) -> tuple[Judged, .
     ps = [fisher(two) if two.users and two.others else 1.0 for two in tables]
     found = [
         Judged(
-            one, two, half.strata(one.candidate), p, q, q <= share and _one_way(one.table, two)
+            one,
+            two,
+            tuple(half.strata(one.candidate).values()),
+            p,
+            q,
+            q <= share and _one_way(one.table, two),
         )
         for one, two, p, q in zip(chosen, tables, ps, false_discovery(ps), strict=True)
     ]

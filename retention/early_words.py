@@ -17,6 +17,7 @@ _WORDS = ((0.475, 0.525, "half"), (0.32, 0.345, "a third"), (0.24, 0.26, "a quar
 _TIMES = {1: "once", 2: "twice"}
 _NEAR_ONE, _MANY = 1.2, 10  # a ratio is told with two digits below, with none above
 _RARE, _VERY_RARE = 0.1, 0.001
+_MOST_DIGITS = 4
 
 
 def did(marker: Candidate) -> str:
@@ -58,7 +59,7 @@ def sentence(marker: Candidate, two: TwoShares, ratio: Interval, adjusted: Inter
     again = " again" if marker.kind == "paid" and marker.outcome == "pays" else ""
     told = f"Users who {did(marker)} {_compared(_VERBS[marker.outcome] + again, two, ratio)}"
     share = two.users / (two.users + two.others)
-    told += f": {percent(two.rate)} against {percent(two.other_rate)}."
+    told += f": {against(two.rate, two.other_rate)}."
     told += f" {percent(share)} of new users do."
     if adjusted is not None and adjusted.value is not None:
         told += f" Among users as busy on their first day: {_times(adjusted)}."
@@ -69,11 +70,11 @@ def _compared(verb: str, two: TwoShares, ratio: Interval) -> str:
     if ratio.value is None:
         return f"{verb} at least {_number(ratio.low, ratio.low)} times as often as others"
     if two.hits == 0:
-        high = _number(ratio.high or 0, ratio.low)
-        return f"never {verb}, at most {high} times as often as others"
+        most = _number(ratio.high or 0, ratio.low)
+        return f"never {verb}, at most {most} times as often as others"
     span = f"({_span(ratio)})"
-    for low, high, word in _WORDS:
-        if low <= ratio.value <= high:
+    for least, greatest, word in _WORDS:
+        if least <= ratio.value <= greatest:
             return f"{verb} {word} as often {span} as others"
     only = "only " if ratio.value < 1 else ""
     return f"{verb} {only}{_number(ratio.value, ratio.low)} times as often {span} as others"
@@ -95,24 +96,35 @@ def _number(ratio: float, low: float) -> str:
 
 
 def percent(share: float) -> str:
+    return f"{share:.{_digits(share)}%}".replace("%", " %")
+
+
+def _digits(share: float) -> int:
     far = min(share, 1 - share)
-    digits = 0 if far >= _RARE or far == 0 else 1 if far >= _VERY_RARE else 2
-    return f"{share:.{digits}%}".replace("%", " %")
+    return 0 if far >= _RARE or far == 0 else 1 if far >= _VERY_RARE else 2
 
 
-def experiment(two: TwoShares) -> tuple[int | None, str]:
+def against(one: float, other: float) -> str:
+    """Two shares with as many digits as the one that needs more, and as tell them apart."""
+    digits = max(_digits(one), _digits(other))
+    while digits < _MOST_DIGITS and one != other and f"{one:.{digits}%}" == f"{other:.{digits}%}":
+        digits += 1
+    return f"{one:.{digits}%} against {other:.{digits}%}".replace("%", " %")
+
+
+def experiment(two: TwoShares) -> tuple[int | None, str | None]:
     """How many users each of two groups needs, and that in words: one group as users are now,
     one in which all (or, of what marks the worse, none) do it, if that were its whole effect."""
     more = two.rate > two.other_rate
     reached = two.rate if more else two.other_rate
     number = users_per_group(reached, two.all_rate)
     if number is None:
-        return None, ""
+        return None, None
     helps = "getting users to do this helps" if more else "sparing users this helps"
     lead = "lead one half to it" if more else "spare one half of it"
     return number, (
         f"To know whether {helps}, assign new users at random: {lead} and leave the other half "
         f"alone. At least {number:,} users in each half are needed, were the whole difference "
-        f"its doing ({percent(two.all_rate)} against {percent(reached)}; power 80 %, two-sided "
-        "5 %)."
+        f"its doing ({against(reached, two.all_rate)}; power 80 %, two-sided 5 %); were half of "
+        "it, about four times as many."
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from runtime.errors import UsageError
 from runtime.settings_base import Days, Section
+from runtime.settings_words import in_words
 
 Count = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -51,3 +54,24 @@ class Early(Section):
                 "between; choose a later pay_days"
             )
         return self
+
+
+def changed(early: Early, options: Mapping[str, Any]) -> Early:
+    """The section with a command's options in place of what it says; those that are None are
+    not given. Numbers may come as text, "1,3,7". Raises UsageError."""
+    given = {name: _numbers(name, value) for name, value in options.items() if value is not None}
+    try:
+        return Early.model_validate(early.model_dump() | given)
+    except ValidationError as error:
+        raise UsageError(f"early markers: {in_words(error, Early)}") from None
+
+
+def _numbers(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(int(part) for part in value.split(","))
+    except ValueError:
+        raise UsageError(
+            f"early markers: {name} '{value}' is no list of whole numbers; write 1,3,7"
+        ) from None
