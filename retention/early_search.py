@@ -140,33 +140,33 @@ def search(half: Half, least_users: int) -> Searched:
 
 
 def _twins(half: Half, tables: Iterable[Candidate]) -> dict[Behaviour, tuple[Behaviour, ...]]:
-    """Each behaviour that is told, with those told with it: of whose candidates, each in every
-    stratum, no more than TWINS of the users differ from its own."""
-    counts: dict[Behaviour, dict[_Asked, _Cells]] = {}
+    """Each behaviour that is told, with those told with it: of whose users, by count, days,
+    outcome and stratum, no more than TWINS differ from its own."""
+    asked: dict[Behaviour, set[_Asked]] = {}
     for c in sorted(tables, key=lambda c: (KINDS.index(c.kind), c)):
-        cells = {
-            (stratum, hit): number
-            for stratum, two in half.strata(c).items()
-            for hit, number in ((True, two.hits), (False, two.users - two.hits))
-        }
-        counts.setdefault(c.behaviour, {})[c.outcome, c.at_least, c.days] = cells
+        asked.setdefault(c.behaviour, set()).add((c.outcome, c.at_least, c.days))
+    cells: dict[Behaviour, dict[_Asked, _Cells]] = {behaviour: {} for behaviour in asked}
+    for outcome, days, kind, name, at_least, busy, users, hits in half.seen.select(
+        "outcome", "days", *_BEHAVIOUR, "at_least", "busy", "users", "hits"
+    ).iter_rows():
+        if (own := cells.get((KINDS[kind], name))) is not None:
+            here = own.setdefault((outcome, at_least, days), {})
+            here[busy, True], here[busy, False] = hits, users - hits
     told: dict[Behaviour, list[Behaviour]] = {}
-    for behaviour, own in counts.items():
-        near = (other for other in told if _alike(counts[other], own))
-        first = next(near, None)
-        if first is None:
-            told[behaviour] = []
+    for behaviour in asked:
+        for first, others in told.items():
+            both = asked[behaviour] | asked[first]
+            if all(_alike(cells[behaviour].get(c, {}), cells[first].get(c, {})) for c in both):
+                others.append(behaviour)
+                break
         else:
-            told[first].append(behaviour)
+            told[behaviour] = []
     return {behaviour: tuple(others) for behaviour, others in told.items()}
 
 
-def _alike(one: dict[_Asked, _Cells], other: dict[_Asked, _Cells]) -> bool:
-    return one.keys() == other.keys() and all(
-        sum(abs(cells.get(cell, 0) - theirs.get(cell, 0)) for cell in cells.keys() | theirs.keys())
-        <= TWINS * sum(cells.values())
-        for cells, theirs in ((one[asked], other[asked]) for asked in one)
-    )
+def _alike(one: _Cells, other: _Cells) -> bool:
+    apart = sum(abs(one.get(cell, 0) - other.get(cell, 0)) for cell in one.keys() | other.keys())
+    return apart <= TWINS * sum(one.values())
 
 
 @dataclass(frozen=True)
@@ -187,17 +187,11 @@ def judge(half: Half, chosen: Sequence[Chosen], share: float) -> tuple[Judged, .
     that were carried over. The surest first."""
     tables = [half.table(one.candidate) for one in chosen]
     ps = [fisher(two) if two.users and two.others else 1.0 for two in tables]
-    found = [
-        Judged(
-            one,
-            two,
-            tuple(half.strata(one.candidate).values()),
-            p,
-            q,
-            q <= share and _one_way(one.table, two),
-        )
-        for one, two, p, q in zip(chosen, tables, ps, false_discovery(ps), strict=True)
-    ]
+    found = []
+    for one, two, p, q in zip(chosen, tables, ps, false_discovery(ps), strict=True):
+        strata = tuple(half.strata(one.candidate).values())
+        kept = q <= share and _one_way(one.table, two)
+        found.append(Judged(one, two, strata, p, q, kept))
     return tuple(sorted(found, key=lambda j: (j.p, -_strength(j.table), j.chosen.candidate)))
 
 
