@@ -5,6 +5,7 @@ Searched on the users who came first, judged on those who came later: see `early
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -42,9 +43,35 @@ def early_markers(
     are known, all of them came on one day, or everybody came to the same; UsageError for an
     event or a property that cannot be meant.
     """
+    counts = early_counts(settings, store, device, since=since, until=until, cluster=cluster)
+    return markers_in(counts, settings, store)
+
+
+@dataclass(frozen=True)
+class EarlyCounts:
+    """`table`: the sums of `early_plan` over all buckets."""
+
+    table: pl.DataFrame
+    asked: EarlyQuestion
+    halves: Halves
+
+    def half(self, later: int) -> Half:
+        return Half.of(self.table.filter(pl.col("later") == later), self.asked.first_days)
+
+
+def early_counts(
+    settings: Settings,
+    store: EventStore,
+    device: Device,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cluster: Cluster = IN_PROCESS,
+) -> EarlyCounts:
+    """What early markers are found in. Memory does not grow with the number of users."""
     _check(settings, store, device, cluster)
     asked, halves = _question(settings, store, device, since, until, cluster)
-    counts = summed(
+    table = summed(
         lambda events, bucket: early_plan(events, asked, in_order=store.in_order(bucket)),
         store,
         device,
@@ -53,20 +80,12 @@ def early_markers(
         with_bucket=True,
         cluster=cluster,
     )
-    return markers_in(counts, asked, halves, settings, store)
+    return EarlyCounts(table, asked, halves)
 
 
-def markers_in(
-    counts: pl.DataFrame,
-    asked: EarlyQuestion,
-    halves: Halves,
-    settings: Settings,
-    store: EventStore,
-) -> EarlyMarkers:
-    """From the counts of `early_plan`, summed. Raises LabelError."""
-    early, later = (
-        Half.of(counts.filter(pl.col("later") == side), asked.first_days) for side in (0, 1)
-    )
+def markers_in(counts: EarlyCounts, settings: Settings, store: EventStore) -> EarlyMarkers:
+    """Searched in the earlier half, judged by the later one. Raises LabelError."""
+    asked, halves, early, later = counts.asked, counts.halves, counts.half(0), counts.half(1)
     outcomes = tuple(name for name in OUTCOMES if early.both_ways(name))
     if not outcomes:
         raise LabelError(

@@ -149,13 +149,13 @@ def _twins(half: Half, tables: Iterable[Candidate]) -> dict[Behaviour, tuple[Beh
     for outcome, days, kind, name, at_least, busy, users, hits in half.seen.select(
         "outcome", "days", *_BEHAVIOUR, "at_least", "busy", "users", "hits"
     ).iter_rows():
-        if (own := cells.get((KINDS[kind], name))) is not None:
-            here = own.setdefault((outcome, at_least, days), {})
+        if (KINDS[kind], name) in cells:
+            here = cells[KINDS[kind], name].setdefault((outcome, at_least, days), {})
             here[busy, True], here[busy, False] = hits, users - hits
     told: dict[Behaviour, list[Behaviour]] = {}
-    for behaviour in asked:
+    for behaviour, own in asked.items():
         for first, others in told.items():
-            both = asked[behaviour] | asked[first]
+            both = own | asked[first]
             if all(_alike(cells[behaviour].get(c, {}), cells[first].get(c, {})) for c in both):
                 others.append(behaviour)
                 break
