@@ -37,7 +37,7 @@ ASKED = EarlyQuestion(
     value=Value(events=("b",)),
     pay_events=("a",),
     leaving=(),
-    properties=(),
+    properties=("p",),
     date_only=False,
     session_gap_us=1_000_000,
     first_days=(1, 3, 7),
