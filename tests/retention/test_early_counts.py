@@ -115,7 +115,7 @@ SECTIONS = {
 
 
 @given(log=logs(), zone=st.sampled_from(["UTC", "Asia/Shanghai", "Europe/Berlin"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 def test_counts_equal_those_of_sql(log: pl.DataFrame, zone: str) -> None:
     found = counted(log, zone, SECTIONS)
     asked = found.asked
