@@ -131,7 +131,8 @@ def early_rows(events: pl.LazyFrame, asked: EarlyQuestion, *, in_order: bool) ->
     inside = within("first", asked.since, asked.until) & (pl.col("first") <= asked.last)
     rows = _from_first(columns, in_order).with_columns(user=_running(pl.col("fresh")))
     rows = rows.filter(inside).with_columns(elapsed=_elapsed(asked))
-    return rows.filter(pl.col("elapsed") < end)
+    # Every kind of behaviour reads them: without the cache they are made anew for each.
+    return rows.filter(pl.col("elapsed") < end).cache()
 
 
 def _elapsed(asked: EarlyQuestion) -> pl.Expr:
