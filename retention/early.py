@@ -15,10 +15,11 @@ from events.names import event_names, require_events
 from events.passes import each_bucket, summed
 from events.properties import Dimension, told_by_event
 from events.store import EventStore
-from retention.early_halves import Halves, halves_of, last_known
+from retention.early_halves import WEEK_DAYS, Halves, halves_of, last_known
 from retention.early_markers import EarlyMarkers
 from retention.early_plan import MINUTE_US, EarlyQuestion, early_plan, newcomers_plan
 from retention.early_search import OUTCOMES, Half, judge, search
+from retention.early_words import Note
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.errors import LabelError, UsageError
@@ -110,28 +111,19 @@ def markers_in(counts: EarlyCounts, settings: Settings, store: EventStore) -> Ea
 
 def _notes(
     outcomes: tuple[str, ...], early: Half, asked: EarlyQuestion, halves: Halves
-) -> tuple[str, ...]:
+) -> tuple[Note, ...]:
     notes = []
-    if "pays" not in outcomes:
-        everybody = early.hits["pays", asked.first_days[0]] > 0
-        notes.append(
-            f"{'everybody' if everybody else 'nobody'} pays after the first days, so no marker of "
-            "paying is looked for; see [value], and early.pay_events for payments without amounts"
-        )
-    if "stays" not in outcomes:
-        everybody = early.hits["stays", asked.first_days[0]] > 0
-        notes.append(
-            f"{'everybody' if everybody else 'nobody'} stays, so no marker of staying is looked "
-            "for; another early.stay_days may tell users apart"
-        )
+    for name, verb in (("pays", "pay"), ("stays", "stay")):
+        if name not in outcomes:
+            some = early.hits[name, asked.first_days[0]] > 0
+            notes.append(Note(f"{'all' if some else 'none'} {verb}"))
     if asked.date_only:
-        notes.append("the log has dates only: days are the calendar's, and there are no sessions")
+        notes.append(Note("dates"))
+    if halves.crowd:
+        notes.append(Note("crowd", halves.crowd, WEEK_DAYS))
     if halves.unfinished:
-        notes.append(
-            f"{halves.unfinished:,} users are left out: less than "
-            f"{max(asked.stay[1], asked.pay_until)} days have passed since they came, so their "
-            "outcome is not known"
-        )
+        days = max(asked.stay[1], asked.pay_until)
+        notes.append(Note("unfinished", halves.unfinished, days))
     return tuple(notes)
 
 

@@ -8,22 +8,27 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from events.calendar import begins, first_day
+from events.calendar import begins, first_day, period_at
 from events.store import EventStore
 from retention.early_markers import Cohorts
 from runtime.clock import local_midnight, show
 from runtime.errors import LabelError
 from runtime.settings_early import Early
 
+WEEK_DAYS = 7
+CROWD = 3
+
 
 @dataclass(frozen=True)
 class Halves:
-    """Whoever comes at or after `split` is for validation; `unfinished` came too late for it."""
+    """Whoever comes at or after `split` is for validation; `unfinished` came too late for it.
+    `crowd`: users of the log's first week if there are CROWD times as many as in a later one."""
 
     search: Cohorts
     validation: Cohorts
     unfinished: int
     split: datetime
+    crowd: int = 0
 
 
 def last_known(store: EventStore, days: int, zone: str) -> datetime:
@@ -63,7 +68,16 @@ def halves_of(
         validation=_cohorts(split, numbers[-1] + 1, users - upto[place - 1]),
         unfinished=int(came.filter(pl.col("known") == 0)["users"].sum()),
         split=begins(split, "day", zone),
+        crowd=_crowd(came, period_at(store.first, "day", zone)),
     )
+
+
+def _crowd(came: pl.DataFrame, first: int) -> int:
+    """A log that begins in the middle of things first sees its old users all at once."""
+    at_first = int(came.filter(pl.col("day") < first + WEEK_DAYS)["users"].sum())
+    days = int(came["day"].max()) + 1 - first - WEEK_DAYS  # type: ignore[arg-type]
+    a_week = (int(came["users"].sum()) - at_first) / max(days, 1) * WEEK_DAYS
+    return at_first if days >= WEEK_DAYS and at_first > CROWD * a_week else 0
 
 
 def _cohorts(start: int, end: int, users: int) -> Cohorts:

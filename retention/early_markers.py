@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from retention.early_plan import EarlyQuestion
 from retention.early_search import Judged
-from retention.early_words import CAUTION, called, experiment, sentence
-from retention.twofold import Interval, difference, ratio, wilson, within_strata
+from retention.early_words import ENGLISH, Note, Words, reached
+from retention.early_words_zh import CHINESE
+from retention.twofold import (
+    Interval,
+    difference,
+    ratio,
+    users_per_group,
+    wilson,
+    within_strata,
+)
 from runtime.clock import show
+
+Language = Literal["en", "zh"]
+LANGUAGES: dict[Language, Words] = {"en": ENGLISH, "zh": CHINESE}
 
 _STAYING = {"sessions", "active_days"}
 
@@ -52,7 +63,7 @@ class EarlyMarkers:
     share: float
     judged: tuple[Judged, ...]
     outcomes: tuple[str, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
     @property
     def markers(self) -> tuple[Judged, ...]:
@@ -62,15 +73,16 @@ class EarlyMarkers:
             sorted(kept, key=lambda one: (one.chosen.candidate.outcome, repeats(one, self.asked)))
         )
 
-    def to_json(self) -> dict[str, Any]:
-        asked, markers = self.asked, self.markers
+    def to_json(self, language: Language = "en") -> dict[str, Any]:
+        asked, markers, words = self.asked, self.markers, LANGUAGES[language]
+        ends = {"pays": (0, asked.pay_until), "stays": asked.stay}
         return {
             "as_of": show(self.as_of),
             "covered_until": show(self.covered_until),
             "timezone": asked.zone,
             "first_days": list(asked.first_days),
             "counts": list(asked.counts),
-            "outcomes": {name: meaning(name, asked) for name in self.outcomes},
+            "outcomes": {name: words.meaning(name, *ends[name]) for name in self.outcomes},
             "search": self.search.to_json(),
             "validation": self.validation.to_json(),
             "unfinished": self.unfinished,
@@ -78,9 +90,9 @@ class EarlyMarkers:
             "carried_over": len(self.judged),
             "kept": len(markers),
             "false_discovery_rate": self.share,
-            "caution": CAUTION,
-            "notes": list(self.notes),
-            "rows": [_row(n, one, asked) for n, one in enumerate(markers, 1)],
+            "caution": words.caution,
+            "notes": [words.note(note) for note in self.notes],
+            "rows": [_row(n, one, asked, words) for n, one in enumerate(markers, 1)],
             "not_kept": [_named(one) | _sure(one) for one in self.judged if not one.kept],
         }
 
@@ -102,13 +114,6 @@ def leaves(one: Judged, asked: EarlyQuestion) -> bool:
     """Whether the behaviour is a way of leaving, by what `[churn]` says."""
     kind, name = one.chosen.candidate.behaviour
     return kind == "event" and name in asked.leaving
-
-
-def meaning(outcome: str, asked: EarlyQuestion) -> str:
-    if outcome == "stays":
-        first, last = asked.stay
-        return f"is active at least {first} and less than {last} days after the first event"
-    return f"pays after the first days and less than {asked.pay_until} days after the first event"
 
 
 def _named(one: Judged) -> dict[str, Any]:
@@ -133,17 +138,17 @@ def _sure(one: Judged) -> dict[str, Any]:
     }
 
 
-def _row(number: int, one: Judged, asked: EarlyQuestion) -> dict[str, Any]:
+def _row(number: int, one: Judged, asked: EarlyQuestion, words: Words) -> dict[str, Any]:
     two, marker = one.table, one.chosen.candidate
     users = two.users + two.others
     crude, adjusted = ratio(two), within_strata(one.strata)
-    needed, proposal = (None, None) if leaves(one, asked) else experiment(two)
+    needed = None if leaves(one, asked) else users_per_group(reached(two), two.all_rate)
     low, high = wilson(two.users, users)
     return {
         "number": number,
         **_named(one),
         "repeats": repeats(one, asked),
-        "also": [called(behaviour) for behaviour in one.chosen.also],
+        "also": [words.called(behaviour) for behaviour in one.chosen.also],
         "users": users,
         "share": two.users / users,
         "low": low,
@@ -157,8 +162,8 @@ def _row(number: int, one: Judged, asked: EarlyQuestion) -> dict[str, Any]:
         "q": one.q,
         "search_ratio": ratio(one.chosen.table).value,
         "experiment_users": needed,
-        "sentence": sentence(marker, two, crude, adjusted),
-        "experiment": proposal,
+        "sentence": words.sentence(marker, two, crude, adjusted),
+        "experiment": None if needed is None else words.experiment(two, needed),
     }
 
 

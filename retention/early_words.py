@@ -1,15 +1,62 @@
-"""Early markers in words that a manager can act on."""
+"""Early markers in words that a manager can act on; in Chinese: see `early_words_zh`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from retention.early_plan import Candidate
-from retention.twofold import Interval, TwoShares, users_per_group
+from retention.twofold import Interval, TwoShares
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a result is to be read with: a key of `NOTES`, and the figures in it."""
+
+    key: str
+    users: int = 0
+    days: int = 0
+
+
+@dataclass(frozen=True)
+class Words:
+    """A language. `sentence`: of a marker, its table, ratio and ratio among the equally busy.
+    `experiment`: of a table and the users that each half needs. `meaning`: of an outcome from day
+    `first` to before day `end`. `called`: a behaviour by itself. `notes`: texts by key, with the
+    note's figures to fill in."""
+
+    caution: str
+    sentence: Callable[[Candidate, TwoShares, Interval, Interval | None], str]
+    experiment: Callable[[TwoShares, int], str]
+    meaning: Callable[[str, int, int], str]
+    called: Callable[[tuple[str, str]], str]
+    notes: dict[str, str]
+
+    def note(self, note: Note) -> str:
+        return self.notes[note.key].format(users=note.users, days=note.days)
+
 
 CAUTION = (
     "These are associations, not causes: who does such things may have meant to stay or pay all "
     "along, and who leaves at once never comes to do them. Only an experiment tells what getting "
     "more users to do them brings."
 )
+_NO_PAYING = (
+    "so no marker of paying is looked for; see [value], and early.pay_events for payments without "
+    "amounts"
+)
+_NO_STAYING = "so no marker of staying is looked for; another early.stay_days may tell users apart"
+NOTES = {
+    "none pay": f"nobody pays after the first days, {_NO_PAYING}",
+    "all pay": f"everybody pays after the first days, {_NO_PAYING}",
+    "none stay": f"nobody stays, {_NO_STAYING}",
+    "all stay": f"everybody stays, {_NO_STAYING}",
+    "dates": "the log has dates only: days are the calendar's, and there are no sessions",
+    "crowd": "{users:,} users were first seen in the log's first {days} days, far more than in as "
+    "many days after: they may be older than the log; --since leaves them out",
+    "unfinished": "{users:,} users are left out: less than {days} days have passed since they "
+    "came, so their outcome is not known",
+}
 _VERBS = {"pays": "pay", "stays": "stay"}
 _KINDS = {"paid": "paying", "sessions": "sessions", "active_days": "active days"}
 # Ratios that have a word, by what rounds to them.
@@ -68,27 +115,27 @@ def sentence(marker: Candidate, two: TwoShares, ratio: Interval, adjusted: Inter
 
 def _compared(verb: str, two: TwoShares, ratio: Interval) -> str:
     if ratio.value is None:
-        return f"{verb} at least {_number(ratio.low, ratio.low)} times as often as others"
+        return f"{verb} at least {number(ratio.low, ratio.low)} times as often as others"
     if two.hits == 0:
-        most = _number(ratio.high or 0, ratio.low)
+        most = number(ratio.high or 0, ratio.low)
         return f"never {verb}, at most {most} times as often as others"
-    span = f"({_span(ratio)})"
+    reach = f"({span(ratio)})"
     for least, greatest, word in _WORDS:
         if least <= ratio.value <= greatest:
-            return f"{verb} {word} as often {span} as others"
+            return f"{verb} {word} as often {reach} as others"
     only = "only " if ratio.value < 1 else ""
-    return f"{verb} {only}{_number(ratio.value, ratio.low)} times as often {span} as others"
+    return f"{verb} {only}{number(ratio.value, ratio.low)} times as often {reach} as others"
 
 
 def _times(ratio: Interval) -> str:
-    return f"{_number(ratio.value or 0, ratio.low)} times ({_span(ratio)})"
+    return f"{number(ratio.value or 0, ratio.low)} times ({span(ratio)})"
 
 
-def _span(ratio: Interval) -> str:
-    return f"{_number(ratio.low, ratio.low)} to {_number(ratio.high or 0, ratio.low)}"
+def span(ratio: Interval) -> str:
+    return f"{number(ratio.low, ratio.low)} to {number(ratio.high or 0, ratio.low)}"
 
 
-def _number(ratio: float, low: float) -> str:
+def number(ratio: float, low: float) -> str:
     """`low`: of the interval that the number belongs to; close to 1 it takes two digits."""
     if ratio >= _MANY:
         return f"{ratio:,.0f}"
@@ -112,19 +159,28 @@ def against(one: float, other: float) -> str:
     return f"{one:.{digits}%} against {other:.{digits}%}".replace("%", " %")
 
 
-def experiment(two: TwoShares) -> tuple[int | None, str | None]:
-    """How many users each of two groups needs, and that in words: one group as users are now,
-    one in which all (or, of what marks the worse, none) do it, if that were its whole effect."""
+def reached(two: TwoShares) -> float:
+    """The rate of a group in which all do what marks the better, or none what marks the worse."""
+    return max(two.rate, two.other_rate)
+
+
+def experiment(two: TwoShares, users: int) -> str:
+    """One half as users are now, the other one as `reached` says."""
     more = two.rate > two.other_rate
-    reached = two.rate if more else two.other_rate
-    number = users_per_group(reached, two.all_rate)
-    if number is None:
-        return None, None
     helps = "getting users to do this helps" if more else "sparing users this helps"
     lead = "lead one half to it" if more else "spare one half of it"
-    return number, (
+    return (
         f"To know whether {helps}, assign new users at random: {lead} and leave the other half "
-        f"alone. At least {number:,} users in each half are needed, were the whole difference "
-        f"its doing ({against(reached, two.all_rate)}; power 80 %, two-sided 5 %); were half of "
-        "it, about four times as many."
+        f"alone. At least {users:,} users in each half are needed, were the whole difference "
+        f"its doing ({against(reached(two), two.all_rate)}; power 80 %, two-sided 5 %); were "
+        "half of it, about four times as many."
     )
+
+
+def meaning(outcome: str, first: int, end: int) -> str:
+    if outcome == "stays":
+        return f"is active at least {first} and less than {end} days after the first event"
+    return f"pays after the first days and less than {end} days after the first event"
+
+
+ENGLISH = Words(CAUTION, sentence, experiment, meaning, called, NOTES)

@@ -20,6 +20,7 @@ from events.contract import EVENTS
 from events.store import open_store
 from retention.early import EarlyCounts, early_counts
 from retention.early_plan import EVERYONE, KINDS, Candidate
+from retention.early_search import Judged, judge, search
 from retention.twofold import TwoShares
 from runtime.device import Device
 from runtime.errors import LabelError
@@ -67,7 +68,19 @@ def test_a_case_worked_by_hand(case: Case) -> None:
         half, candidate, told = _read(line)
         strata = found.half(half).strata(candidate).items()
         assert "; ".join(f"{busy}: {_shown(two)}" for busy, two in strata) == told, line
+    if "carried" in expect:
+        chosen = search(found.half(0), 1).chosen
+        share = case.settings["early"]["share"]
+        told = [_judged(one) for one in judge(found.half(1), chosen, share)]
+        assert told == expect.pop("carried")
     assert not expect
+
+
+def _judged(one: Judged) -> str:
+    c = one.chosen.candidate
+    told = f"{c.outcome} {c.kind} {c.name or '-'} {c.at_least} {c.days}: p {one.p:.3f}, "
+    told += f"q {one.q:.3f}, {'kept' if one.kept else 'not kept'}"
+    return told + "".join(f", also {name}" for _, name in one.chosen.also)
 
 
 def _read(line: str) -> tuple[int, Candidate, str]:
@@ -180,3 +193,19 @@ def test_everyone_is_counted_once() -> None:
     found = counted(CASES[0].log)
     everyone = found.table.filter(pl.col("kind") == EVERYONE)
     assert everyone["users"].sum() == 3
+
+
+def test_a_log_that_begins_in_the_middle_of_things_is_told_of() -> None:
+    """40 users in the first week and one a day for three weeks after are a crowd; so are they not
+    with --since."""
+    start = at("2024-05-01")
+    rows = [(f"o{n}", start + timedelta(hours=n), "open") for n in range(40)]
+    rows += [(f"n{n}", start + timedelta(days=7 + n), "open") for n in range(30)]
+    blank = {"channel": None, "amount": None}
+    log = pl.DataFrame(
+        [(*row, *blank.values()) for row in rows],
+        schema={n: EVENTS.schema[n] for n in ("user_id", "ts", "event", *blank)},
+        orient="row",
+    )
+    assert counted(log).halves.crowd == 40
+    assert counted(log, since="2024-05-08").halves.crowd == 0

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from retention.early_plan import Candidate
-from retention.early_words import against, called, did, experiment, percent, sentence
+from retention.early_plan import KINDS, Candidate
+from retention.early_search import OUTCOMES
+from retention.early_words import (
+    ENGLISH,
+    Note,
+    Words,
+    against,
+    called,
+    did,
+    experiment,
+    percent,
+    reached,
+    sentence,
+)
+from retention.early_words_zh import CHINESE
 from retention.twofold import Interval, TwoShares, ratio, within_strata
 
 
@@ -89,27 +102,50 @@ def test_two_shares_can_be_told_apart() -> None:
 
 
 def test_an_experiment_of_what_marks_the_better() -> None:
-    """All users: 396 + 704 of 10,000 pay, 11 %. If all did it 33 % would: (1.959964 root(2 x 0.22
-    x 0.78) + 0.841621 root(0.33 x 0.67 + 0.11 x 0.89))^2 / 0.22^2 = (1.148211 + 0.475348)^2 /
-    0.0484 = 54.5."""
-    number, told = experiment(TwoShares(396, 1200, 704, 8800))
-    assert number == 55
-    assert told is not None
-    assert "lead one half to it and leave the other half alone" in told
-    assert "At least 55 users in each half" in told
-    assert "33 % against 11 %" in told
+    """All users: 396 + 704 of 10,000 pay, 11 %. If all did it 33 % would."""
+    two = TwoShares(396, 1200, 704, 8800)
+    assert reached(two) == pytest.approx(0.33)
+    assert experiment(two, 1055) == (
+        "To know whether getting users to do this helps, assign new users at random: lead one "
+        "half to it and leave the other half alone. At least 1,055 users in each half are "
+        "needed, were the whole difference its doing (33 % against 11 %; power 80 %, two-sided "
+        "5 %); were half of it, about four times as many."
+    )
 
 
 def test_an_experiment_of_what_marks_the_worse() -> None:
-    number, told = experiment(TwoShares(20, 100, 360, 900))
-    assert number is not None
-    assert told is not None
+    """20 of 100 against 360 of 900: spared it, all would come to 40 %, from 38 % now."""
+    told = experiment(TwoShares(20, 100, 360, 900), 9000)
     assert "sparing users this helps" in told
+    assert "spare one half of it" in told
     assert "40 % against 38 %" in told
 
 
-def test_no_difference_needs_no_experiment() -> None:
-    assert experiment(TwoShares(20, 100, 20, 100)) == (None, None)
+def test_in_chinese() -> None:
+    two = TwoShares(396, 1200, 704, 8800)
+    told = CHINESE.sentence(FAVOURITE, two, Interval(4.125, 3.7, 4.6), Interval(2.3, 1.8, 2.9))
+    assert told == (
+        "在最初 7 天内至少 3 次做“favourite”的用户，付费的比例是其他用户的 4.1 倍（3.7 至 4.6）："
+        "33.0% 对 8.0%。新用户中有 12% 如此。在首日同样活跃的用户之间，为 2.3 倍（1.8 至 2.9）。"
+    )
+    assert "每半至少需要 1,055 名用户（33% 对 11%；" in CHINESE.experiment(two, 1055)
+    rare = CHINESE.sentence(FAVOURITE, TwoShares(0, 100, 50, 100), Interval(0, 0, 0.09), None)
+    assert "从不付费，比例至多是其他用户的 0.09 倍" in rare
+
+
+@pytest.mark.parametrize("words", [ENGLISH, CHINESE], ids=["en", "zh"])
+def test_a_language_says_everything(words: Words) -> None:
+    assert words.notes.keys() == ENGLISH.notes.keys()
+    for key in words.notes:
+        assert "{" not in words.note(Note(key, 1234, 60))
+    assert "1,234" in words.note(Note("unfinished", 1234, 60))
+    for kind in KINDS:
+        marker = Candidate("stays", kind, "a=b", 1, 1)
+        interval = Interval(0.5, 0.4, 0.6)
+        assert words.sentence(marker, TwoShares(20, 100, 40, 100), interval, interval)
+        assert words.called(marker.behaviour)
+    for outcome in OUTCOMES:
+        assert "60" in words.meaning(outcome, 30, 60)
 
 
 def test_behaviours_by_themselves() -> None:
