@@ -148,7 +148,7 @@ def question_of(
         by=None if by is None else dimension_of(by, settings),
         top=top,
         did=did,
-        measure=measure,  # type: ignore[arg-type]  # checked above
+        measure=measure,
     )
     _check(asked)
     return asked
@@ -213,8 +213,8 @@ def as_set(settings: Settings, given: Mapping[str, Any]) -> dict[str, Any]:
     mode or periods the brackets, by the did, a cutoff the range and the start. Raises UsageError.
     """
     zone = settings.project.timezone
-    said = settings.retention.model_dump()
-    own = {name: value for name, value in given.items() if value is not None}
+    said: dict[str, Any] = settings.retention.model_dump()
+    own: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     dropped: set[str] = set()
     if {"mode", "periods"} & set(own):
         dropped |= {"brackets"}
@@ -224,7 +224,7 @@ def as_set(settings: Settings, given: Mapping[str, Any]) -> dict[str, Any]:
         dropped |= {"by"}
     if "measure" in own and own["measure"] != "users":
         dropped |= {"back"}
-    whole = {n: None if n in dropped else v for n, v in said.items()} | own
+    whole: dict[str, Any] = {n: None if n in dropped else v for n, v in said.items()} | own
     whole["anchor"] = _anchor_of(whole["anchor"], zone)
     if isinstance(whole["anchor"], Cutoff) and "anchor" in own:
         whole |= {name: own.get(name) for name in ("since", "until", "start")}

@@ -54,7 +54,7 @@ def start_and_seen(
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """The starts with asked.keys, and once for each cell that one of them is in: who, cell and,
     of money, value and squares."""
-    rows = numbered(events, asked, lies_in_order)
+    rows = numbered(events, asked, lies_in_order).cache()
     starts = with_group(starts_of(events, rows, asked, users), rows, asked, users)
     back = rows.filter(_counts(asked)).with_columns(here=own_of("ts", asked))
     if asked.anchor == "every":

@@ -222,7 +222,7 @@ def _settled(counts: pl.DataFrame, asked: Question) -> tuple[pl.DataFrame, Quest
     how many are undecided, whose counts are left out."""
     if asked.did is not None:
         unknown = pl.col("group").is_null()
-        undecided = counts.filter(unknown & (pl.col("cell") < 0))["users"].sum()
+        undecided = int(counts.filter(unknown & (pl.col("cell") < 0))["users"].sum())
         return counts.filter(~unknown), asked, undecided
     if asked.by is None:
         none = {"group": pl.lit(None, pl.String), "pooled": pl.lit(value=False)}
