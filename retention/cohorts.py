@@ -12,7 +12,7 @@ from retention.asking import Question
 from retention.between import between
 from retention.cells import cell_of
 from retention.groups import with_group
-from retention.numbered import changed, length_of, numbered, offset, own_of
+from retention.numbered import changed, length_of, numbered, offset, own_of, where
 from retention.starts import starts_of
 
 SIZE = -1  # the cell that counts a cohort's users
@@ -24,8 +24,8 @@ def cohort_plan(
     users: pl.LazyFrame | None = None,
     lies_in_order: bool = False,
 ) -> pl.LazyFrame:
-    """Counts of one bucket: asked.keys, cell, users, latest (the last anchor among them), value
-    and squares (of money, the sum over users of what is theirs and of its square).
+    """Counts of one bucket: asked.keys, cell, users, value and squares (of money, the sum over
+    users of what is theirs and of its square), latest (the last anchor among them).
 
     Cell -1 counts the cohort's users, the others those who are in the cell; in a rolling table
     the cell is the last period in which the user was. In a cumulative one `squares` is by how
@@ -41,8 +41,8 @@ def cohort_plan(
     rows = pl.concat([sizes.select(columns), placed.select(columns)])
     return rows.group_by(*asked.keys, "cell").agg(
         pl.len().cast(pl.Int64).alias("users"),
-        pl.col("latest").max(),
         *(pl.col(name).sum() for name in money),
+        pl.col("latest").max(),
     )
 
 
@@ -56,7 +56,7 @@ def start_and_seen(
     of money, value and squares."""
     rows = numbered(events, asked, lies_in_order).cache()
     starts = with_group(starts_of(events, rows, asked, users), rows, asked, users)
-    back = rows.filter(_counts(asked)).with_columns(here=own_of("ts", asked))
+    back = where(rows, _counts(asked)).with_columns(here=own_of("ts", asked))
     if asked.anchor == "every":
         return starts, _seen_from_each(starts, back, asked)
     followed = _followed(starts, rows, asked)
@@ -87,10 +87,11 @@ def _followed(starts: pl.LazyFrame, rows: pl.LazyFrame, asked: Question) -> pl.L
     if asked.start is None and not isinstance(asked.anchor, Cutoff):
         # The user's first row is the anchor. One out of the range is dropped with its start.
         first = pl.when(pl.col("new")).then(pl.col("here")).forward_fill()
-        told = told.with_columns(who=pl.col("user"), own=first).filter(_counts(asked))
+        told = told.with_columns(who=pl.col("user"), own=first)
+        told = where(told, _counts(asked))
     else:
         own = starts.select("user", "who", "own", "anchor")
-        told = told.filter(_counts(asked)).join(own, on="user", maintain_order="left")
+        told = where(told, _counts(asked)).join(own, on="user", maintain_order="left")
         told = told.filter(pl.col("ts") >= pl.col("anchor"))
     return told.select("who", "here", "own", "value")
 

@@ -20,7 +20,7 @@ from retention.asking import KEYS, Clock, Did, Measure, Question, as_set, keepin
 from retention.cells import Mode
 from retention.cohorts import cohort_plan
 from retention.grid import FIGURES, WHO, figures, grid_of, over_cohorts
-from retention.pooling import kept_values, most_frequent, name_for, pooled
+from retention.pooling import kept_values, most_frequent, name_for, pooled, require_values
 from runtime.clock import show
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
@@ -186,6 +186,7 @@ def _bucket_plan(
 def _table(counts: pl.DataFrame, asked: Question, store: EventStore) -> RetentionTable:
     counts, asked, undecided = _settled(counts, asked)
     values = asked.kept or ()
+    require_values(values, asked, store)
     other = name_for("other", values)
     grid = grid_of(counts, asked, other)
     cells = figures(grid, asked).with_columns(cohort=pl.col("day"))

@@ -53,7 +53,7 @@ def grid_of(counts: pl.DataFrame, asked: Question, other: str | None) -> pl.Data
     )
     grid = grid.with_columns(pl.col("retained", "value", "squares").fill_null(0))
     grid = grid.with_columns(group=pl.when("pooled").then(pl.lit(other)).otherwise("group"))
-    return _summed_along(_in_order(grid), asked)
+    return _summed_along(_in_order(grid, asked), asked)
 
 
 def _kind(asked: Question) -> pl.Expr:
@@ -63,14 +63,16 @@ def _kind(asked: Question) -> pl.Expr:
     return pl.when(pl.col("pooled")).then(pl.lit("other")).otherwise(named)
 
 
-def _in_order(grid: pl.DataFrame) -> pl.DataFrame:
-    """By day, then values by users of all cohorts, then the pooled, then those without one."""
+def _in_order(grid: pl.DataFrame, asked: Question) -> pl.DataFrame:
+    """By day; then those who did before the others, or values by users of all cohorts, then the
+    pooled, then those without a value."""
     sizes = grid.filter(pl.col("place") == 0).group_by(*WHO).agg(all_users=pl.col("users").sum())
     ranks = {"value": 0, "other": 1, "missing": 2}
-    did = {DID: 0, DID_NOT: 1}
-    kind = pl.col("kind").replace_strict(ranks, default=0, return_dtype=pl.Int32)
-    first = pl.col("group").replace_strict(did, default=2, return_dtype=pl.Int32)
-    ranked = sizes.with_columns(rank=kind, first=first).sort(
+    rank = pl.col("kind").replace_strict(ranks, default=0, return_dtype=pl.Int32)
+    if asked.did is not None:
+        did = {DID: 0, DID_NOT: 1}
+        rank = pl.col("group").replace_strict(did, default=2, return_dtype=pl.Int32)
+    ranked = sizes.with_columns(rank=rank).sort(
         ["rank", "all_users", "group"], descending=[False, True, False]
     )
     ranked = ranked.with_row_index("order").select(*WHO, "order")

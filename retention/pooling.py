@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 from collections.abc import Sequence
 
 import polars as pl
 
 from events.passes import summed
+from events.properties import COLUMNS
 from events.store import EventStore
 from retention.anchors import users_of
 from retention.asking import Question
@@ -16,7 +19,10 @@ from retention.starts import starts_of
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.collect import collect
 from runtime.device import Device
+from runtime.errors import UsageError
 
+CPU = Device("cpu", "a look at the properties")
+LOOKED_AT = 1000
 MANY = 1000  # values in one bucket; beyond it the most frequent are found by a pass of their own
 
 
@@ -68,6 +74,26 @@ def pooled(counts: pl.DataFrame, kept: Sequence[str], by: Sequence[str]) -> pl.D
     )
     sums = [pl.col(n).sum() for n in counts.columns if n not in (*by, "latest")]
     return marked.group_by(*by).agg(*sums, pl.col("latest").max())
+
+
+def require_values(kept: Sequence[str], asked: Question, store: EventStore) -> None:
+    """Raises UsageError for a property that no event that anchors has: it is a slip of the pen."""
+    by = asked.by
+    if kept or by is None or by.kind != "property":
+        return
+    users = asked.settings.users
+    attributes = () if users is None else users.attributes
+    known = [*COLUMNS, *attributes, *_properties(store)]
+    near = difflib.get_close_matches(by.name, known, n=3)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {', '.join(known)}"
+    raise UsageError(f"by '{by.name}': no such column, attribute or property; {hint}")
+
+
+def _properties(store: EventStore) -> list[str]:
+    """The names of properties in the first rows that have any."""
+    told = store.scan(store.buckets[0]).filter(pl.col("properties").is_not_null())
+    rows = collect(told.select("properties").head(LOOKED_AT), CPU)["properties"]
+    return sorted({name for row in rows for name in json.loads(row)})
 
 
 def name_for(called: str, values: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from features.eligible import eligible_plan
 from features.time import Cutoff
 from retention.anchors import within
 from retention.asking import Question
-from retention.numbered import changed, own_of
+from retention.numbered import changed, own_of, where
 
 
 def starts_of(
@@ -47,14 +47,11 @@ def _by_event(rows: pl.LazyFrame, asked: Question) -> pl.LazyFrame:
     can = pl.lit(value=True)
     if asked.start is not None:
         can = pl.col("event").is_in(list(asked.start))
+    found = where(rows, can)
     if asked.anchor == "first":
-        first = rows.filter(can) if asked.start is not None else rows
-        return first.filter(_first(asked)).filter(ranged)
-    found = rows.filter(can & ranged)
+        new = pl.col("new") if asked.start is None else changed("user")
+        return where(found.filter(new), ranged)
+    found = where(found, ranged)
     if asked.anchor == "first_in_range":
         return found.filter(changed("user"))
     return found.with_columns(here=own_of("ts", asked)).filter(changed("user", "here"))
-
-
-def _first(asked: Question) -> pl.Expr:
-    return pl.col("new") if asked.start is None else changed("user")
