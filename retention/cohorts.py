@@ -12,7 +12,7 @@ from retention.asking import Question
 from retention.between import between
 from retention.cells import cell_of
 from retention.groups import with_group
-from retention.numbered import changed, length_of, numbered, offset, own_of, where
+from retention.numbered import changed, length_of, numbered, offset, own_of
 from retention.starts import starts_of
 
 SIZE = -1  # the cell that counts a cohort's users
@@ -56,10 +56,12 @@ def start_and_seen(
     of money, value and squares."""
     rows = numbered(events, asked, lies_in_order).cache()
     starts = with_group(starts_of(events, rows, asked, users), rows, asked, users)
-    back = where(rows, _counts(asked)).with_columns(here=own_of("ts", asked))
+    told = rows.with_columns(
+        here=own_of("ts", asked), value=value_amount(asked.settings.value), counts=_counts(asked)
+    )
     if asked.anchor == "every":
-        return starts, _seen_from_each(starts, back, asked)
-    followed = _followed(starts, rows, asked)
+        return starts, _seen_from_each(starts, _counted(told, asked), asked)
+    followed = _followed(starts, told, asked)
     if asked.is_money:
         return starts, _spent(followed, asked)
     if asked.mode == "rolling":
@@ -67,6 +69,12 @@ def start_and_seen(
         return starts, _clipped(last, asked)
     seen = followed.select("who", cell=cell_of(offset(asked), asked.places))
     return starts, seen.filter(pl.col("cell").is_not_null()).filter(changed("who", "cell"))
+
+
+def _counted(told: pl.LazyFrame, asked: Question) -> pl.LazyFrame:
+    """The rows that count. By a column and not by what it is made of: Polars 1.44 fails on a
+    plan in which nothing but filters reads a cached frame."""
+    return told if _counts(asked).meta.eq(pl.lit(value=True)) else told.filter(pl.col("counts"))
 
 
 def _counts(asked: Question) -> pl.Expr:
@@ -81,19 +89,17 @@ def _counts(asked: Question) -> pl.Expr:
     return amount.is_not_null()
 
 
-def _followed(starts: pl.LazyFrame, rows: pl.LazyFrame, asked: Question) -> pl.LazyFrame:
+def _followed(starts: pl.LazyFrame, told: pl.LazyFrame, asked: Question) -> pl.LazyFrame:
     """What counts of each user from the anchor on, in order of time: who, here, own, value."""
-    told = rows.with_columns(here=own_of("ts", asked), value=value_amount(asked.settings.value))
     if asked.start is None and not isinstance(asked.anchor, Cutoff):
         # The user's first row is the anchor. One out of the range is dropped with its start.
         first = pl.when(pl.col("new")).then(pl.col("here")).forward_fill()
-        told = told.with_columns(who=pl.col("user"), own=first)
-        told = where(told, _counts(asked))
+        found = _counted(told.with_columns(who=pl.col("user"), own=first), asked)
     else:
         own = starts.select("user", "who", "own", "anchor")
-        told = where(told, _counts(asked)).join(own, on="user", maintain_order="left")
-        told = told.filter(pl.col("ts") >= pl.col("anchor"))
-    return told.select("who", "here", "own", "value")
+        found = _counted(told, asked).join(own, on="user", maintain_order="left")
+        found = found.filter(pl.col("ts") >= pl.col("anchor"))
+    return found.select("who", "here", "own", "value")
 
 
 def _spent(followed: pl.LazyFrame, asked: Question) -> pl.LazyFrame:
@@ -114,8 +120,7 @@ def _seen_from_each(starts: pl.LazyFrame, back: pl.LazyFrame, asked: Question) -
         later = later.filter(pl.col("last") >= pl.col("anchor"))
         return _clipped(later.select("who", cell=offset(asked)), asked)
     length = 1 if asked.clock == "calendar" else length_of(asked)
-    rows = back.with_columns(value=value_amount(asked.settings.value))
-    found = between(starts, rows, asked.places, length)
+    found = between(starts, back, asked.places, length)
     if not asked.is_money:
         return found.select("who", "cell")
     # Starts of one user share their money: no interval is told, and so no squares are.

@@ -41,7 +41,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class Wanted:
     place: int
     cohorts: tuple[int, ...]
     who: tuple[str | None, str | None] | None  # kind and group
@@ -93,7 +93,7 @@ def write_users(
     if path.suffix not in SUFFIXES:
         raise UsageError(f"{path}: the list of users is written as {' or '.join(SUFFIXES)}")
     count_of(table, figure)
-    wanted = _Wanted(
+    wanted = Wanted(
         _place(table.asked.cells, figure),
         tuple(_number(day, table.asked) for day in _days(table, figure)),
         _who(table, figure),
@@ -136,7 +136,7 @@ def _number(day: date, asked: Question) -> int:
 
 
 def _bucket_plan(
-    asked: Question, wanted: _Wanted, store: EventStore, events: pl.LazyFrame, bucket: int
+    asked: Question, wanted: Wanted, store: EventStore, events: pl.LazyFrame, bucket: int
 ) -> pl.LazyFrame:
     users = users_of(asked.settings, store, bucket) if asked.needs_users else None
     return listed_plan(events, asked, wanted, users, store.in_order(bucket))
@@ -145,7 +145,7 @@ def _bucket_plan(
 def listed_plan(
     events: pl.LazyFrame,
     asked: Question,
-    wanted: _Wanted,
+    wanted: Wanted,
     users: pl.LazyFrame | None = None,
     lies_in_order: bool = False,
 ) -> pl.LazyFrame:

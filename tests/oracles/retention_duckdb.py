@@ -123,7 +123,7 @@ def _grouped(asked: Asked) -> str:
         value = "json_extract_string(properties, '$.plan')"
     elif asked.by == "tier":
         before = "<" if isinstance(asked.anchor, datetime) else "<="
-        value = f"""(select arg_max(tier, coalesce(valid_from, '1900-01-01'::timestamptz))
+        value = f"""(select arg_max_null(tier, coalesce(valid_from, '1900-01-01'::timestamptz))
             from people where people.user_id = starts.user_id
             and (valid_from is null or valid_from {before} anchor))"""
     return f"select *, {value} as grp, false as undecided from starts"

@@ -14,17 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles.retention_cases import COLUMNS
 from oracles.retention_duckdb import Asked, found_by_sql
-from oracles.retention_world import at, settings_in, write_store
+from oracles.retention_world import at, settings_in
 
-from events.contract import TIME
-from events.store import open_store
+from events.contract import EVENTS, TIME
+from events.store import events_path, open_store
 from events.users import VALID_FROM, users_path
 from features.time import Cutoff
 from retention.asking import MONEY, Did
 from retention.curve import RetentionTable, retention
 from runtime.device import Device
 from runtime.settings import Settings
-from runtime.tables import TableKind, rewrite
+from runtime.tables import TableKind, append, rewrite
 
 CPU = Device("cpu", "a test")
 ZONES = ("UTC", "Asia/Shanghai", "America/Los_Angeles", "Europe/Berlin", "America/Havana")
@@ -95,7 +95,11 @@ def questions(draw: st.DrawFn) -> dict[str, Any]:
     return how
 
 
-def world(folder: Path, zone: str, log: pl.DataFrame, users: pl.DataFrame) -> Settings:
+def world(
+    folder: Path, zone: str, log: pl.DataFrame, users: pl.DataFrame, in_order: bool = True
+) -> Settings:
+    """A store of two buckets, each in one file and so in order, or in two. Every bucket has all
+    users, of whom it reads its own."""
     source = {"name": "log", "path": "x.csv", "columns": COLUMNS}
     named = {"path": "u.csv", "columns": {"user_id": "u"}, "valid_from": "v"}
     chosen = settings_in(
@@ -106,9 +110,16 @@ def world(folder: Path, zone: str, log: pl.DataFrame, users: pl.DataFrame) -> Se
         activity={"exclude": ["mail"]},
         value={"events": list(VALUED)},
     )
-    write_store(chosen, log, 1)
-    held = users.with_columns(bucket=pl.lit(0, pl.Int32))
-    rewrite(users_path(chosen), TableKind("users", 1, dict(held.schema), ("bucket",)), [held], {})
+    bucket = (pl.col("user_id").is_in(["a", "c"])).cast(pl.Int32)
+    half = log.height if in_order else log.height // 2
+    for part in (log.head(half), log.tail(log.height - half)):
+        if part.height:
+            blank = [pl.lit(None, t).alias(n) for n, t in EVENTS.schema.items() if n not in LOG]
+            rows = part.with_columns(blank).with_columns(bucket=bucket, source=pl.lit("log"))
+            append(events_path(chosen), EVENTS, [rows.select(EVENTS.schema.keys())])
+    held = [users.with_columns(bucket=pl.lit(n, pl.Int32)) for n in (0, 1)]
+    kind = TableKind("users", 1, dict(held[0].schema), ("bucket",))
+    rewrite(users_path(chosen), kind, held, {})
     return chosen
 
 
@@ -141,9 +152,29 @@ def asked_of(how: dict[str, Any], table: RetentionTable, zone: str) -> Asked:
     )
 
 
-@given(log=logs(), users=people(), how=questions(), zone=st.sampled_from(ZONES))
-@settings(max_examples=60, deadline=None)
-def test_tables_equal_those_of_sql(log, users, how, zone) -> None:
+CASES = {
+    "log": logs(),
+    "users": people(),
+    "how": questions(),
+    "zone": st.sampled_from(ZONES),
+    "in_order": st.booleans(),
+}
+
+
+@given(**CASES)
+@settings(max_examples=40, deadline=None)
+def test_tables_equal_those_of_sql(log, users, how, zone, in_order) -> None:
+    check(log, users, how, zone, in_order)
+
+
+@pytest.mark.slow
+@given(**CASES)
+@settings(max_examples=400, deadline=None)
+def test_many_tables_equal_those_of_sql(log, users, how, zone, in_order) -> None:
+    check(log, users, how, zone, in_order)
+
+
+def check(log, users, how, zone, in_order) -> None:
     padding = pl.DataFrame(
         [
             ("z", START + timedelta(days=41), name, None, None, None)
@@ -159,7 +190,7 @@ def test_tables_equal_those_of_sql(log, users, how, zone) -> None:
     if how.get("by") == "plan":
         how = how | {"until": None}  # z has one, so that the property is known
     with TemporaryDirectory() as folder:
-        chosen = world(Path(folder), zone, log, users)
+        chosen = world(Path(folder), zone, log, users, in_order)
         table = retention(chosen, open_store(chosen), CPU, **how)
     expected = found_by_sql(log, users, asked_of(how, table, zone))
     assert table.undecided == expected.undecided
