@@ -19,17 +19,8 @@ import polars as pl
 from runtime.progress import say
 from training.blend import Blend, Target
 from training.column import Column
-from training.fitting import (
-    Data,
-    Fit,
-    Spec,
-    Task,
-    data_of,
-    finished,
-    fit_on,
-    fit_sequence_on,
-    spec_of,
-)
+from training.fitting import Data, Fit, Task, data_of, finished, fit_on, fit_sequence_on
+from training.kinds import Spec, spec_of
 from training.metrics import Floats
 from training.mixes import Mix, Tried, pick, tried
 from training.model import Model

@@ -60,7 +60,7 @@ class Model:
     one step, and take its number as one more column: see `training.stepwise`.
     """
 
-    kind: str  # of `training.fitting.spec_of`, or "auto"
+    kind: str  # of `training.kinds.spec_of`, or "auto"
     spec: FeatureSpec
     features: tuple[str, ...]
     as_of: datetime

@@ -18,7 +18,8 @@ from runtime.settings import Settings
 from training import level_plot, plots, tracking, tried_plot
 from training.auto import AutoSpec
 from training.compare import shown
-from training.fitting import Spec, Task
+from training.fitting import Task
+from training.kinds import Spec
 from training.lineage import code_version
 from training.review import page
 from training.split import Split

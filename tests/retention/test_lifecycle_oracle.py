@@ -1,4 +1,4 @@
-"""Layers, tags, movements, activity and RFM equal DuckDB's on random logs; what must hold of them."""
+"""Layers, tags, movements, activity and RFM: DuckDB on random logs says the same."""
 
 from __future__ import annotations
 

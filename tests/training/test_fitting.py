@@ -9,7 +9,8 @@ from polars.testing import assert_frame_equal
 from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
 
 from runtime.errors import LabelError, UsageError
-from training.fitting import Fit, fit, relative_value, spec_of
+from training.fitting import Fit, fit, relative_value
+from training.kinds import spec_of
 from training.rows import labelled
 from training.split import Split, plan_split
 from training.trees import XGBoostSpec

@@ -15,7 +15,8 @@ from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
 from runtime.errors import ModelError
 from runtime.files import write_json
 from training import bundle
-from training.fitting import fit, spec_of
+from training.fitting import fit
+from training.kinds import spec_of
 from training.model import PREDICTED, Model
 from training.split import plan_split
 
