@@ -115,10 +115,9 @@ def _print(found: dict[str, Any], as_json: bool) -> None:
     elif "transitions" in found:
         print_rows("Transitions", found["transitions"][: 2 * SHOWN])
         print_rows("Paths", _without(found["paths"], "nodes"))
-        rest = found["rest"]
+        kinds = len(found["paths"]) + found["rest"]["paths"]
         typer.echo(
-            f"{found['count']:,} paths of {found['users']:,} users; not shown: "
-            f"{rest['count']:,} of {rest['paths']:,} kinds"
+            f"{found['count']:,} times a path, of {kinds:,} kinds, by {found['users']:,} users"
         )
     elif "rows" in found:
         shown = ("path", "users", "rate", "rate_without", "lift", "low", "high", "q", "precedes")
@@ -126,6 +125,8 @@ def _print(found: dict[str, Any], as_json: bool) -> None:
         for row in found["rows"]:
             if row["precedes"]:
                 typer.echo(row["words"])
+        idle = found["users"] - found["went"]
+        typer.echo(f"{found['users']:,} users compared, {idle:,} of them did nothing in these days")
         typer.echo(found["note"])
     else:
         print_fields("Who goes it", found)
