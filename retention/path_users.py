@@ -212,6 +212,7 @@ def _nobody(
         most = [f"{row['from']} > {row['to']}" for row in rows.to_dicts()]
     else:
         most = found.paths["path"].to_list()
-    near = ", ".join(f"'{text}'" for text in dict.fromkeys(most[: 2 * _NEAREST]))
+    near = ", ".join(f"'{text}'" for text in list(dict.fromkeys(most))[:_NEAREST])
     at = "" if target.step is None else f" at step {target.step}"
-    return f"{target.kind} '{target.text}'{at}: nobody went it; the most frequent are {near}"
+    hint = f"the most frequent are {near}" if near else "there is no path at all in this range"
+    return f"{target.kind} '{target.text}'{at}: nobody went it; {hint}"

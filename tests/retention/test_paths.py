@@ -205,6 +205,16 @@ def test_a_way_that_cannot_be_gone_ends_in_one_line(name: str, tmp_path: Path) -
     assert "\n" not in str(error.value)
 
 
+def test_an_event_that_is_not_in_the_range_begins_no_path(tmp_path: Path) -> None:
+    settings, store = world_of(tmp_path)
+    question = Asked(start="buy", until_date=at("2024-05-01T10:01:30"))
+    found = paths(settings, store, CPU, question)
+    assert (found.count, found.users) == (0, 0)
+    assert found.paths.height == found.transitions.height == found.nodes.height == 0
+    with pytest.raises(UsageError, match="there is no path at all in this range"):
+        users_of(settings, store, CPU, question, path="buy")
+
+
 def test_sessions_of_a_log_of_dates_are_refused(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     store = write_store(settings, [("a", at("2024-05-01"), "x"), ("a", at("2024-05-02"), "x")])

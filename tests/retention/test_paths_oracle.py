@@ -21,6 +21,7 @@ from oracles.paths_naive import (
 from oracles.retention_world import Row, at, settings_in, write_store
 
 from events.store import EventStore
+from retention.path_keys import Keys
 from retention.path_question import Asked
 from retention.path_users import users_of
 from retention.paths import Paths, paths
@@ -185,6 +186,47 @@ def test_every_figure_agrees_with_its_drill_down(rows, asked, where) -> None:
             assert (way.count, way.users) == (row["count"], row["users"])
             assert pl.read_parquet(file)["count"].sum() == row["count"]
             assert pl.read_parquet(file).height == row["users"]
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from("ab"), st.integers(0, 90), st.sampled_from(range(40))),
+        min_size=30,
+        max_size=60,
+    ),
+    asked=st.builds(
+        Asked,
+        per=st.sampled_from(["session", "user"]),
+        steps=st.sampled_from([7, 13, 20]),
+        top=st.sampled_from([25, 100]),
+        collapse=st.booleans(),
+    ),
+    where=WHERE,
+)
+@settings(max_examples=15, deadline=None)
+def test_long_paths_of_many_events_equal_those_of_a_loop(rows, asked, where) -> None:
+    """Their keys take several words."""
+    rows = [(user, START + timedelta(minutes=10 * n), f"e{name}") for user, n, name in rows]
+    asked = with_origin(asked, where, rows)
+    with TemporaryDirectory() as folder:
+        chosen, store = world(Path(folder), rows)
+        found = paths(chosen, store, CPU, asked)
+        expected = paths_of(rows, plain(asked, found, (), store))
+        row = found.paths.row(0, named=True)
+        way = users_of(chosen, store, CPU, asked, path=row["path"], file=Path(folder, "u.csv"))
+        assert (way.count, way.users) == (row["count"], row["users"])
+    assert told(found.paths, "path") == path_counts(expected)
+    assert told(found.transitions, "step", "from", "to") == transition_counts(
+        expected, backward=where == "until"
+    )
+    add_up(found)
+
+
+def test_keys_of_long_paths_take_several_words() -> None:
+    assert Keys(44, 20).names == ("key0", "key1")
+    assert Keys(104, 20).names == ("key0", "key1", "key2")
+    assert Keys(16, 5).is_small
+    assert not Keys(104, 5).is_small
 
 
 def listed(file: Path) -> dict[str, int]:
