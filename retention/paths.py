@@ -12,7 +12,7 @@ from events.store import EventStore
 from retention.path_counts import ALL, NODE, PATH, TRANSITION, counted
 from retention.path_keys import keys_of
 from retention.path_question import Asked, PathQuestion, question
-from retention.path_text import node_list, texts
+from retention.path_text import node_list, path_texts, texts
 from retention.shares import with_share
 from runtime.clock import show
 from runtime.cluster import IN_PROCESS, Cluster
@@ -162,9 +162,13 @@ def _nodes(counts: pl.DataFrame, asked: PathQuestion) -> pl.DataFrame:
 
 def _paths(counts: pl.DataFrame, asked: PathQuestion, count: int, users: int) -> pl.DataFrame:
     keys = keys_of(asked)
-    listed = counts.select("count", "users", nodes=node_list(keys, asked.nodes))
+    listed = counts.select(
+        "count",
+        "users",
+        nodes=node_list(keys, asked.nodes),
+        path=path_texts(keys, asked.nodes),
+    )
     whole = listed.with_columns(
-        path=pl.col("nodes").list.join(" > "),
         steps=(pl.col("nodes").list.len() - 1).cast(pl.Int32),
         all=pl.lit(users),
     )
