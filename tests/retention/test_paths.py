@@ -262,6 +262,17 @@ def test_sessions_are_those_of_the_features(tmp_path: Path) -> None:
     assert Window(7).days == spec.windows[0].days
 
 
+def test_paths_that_are_not_listed_are_summed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retention.paths.MOST_LISTED", 1)
+    settings, store = world_of(tmp_path)
+    found = paths(settings, store, CPU)
+    assert (found.paths.height, found.rest_paths, found.rest_count) == (1, 1, 1)
+    assert found.to_json()["rest"] == {"paths": 1, "count": 1}
+    assert found.count == 2
+
+
 def test_the_result_is_json(tmp_path: Path) -> None:
     settings, store = world_of(tmp_path)
     found: Paths = paths(settings, store, CPU)
