@@ -34,8 +34,9 @@ class Paths:
 
     transitions: step (of `from`), from, to, count (occurrences), users (distinct)
     nodes: step, node, count, users. What goes into an event is what is at it, and what goes out.
-    paths: the most frequent ones, 10,000 at most: path (as it is written), nodes (a list), steps (its events), count, share (of all
-    paths), users, user_share (of all users with a path) with low and high: 95 %, Wilson
+    paths: the most frequent ones, 10,000 at most: path (as it is written), nodes (a list), steps
+    (its events), count, share (of all paths), users, user_share (of all users with a path) with
+    low and high: 95 %, Wilson
     rest_paths, rest_count: the paths that are not listed, and how often they are gone
     count, users: of all paths. pooled: the events that `(other events)` stands for
     """

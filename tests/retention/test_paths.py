@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from oracles.retention_world import at, settings_in, write_store
 from oracles.worked_cases import Case, cases_in
@@ -14,6 +15,7 @@ from events.store import EventStore, open_store
 from features.time import Cutoff, Window
 from retention.path_nodes import Nodes, node_text, split
 from retention.path_question import Asked
+from retention.path_rows import user_numbers
 from retention.path_users import users_of
 from retention.paths import Paths, paths
 from runtime.clock import parse_instant
@@ -260,6 +262,13 @@ def test_sessions_are_those_of_the_features(tmp_path: Path) -> None:
     sessions = sum(int(bucket_rows(job, b)["sessions_total"].sum()) for b in store.buckets)
     assert paths(settings, store, CPU).count == sessions
     assert Window(7).days == spec.windows[0].days
+
+
+def test_a_user_in_two_row_groups_is_one() -> None:
+    """Each row group has a dictionary of its own: u2 is place 1 of the first, 0 of the second."""
+    chunks = [["u1", "u2", "u2"], ["u2", "u3"], [], ["u3"], ["u4"]]
+    coded = pa.chunked_array([pa.array(c, pa.string()).dictionary_encode() for c in chunks])
+    assert user_numbers(coded).tolist() == [0, 1, 1, 1, 2, 2, 3]
 
 
 def test_paths_that_are_not_listed_are_summed(
