@@ -16,11 +16,13 @@ from oracles.paths_naive import (
     path_counts,
     path_counts_in_sql,
     paths_of,
+    runs_before,
     transition_counts,
 )
 from oracles.retention_world import Row, at, settings_in, write_store
 
-from events.store import EventStore
+from events.store import EventStore, open_store
+from retention.path_churn import paths_before_churn
 from retention.path_keys import Keys
 from retention.path_question import Asked
 from retention.path_users import users_of
@@ -227,6 +229,46 @@ def test_keys_of_long_paths_take_several_words() -> None:
     assert Keys(104, 20).names == ("key0", "key1", "key2")
     assert Keys(16, 5).is_small
     assert not Keys(104, 5).is_small
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 400), st.sampled_from(NAMES)),
+        min_size=2,
+        max_size=60,
+    ),
+    per=st.sampled_from(["session", "user"]),
+    top=st.sampled_from([1, 2, 4]),
+    days=st.sampled_from([1, 2]),
+)
+@settings(max_examples=25, deadline=None)
+def test_runs_before_churn_equal_those_of_a_loop(rows, per, top, days) -> None:
+    rows = [(user, START + timedelta(minutes=10 * n), name) for user, n, name in rows]
+    rows.append(("first", START - timedelta(days=3, minutes=5), "buy"))
+    rows.append(("last", START + timedelta(days=3), "view"))  # the log is complete until then
+    cutoff, horizon = START + timedelta(days=2), timedelta(days=1)
+    with TemporaryDirectory() as folder:
+        chosen = settings_in(Path(folder), churn={"horizon_days": 1})
+        write_store(chosen, rows)
+        store = open_store(chosen, cutoff + horizon)
+        found = paths_before_churn(
+            chosen,
+            store,
+            CPU,
+            cutoff=cutoff,
+            before_days=days,
+            least_users=1,
+            asked=Asked(per=per, top=top),
+        )
+    asked = Plain(found.per, 3, found.kept, cutoff, since=cutoff - timedelta(days=days))
+    counts, (users, churned) = runs_before(rows, asked, cutoff, horizon)
+    assert (found.users, found.churned) == (users, churned)
+    assert told_churn(found.rows) == {r: c for r, c in counts.items() if c[0] < users}
+    assert found.left_out == sum(c[0] == users for c in counts.values())
+
+
+def told_churn(rows: pl.DataFrame) -> dict[str, tuple[int, int]]:
+    return {row["path"]: (row["users"], row["churned"]) for row in rows.to_dicts()}
 
 
 def listed(file: Path) -> dict[str, int]:
