@@ -245,7 +245,7 @@ def test_keys_of_long_paths_take_several_words() -> None:
 def test_runs_before_churn_equal_those_of_a_loop(rows, per, top, days) -> None:
     rows = [(user, START + timedelta(minutes=10 * n), name) for user, n, name in rows]
     rows.append(("first", START - timedelta(days=3, minutes=5), "buy"))
-    rows.append(("last", START + timedelta(days=3), "view"))  # the log is complete until then
+    rows.append(("last", START + timedelta(days=2, hours=23), "view"))  # complete to the end
     cutoff, horizon = START + timedelta(days=2), timedelta(days=1)
     with TemporaryDirectory() as folder:
         chosen = settings_in(Path(folder), churn={"horizon_days": 1})
