@@ -64,33 +64,40 @@ def lifecycle(
     zone = settings.project.timezone
     first, last = shown_periods(store, known, zone, since, until)
     counts = summed(
-        lambda events: lifecycle_plan(events, settings, known),
+        lambda events, bucket: lifecycle_plan(
+            events, settings, known, in_order=store.in_order(bucket)
+        ),
         store,
         device,
         by=("number", "state"),
         label="lifecycle",
+        with_bucket=True,
         cluster=cluster,
     )
     table = _periods(counts, known, zone, store, (first, last))
     return Lifecycle(known, zone, store.as_of, store.covered_until, table)
 
 
-def lifecycle_plan(events: pl.LazyFrame, settings: Settings, period: Period) -> pl.LazyFrame:
+def lifecycle_plan(
+    events: pl.LazyFrame, settings: Settings, period: Period, *, in_order: bool = False
+) -> pl.LazyFrame:
     """Counts of one bucket: number (of the period), state (position in STATES), users."""
-    states = states_plan(events, settings, period)
+    states = states_plan(events, settings, period, in_order=in_order)
     return states.group_by("number", "state").agg(users=pl.len().cast(pl.Int64))
 
 
-def states_plan(events: pl.LazyFrame, settings: Settings, period: Period) -> pl.LazyFrame:
+def states_plan(
+    events: pl.LazyFrame, settings: Settings, period: Period, *, in_order: bool = False
+) -> pl.LazyFrame:
     """A row a user and period with a state: user_id, number, state (position in STATES)."""
-    spans = active_periods(events, settings, period)
+    spans = active_periods(events, settings, period, in_order=in_order)
     number = pl.col("number")
-    same = pl.col("user_id") == pl.col("user_id").shift(1)
+    same = pl.col("user") == pl.col("user").shift(1)
     previous = pl.when(same).then(number.shift(1))
     present = spans.with_columns(
         state=pl.when(previous.is_null()).then(0).when(previous == number - 1).then(1).otherwise(2)
     )
-    follows = (pl.col("user_id") == pl.col("user_id").shift(-1)) & (number.shift(-1) == number + 1)
+    follows = (pl.col("user") == pl.col("user").shift(-1)) & (number.shift(-1) == number + 1)
     silent = spans.filter(~follows.fill_null(value=False)).with_columns(number=number + 1, state=3)
     states = (present, silent)
     return pl.concat(
@@ -98,11 +105,27 @@ def states_plan(events: pl.LazyFrame, settings: Settings, period: Period) -> pl.
     )
 
 
-def active_periods(events: pl.LazyFrame, settings: Settings, period: Period) -> pl.LazyFrame:
-    """The periods in which each user was active, once each, sorted: user_id, number."""
-    number = period_of(pl.col("ts"), period, settings.project.timezone)
+def active_periods(
+    events: pl.LazyFrame, settings: Settings, period: Period, *, in_order: bool = False
+) -> pl.LazyFrame:
+    """The periods in which each user was active, once each, sorted: user (a number within the
+    bucket), number, user_id. `in_order`: each user's rows lie together.
+
+    A row in the period of the one before it says nothing new; what is left is sorted soon.
+    """
     active = events.filter(is_active(settings.activity))
-    return active.select("user_id", number=number).unique().sort("user_id", "number")
+    if not in_order:
+        active = active.sort("user_id")
+    other = (pl.col("user_id") != pl.col("user_id").shift(1)).fill_null(value=True)
+    rows = active.select(
+        "user_id",
+        other=other,
+        user=other.cast(pl.Int64).cum_sum(),
+        number=period_of(pl.col("ts"), period, settings.project.timezone),
+    )
+    fresh = pl.col("other") | (pl.col("number") != pl.col("number").shift(1))
+    once = rows.filter(fresh.fill_null(value=True)).select("user", "number", "user_id")
+    return once.unique(["user", "number"]).sort("user", "number")
 
 
 def _periods(

@@ -75,7 +75,9 @@ def plans() -> dict[str, Plan]:
                 found[f"activity-{name}-{in_order}"] = lambda e, s=settings, p=period, o=in_order: (
                     activity_plan(e, s, p, in_order=o)
                 )
-            found[f"states-{name}"] = lambda e, s=settings, p=period: states_plan(e, s, p)
+            found[f"states-{name}"] = lambda e, s=settings, p=period: states_plan(
+                e, s, p, in_order=True
+            )
     windowed = settings_in(Path(), lifecycle={"rfm": {"window_days": 90}})
     for name, settings in (*SETTINGS.items(), ("window", windowed)):
         found[f"rfm-values-{name}"] = lambda e, s=settings: rfm_values_plan(e, s, NOW)
