@@ -19,6 +19,7 @@ from runtime.device import Device
 from runtime.settings import Settings
 
 STATES = ("new", "returning", "resurrected", "dormant")
+_SPAN = 1 << 32  # more than there are periods
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def active_periods(
     """The periods in which each user was active, once each, sorted: user (a number within the
     bucket), number, user_id. `in_order`: each user's rows lie together.
 
-    A row in the period of the one before it says nothing new; what is left is sorted soon.
+    A row in the period of the one before it says nothing new. What is left is sorted by one whole
+    number of user and period, in a fraction of the time that two columns take.
     """
     active = events.filter(is_active(settings.activity))
     if not in_order:
@@ -124,8 +126,14 @@ def active_periods(
         number=period_of(pl.col("ts"), period, settings.project.timezone),
     )
     fresh = pl.col("other") | (pl.col("number") != pl.col("number").shift(1))
-    once = rows.filter(fresh.fill_null(value=True)).select("user", "number", "user_id")
-    return once.unique(["user", "number"]).sort("user", "number")
+    key = pl.col("user") * _SPAN + (pl.col("number").cast(pl.Int64) + _SPAN // 2)
+    once = rows.filter(fresh.fill_null(value=True)).select("user_id", key=key).sort("key")
+    once = once.filter((pl.col("key") != pl.col("key").shift(1)).fill_null(value=True))
+    return once.select(
+        user=pl.col("key") // _SPAN,
+        number=(pl.col("key") % _SPAN - _SPAN // 2).cast(pl.Int32),
+        user_id="user_id",
+    )
 
 
 def _periods(
