@@ -104,8 +104,8 @@ def state_users(
             f"state 'dormant' at {at:%Y-%m-%d}: this {known} has not ended; choose an earlier one"
         )
 
-    def plan(events: pl.LazyFrame, _: int) -> pl.LazyFrame:
-        states = states_plan(events, settings, known)
+    def plan(events: pl.LazyFrame, bucket: int) -> pl.LazyFrame:
+        states = states_plan(events, settings, known, in_order=store.in_order(bucket))
         here = (pl.col("number") == number) & (pl.col("state") == code)
         return states.filter(here).select("user_id")
 
