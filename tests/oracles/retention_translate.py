@@ -18,7 +18,6 @@ from oracles.features_translate import untranslated
 from oracles.retention_world import settings_in
 
 from events.contract import EVENTS
-from events.daily import daily_plan
 from features.time import Cutoff
 from retention.cells import MODES, cells_of
 from retention.cohorts import Question, cohort_plan
@@ -64,7 +63,6 @@ PLANS: dict[str, Plan] = {
     "lifecycle-week": lambda e: lifecycle_plan(e, SETTINGS, "week"),
     "lifecycle-month": lambda e: lifecycle_plan(e, SETTINGS, "month"),
     "stickiness": lambda e: changes_plan(e, SETTINGS),
-    "daily": lambda e: daily_plan(e, ZONE),
 }
 
 
