@@ -84,7 +84,7 @@ def _late(file: File, mine: Sequence[File], zone: str) -> Finding:
         found=float(file.rows),
         expected=0,
         message=f"{file.rows:,} rows of source '{file.source}' from {days[0]} to {days[1]} came "
-        f"{how} ({file.path}), within days that another file had covered: late, or left out at first",
+        f"{how} ({file.path}), within days that another file had covered: late, or left out before",
     )
 
 

@@ -53,7 +53,8 @@ def deviations(
     """
     level = np.where(alive, 2 * np.sqrt(rows + _ANSCOMBE), np.nan)
     around, before = _same_weekdays(np.where(holiday[:, None], np.nan, level))
-    known = (np.isfinite(around).sum(axis=0) >= LEAST_WEEKS) & (before >= LEAST_BEFORE) & alive
+    weeks = np.isfinite(around).sum(axis=0)
+    known = (weeks >= LEAST_WEEKS) & (before >= LEAST_BEFORE) & alive
     middle = median(around, axis=0)
     spread = _NORMAL * median(np.abs(around - middle), axis=0)
     expected = np.where(known, np.fmax((middle / 2) ** 2 - _ANSCOMBE, 0), np.nan)
@@ -64,6 +65,7 @@ def deviations(
     away = np.fmax(np.fmax(under, over), 0)
     pooled = _NORMAL * median(np.where(known, np.abs(level - middle), np.nan), axis=0)
     scale = rule.scales * np.fmax(np.fmax(spread, pooled[None, :]), 1.0)
+    scale *= np.sqrt(1 + np.pi / 2 / np.fmax(weeks, 1))  # the median errs too
     far = known & (away > scale)
     times = np.where(holiday, HOLIDAY_FACTOR, 1.0)[:, None]
     many = far & (rows > rule.spike * times * high) & (high >= LEAST_EXPECTED)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
 
+from events.activity import is_active
 from events.calendar import begins, period_at, period_of
 from events.passes import summed
 from events.store import EventStore
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
+from runtime.settings import Activity
 
 CELL, EVENT, HOUR = "cell", "event", "hour"  # what a row of the counts is of
 OTHER = "(other)"  # the channels beyond the most frequent
@@ -29,6 +31,7 @@ class Asked:
     zone: str
     channels: tuple[str, ...] = ()
     properties: tuple[str, ...] = ()
+    activity: Activity = field(default_factory=Activity)
     late_hours: float = 24
     arrivals: bool = False
     repeats: bool = True
@@ -41,7 +44,8 @@ def daily_plan(events: pl.LazyFrame, asked: Asked, *, in_order: bool = False) ->
     "cell": rows, users, nulls (no amount), late (arrived more than so long after), ahead
     (arrived before), repeats (rows like another one in all but the id, less one), and of each
     property p `there:p` (rows that have it) and `number:p` (rows where it reads as a number).
-    "event": users of all channels together. "hour": rows, here visits that begin in that hour.
+    "event": users of all channels together. "hour": rows, here visits that begin in that hour
+    with what `activity` says that users do.
     `in_order`: the rows lie by user and time.
     """
     rows = _marked(events if in_order else events.sort("user_id", "ts"), asked)
@@ -79,7 +83,7 @@ def _marked(ordered: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
         channel=_channel(asked),
         hour=local.dt.hour().cast(pl.Int32),
         person=(~same).cast(pl.Int64).cum_sum(),
-        begins=~same | (since > VISIT_MINUTES * 60_000_000),
+        begins=(~same | (since > VISIT_MINUTES * 60_000_000)) & is_active(asked.activity),
         tied=tied | tied.shift(-1).fill_null(value=False),
         nulls=pl.col("amount").is_null().cast(pl.Int64),
         **_arrivals(asked),

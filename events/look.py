@@ -35,6 +35,7 @@ def asked_of(
         zone=settings.project.timezone,
         channels=_channels(store, device, cluster),
         properties=_properties(store),
+        activity=settings.activity,
         late_hours=settings.quality.late_hours,
         arrivals=store.has_arrivals,
         repeats=not store.date_only,

@@ -82,8 +82,9 @@ def _many(gaps: int, looked_at: int, least: float) -> bool:
     if looked_at < LEAST_LOOKED_AT or gaps / looked_at > MOST_GAPS:
         return False
     n, p = looked_at, gaps / looked_at
-    reach = _Z * (p * (1 - p) / n + _Z**2 / (4 * n**2)) ** 0.5
-    return (p + _Z**2 / (2 * n) - reach) / (1 + _Z**2 / n) > least
+    reach: float = _Z * (p * (1 - p) / n + _Z**2 / (4 * n**2)) ** 0.5
+    low: float = (p + _Z**2 / (2 * n) - reach) / (1 + _Z**2 / n)
+    return low > least
 
 
 def _finding(channel: str, gaps: int, looked_at: int) -> Finding:

@@ -13,6 +13,7 @@ from events.grid import Cell, Counts, Flags, Grid
 LEAST_ACTIVE_DAYS = 8  # before an event has a habit that it can break
 LEAST_SILENCE_DAYS = 7
 TIMES_LONGEST_GAP = 3
+DAYS_NEAR = 28
 LEAST_EXPECTED_ROWS = 10  # by chance none of 10 expected rows come once in 22,000 times
 Side = Literal["vanished", "appeared"]
 
@@ -27,8 +28,9 @@ def comings_and_goings(grid: Grid) -> tuple[list[Finding], Flags]:
     for place in range(len(grid.cells)):
         seen = np.flatnonzero(grid.rows[:, place])
         first, last = int(seen[0]), int(seen[-1])
-        share = grid.rows[:, place].sum() / grid.total[first : last + 1].sum()
-        after, before = share * grid.total[last + 1 :].sum(), share * grid.total[:first].sum()
+        life = grid.rows[first : last + 1, place], grid.total[first : last + 1]
+        after = _share(*life, from_end=True) * grid.total[last + 1 :].sum()
+        before = _share(*life, from_end=False) * grid.total[:first].sum()
         if _breaks_habit(seen, grid.days - 1 - last, after):
             found["vanished", last, place] = float(after)
             alive[last + 1 :, place] = False
@@ -36,6 +38,13 @@ def comings_and_goings(grid: Grid) -> tuple[list[Finding], Flags]:
             found["appeared", first, place] = float(before)
         alive[:first, place] = False
     return _together(grid, found), alive
+
+
+def _share(rows: Counts, total: Counts, *, from_end: bool) -> float:
+    """The cell's share of the log in its life, or in the part of it that the silence follows or
+    precedes, whichever is less: an event may have been becoming rare."""
+    near = slice(-DAYS_NEAR, None) if from_end else slice(None, DAYS_NEAR)
+    return min(float(rows[part].sum() / total[part].sum()) for part in (slice(None), near))
 
 
 def _breaks_habit(seen: npt.NDArray[np.intp], silence: int, expected: float) -> bool:

@@ -142,7 +142,7 @@ def _properties(cells: pl.DataFrame) -> pl.DataFrame:
         )
         for n in names
     ]
-    blank = {"event": pl.String(), "channel": pl.String(), "property": pl.String()}
+    blank = dict.fromkeys(("event", "channel", "property"), pl.String()) | {"rows": pl.Int64()}
     table = pl.concat([pl.DataFrame(schema=blank), *tables], how="diagonal")
     return (
         table.filter(pl.col("there_share") > 0).sort("event", "channel", "property")

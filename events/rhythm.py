@@ -17,17 +17,20 @@ from events.findings import Finding, called, day_or_days
 from events.grid import Counts, Flags, Grid
 
 HOURS = 24
-WEEKS_BEFORE = 8
-LEAST_WEEKS = 3
-LEAST_VISITS = 50  # in the days looked at, and five times that before
-SPANS = (1, 3, 7)  # days looked at together
-LEAST_GAIN = 20.0  # of log likelihood, over the one of no shift: by chance e^-20, 500 tries a week
-LEAST_EXPLAINED = 0.6  # of what a free share for each hour would gain
+WEEKS_BEFORE = 12
+LEAST_WEEKS = 4
+RAMP_DAYS = 14  # a log that begins has no habits yet
+LEAST_VISITS = 50  # in the days looked at; in their weekdays before, a third of it a day
+SPANS = (1, 3, 7, 10)  # days looked at together
+LEAST_GAIN = 11.0  # of log likelihood: by chance e^-14 a try, and some hundred tries a week
+LEAST_EXPLAINED = 0.7  # of what a free share for each hour would gain
 LEAST_SHARE = 0.05
 LEAST_HOURS = 3  # less is the habit of a season or a holiday, or summer time
+BURST = 50.0  # a gain of free shares by which a day is no habit at all: a campaign, a job
 LONG = 28  # days after which it is the usual
+_CHANCE = (HOURS - 1) / 2  # what free shares gain where nothing is off
 _SHARES = np.linspace(0.02, 1.0, 50)
-_MOVES = tuple(range(1, HOURS))
+_MOVES = np.arange(1, HOURS)
 
 
 @dataclass(frozen=True)
@@ -60,17 +63,19 @@ def clock_findings(grid: Grid, hours: dict[str | None, Counts]) -> list[Finding]
 def moved_clocks(visits: Counts, holiday: Flags) -> list[MovedClock]:
     """`visits`: shape (days, 24)."""
     usual = ~holiday & (visits.sum(axis=1) > 0)
+    free: dict[int, float] = {}  # by day, what free shares gain over the seven days up to it
     found: list[MovedClock] = []
     day = 0
     while day < len(visits):
-        move, start = _seen_by(visits, usual, day)
+        move, start = _seen_by(visits, usual, day, free)
         if move is None:
+            usual[day] &= not _is_burst(visits, usual, day)
             day += 1
             continue
         end = _until(visits, usual, start, day, move)
-        days = [d for d in range(start, end) if visits[d].sum()]
-        whole = _best(visits[days].sum(axis=0), _expected(visits, usual, days, start))
-        found.append(MovedClock(start, end, whole if whole.hours == move.hours else move))
+        if found and start <= found[-1].end:
+            start, move = found[-1].start, max(found.pop().move, move, key=lambda m: m.gain)
+        found.append(MovedClock(start, end, move))
         if end - start < LONG:
             usual[start:end] = False
         else:
@@ -79,63 +84,88 @@ def moved_clocks(visits: Counts, holiday: Flags) -> list[MovedClock]:
     return found
 
 
-def _seen_by(visits: Counts, usual: Flags, day: int) -> tuple[Move | None, int]:
+def _seen_by(
+    visits: Counts, usual: Flags, day: int, free: dict[int, float]
+) -> tuple[Move | None, int]:
     """The likeliest move of the days that end with this one, if any is likely, and its first."""
     best: tuple[Move | None, int] = (None, day)
+    restless = _restless(free, day)
     for span in SPANS:
         days = [d for d in range(max(day - span + 1, 0), day + 1) if usual[d]]
         if not days or days[-1] != day or visits[days].sum() < LEAST_VISITS:
             continue
-        expected = _expected(visits, usual, days, days[0])
+        expected, times = _expected(visits, usual, days, days[0])
+        if not times:
+            continue
         seen = visits[days].sum(axis=0)
-        move = _best(seen, expected) if expected.any() else None
-        if move and _is_a_move(move, seen, expected) and (not best[0] or move.gain > best[0].gain):
+        least = LEAST_GAIN * restless * (1 + 1 / times)  # what is expected errs too
+        most = _free(seen, expected)
+        if span == 7:  # noqa: PLR2004
+            free[day] = most
+        if most < least:
+            continue
+        move = _best(seen, expected)
+        if _is_a_move(move, most, least) and (best[0] is None or move.gain > best[0].gain):
             best = (move, _first(visits, usual, days, move))
     return best
 
 
-def _expected(visits: Counts, usual: Flags, days: list[int], before: int) -> Floats:
-    """The share of each hour in the days' weekdays of the eight weeks before `before`, as often
-    as the days have visits; zero where too few are known."""
-    total = np.zeros(HOURS)
+def _restless(free: dict[int, float], day: int) -> float:
+    """How much more than chance the weeks before gained from free shares, at least 1: few users
+    of strong habits move the hours by themselves."""
+    weeks = [free[d] for d in range(day - 7, day - 7 * WEEKS_BEFORE - 1, -7) if d in free]
+    return max(1.0, float(np.median(weeks)) / _CHANCE) if weeks else 1.0
+
+
+def _free(seen: Counts, expected: Floats) -> float:
+    """What is gained by giving each hour the share that it has."""
+    there = seen > 0
+    return float((seen[there] * np.log(seen[there] / (seen.sum() * expected[there]))).sum())
+
+
+def _is_burst(visits: Counts, usual: Flags, day: int) -> bool:
+    if not usual[day]:
+        return False
+    expected, times = _expected(visits, usual, [day], day)
+    return bool(times) and _free(visits[day], expected) > BURST
+
+
+def _expected(visits: Counts, usual: Flags, days: list[int], before: int) -> tuple[Floats, float]:
+    """The share of each hour in the days' weekdays of the weeks before `before`, as often as the
+    days have visits; and how many visits that is known from for each of theirs, 0 where it is
+    known from too few."""
+    total, known_visits = np.zeros(HOURS), 0
     for day in days:
-        places = [p for p in range(day - 7, day - 7 * WEEKS_BEFORE - 1, -7) if p >= 0]
+        places = [p for p in range(day - 7, day - 7 * WEEKS_BEFORE - 1, -7) if p >= RAMP_DAYS]
         places = [p for p in places if usual[p] and p < before]
         known = visits[places].sum(axis=0)
-        if len(places) < LEAST_WEEKS or known.sum() < 5 * LEAST_VISITS / len(SPANS):
-            return np.zeros(HOURS)
+        if len(places) < LEAST_WEEKS or known.sum() < LEAST_VISITS / 3:
+            return total, 0.0
         smooth = known + 0.5
         total += visits[day].sum() * smooth / smooth.sum()
-    shares: Floats = total / max(total.sum(), 1e-300)
-    return shares
+        known_visits += int(known.sum())
+    return total / total.sum(), known_visits / int(visits[days].sum())
 
 
 def _best(seen: Counts, expected: Floats) -> Move:
     """The likeliest share and hours."""
-    best = Move(0.0, 0, 0.0)
-    for hours in _MOVES:
-        moved = np.roll(expected, hours)
-        mixed = np.log1p(_SHARES[:, None] * (moved / expected - 1).clip(-1 + 1e-9)[None, :])
-        gains = mixed @ seen
-        at = int(np.argmax(gains))
-        if gains[at] > best.gain:
-            best = Move(float(_SHARES[at]), hours, float(gains[at]))
-    return best
+    moved = np.stack([np.roll(expected, hours) for hours in _MOVES]) / expected - 1
+    gains = np.log1p((_SHARES[:, None, None] * moved[None]).clip(-1 + 1e-9)) @ seen
+    share, hours = np.unravel_index(int(np.argmax(gains)), gains.shape)
+    return Move(float(_SHARES[share]), int(_MOVES[hours]), float(gains[share, hours]))
 
 
-def _is_a_move(move: Move, seen: Counts, expected: Floats) -> bool:
-    if move.gain < LEAST_GAIN or move.share < LEAST_SHARE:
+def _is_a_move(move: Move, free: float, least: float) -> bool:
+    if move.gain < least or move.share < LEAST_SHARE:
         return False
     if min(move.hours, HOURS - move.hours) < LEAST_HOURS:
         return False
-    there = seen > 0
-    free = float((seen[there] * np.log(seen[there] / (seen.sum() * expected[there]))).sum())
-    return move.gain >= LEAST_EXPLAINED * (free - HOURS / 2)  # what chance alone gains is half a df
+    return move.gain >= LEAST_EXPLAINED * (free - _CHANCE)
 
 
 def _gain(visits: Counts, usual: Flags, day: int, before: int, move: Move) -> float:
-    expected = _expected(visits, usual, [day], before)
-    if not expected.any():
+    expected, times = _expected(visits, usual, [day], before)
+    if not times:
         return 0.0
     mixed = 1 + move.share * (np.roll(expected, move.hours) / expected - 1)
     return float(visits[day] @ np.log(mixed.clip(1e-9)))
@@ -149,14 +179,14 @@ def _first(visits: Counts, usual: Flags, days: list[int], move: Move) -> int:
 
 
 def _until(visits: Counts, usual: Flags, start: int, day: int, move: Move) -> int:
-    """The day after the last that speaks for the move, before three that together do not."""
-    end, against = day + 1, 0.0
+    """The day after the one up to which the days together speak most for the move; a week that
+    adds nothing, or days that speak as much against it as is needed for one, end it."""
+    end, total, most = day + 1, 0.0, 0.0
     for later in range(day + 1, len(visits)):
-        gain = _gain(visits, usual, later, start, move)
-        against = min(against + gain, 0.0)
-        if gain > 0 and against == 0.0:
-            end = later + 1
-        if later - end >= 2 or against < -LEAST_GAIN / 4:  # noqa: PLR2004
+        total += _gain(visits, usual, later, start, move)
+        if total > most:
+            end, most = later + 1, total
+        if later - end >= 7 or total < most - LEAST_GAIN:  # noqa: PLR2004
             break
     return end
 

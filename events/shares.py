@@ -43,6 +43,8 @@ def shifts(part: Counts, whole: Counts, rise: float, *, down: bool) -> list[Shif
     median if that is larger: days differ by more than chance. Days of fewer than 20 rows are
     not looked at.
     """
+    if not 0 < part.sum() < whole.sum():  # never, or always
+        return []
     usual: deque[float] = deque(maxlen=DAYS_BEFORE)
     off: list[int] = []
     found: list[Shift] = []
@@ -65,6 +67,8 @@ def shifts(part: Counts, whole: Counts, rise: float, *, down: bool) -> list[Shif
 
 
 def _left(share: float, rows: int, before: deque[float], rise: float, *, down: bool) -> bool:
+    if len(before) < LEAST_DAYS:
+        return False
     usual = float(np.median(before))
     spread = 1.4826 * float(np.median(np.abs(np.array(before) - usual)))
     safe = min(max(usual, 1 / rows), 1 - 1 / rows)

@@ -33,7 +33,7 @@ def volume_findings(grid: Grid, alive: Flags, rule: Rule) -> list[Finding]:
         findings += runs(grid, group.cell, group.rows, found.expected[:, 0], sign)
         hides = np.where(told[:, group.members] == 0, sign[:, None], told[:, group.members])
         told[:, group.members] = hides
-    left = np.where(own.sign == told, 0, own.sign)
+    left: Signs = np.where(own.sign == told, 0, own.sign)
     for place, cell in enumerate(grid.cells):
         findings += runs(grid, cell, grid.rows[:, place], own.expected[:, place], left[:, place])
     return findings
@@ -88,7 +88,7 @@ def _of_group(
 
 def _settled(alive: Flags) -> Flags:
     """Whether no cell has come or gone in the weeks around each day, shape (days,)."""
-    missing = np.concatenate([[0], np.cumsum((~alive).any(axis=1))])
+    missing: Counts = np.concatenate([[0], np.cumsum((~alive).any(axis=1))])
     day = np.arange(len(alive))
     low, high = np.maximum(day - 7 * WEEKS, 0), np.minimum(day + 7 * WEEKS + 1, len(alive))
     settled: Flags = missing[high] == missing[low]

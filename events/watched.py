@@ -4,6 +4,7 @@ once."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def _largest_first(grid: Grid, rule: Quality, watch: Watch) -> list[Finding]:
     for axis in (1, 0):
         for cell, members in zip(*grid.summed_by(axis), strict=True):
             if len(members) > 1:
-                found = _joined(grid, found, _of(grid, rule, watch, cell, members), cell)
+                found = _joined(found, _of(grid, rule, watch, cell, members), cell)
     return found
 
 
@@ -45,12 +46,13 @@ def _of(grid: Grid, rule: Quality, watch: Watch, cell: Cell, members: list[int])
     return watched.findings(grid) if watched else []
 
 
-def _joined(grid: Grid, found: list[Finding], group: list[Finding], cell: Cell) -> list[Finding]:
-    """The group's findings in the place of its cells' where two of them say the same, or all
-    that there are; dropped where one cell alone is the cause."""
+def _joined(found: list[Finding], group: list[Finding], cell: Cell) -> list[Finding]:
+    """The group's findings in the place of its cells' where two of them say the same, or beside
+    them where no cell says anything at the time; else a single cell is the cause."""
     for one in group:
-        same = [f for f in found if _inside(f, cell) and _together(f, one)]
-        if len(same) != 1:
+        at_the_time = [f for f in found if _meet(f, cell) and _overlap(f, one)]
+        same = [f for f in at_the_time if _inside(f, cell) and _like(f, one)]
+        if len(same) > 1 or not at_the_time:
             found = [f for f in found if f not in same] + [one]
     return found
 
@@ -60,16 +62,25 @@ def _inside(finding: Finding, cell: Cell) -> bool:
     return event in (None, finding.event) and channel in (None, finding.channel)
 
 
-def _together(one: Finding, other: Finding) -> bool:
-    assert one.first_day and one.last_day and other.first_day and other.last_day
-    apart = (one.first_day - other.first_day).days
-    overlap = one.first_day <= other.last_day and other.first_day <= one.last_day
-    return (overlap and abs(apart) <= DAYS_APART) or _within(one, other)
+def _meet(finding: Finding, cell: Cell) -> bool:
+    pairs = zip((finding.event, finding.channel), cell, strict=True)
+    return all(mine is None or theirs is None or mine == theirs for mine, theirs in pairs)
 
 
-def _within(one: Finding, other: Finding) -> bool:
-    assert one.first_day and one.last_day and other.first_day and other.last_day
-    return other.first_day <= one.first_day and one.last_day <= other.last_day
+def _days(finding: Finding) -> tuple[date, date]:
+    assert finding.first_day is not None
+    assert finding.last_day is not None
+    return finding.first_day, finding.last_day
+
+
+def _overlap(one: Finding, other: Finding) -> bool:
+    return _days(one)[0] <= _days(other)[1] and _days(other)[0] <= _days(one)[1]
+
+
+def _like(one: Finding, other: Finding) -> bool:
+    """Begun at about one time, or wholly within the other's days."""
+    (first, last), (begins, ends) = _days(one), _days(other)
+    return abs((first - begins).days) <= DAYS_APART or begins <= first <= last <= ends
 
 
 def _sum(grid: Grid, name: str, members: list[int]) -> Counts:
@@ -151,9 +162,8 @@ def _type_of(name: str) -> Watch:
     def watch(grid: Grid, rule: Quality, cell: Cell, members: list[int]) -> Watched | None:
         part, whole = f"number:{name}", f"there:{name}"
         rise = max(rule.least_rise, MOSTLY)
-        return _watched(
-            grid, cell, members, part, whole, "type", "warning", rise, words, down=True, named=name
-        )
+        of: tuple[str, Kind, Severity] = (whole, "type", "warning")
+        return _watched(grid, cell, members, part, *of, rise, words, down=True, named=name)
 
     return watch
 
