@@ -29,9 +29,10 @@ def volume_findings(grid: Grid, alive: Flags, rule: Rule) -> list[Finding]:
     findings = []
     for group in _groups(grid):
         found, sign = _of_group(grid, alive, rule, common, own, group)
-        sign = np.where((told[:, group.members] == sign[:, None]).any(axis=1), 0, sign)
+        already = (told[:, group.members] == sign.reshape(-1, 1)).any(axis=1)
+        sign = np.where(already, 0, sign).astype(np.int8)
         findings += runs(grid, group.cell, group.rows, found.expected[:, 0], sign)
-        hides = np.where(told[:, group.members] == 0, sign[:, None], told[:, group.members])
+        hides = np.where(told[:, group.members] == 0, sign.reshape(-1, 1), told[:, group.members])
         told[:, group.members] = hides
     left: Signs = np.where(own.sign == told, 0, own.sign)
     for place, cell in enumerate(grid.cells):
@@ -88,7 +89,8 @@ def _of_group(
 
 def _settled(alive: Flags) -> Flags:
     """Whether no cell has come or gone in the weeks around each day, shape (days,)."""
-    missing: Counts = np.concatenate([[0], np.cumsum((~alive).any(axis=1))])
+    missing = np.zeros(len(alive) + 1, dtype=np.int64)
+    missing[1:] = np.cumsum((~alive).any(axis=1))
     day = np.arange(len(alive))
     low, high = np.maximum(day - 7 * WEEKS, 0), np.minimum(day + 7 * WEEKS + 1, len(alive))
     settled: Flags = missing[high] == missing[low]

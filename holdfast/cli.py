@@ -7,6 +7,7 @@ import sys
 import typer
 
 from holdfast import (
+    alerts_command,
     check_commands,
     data_commands,
     demo_command,
@@ -14,6 +15,7 @@ from holdfast import (
     groups_command,
     lifecycle_command,
     model_commands,
+    quality_command,
     retention_command,
     store_commands,
     tune_command,
@@ -25,6 +27,7 @@ INTERRUPTED = 130
 WRONG_CALL = 2
 
 COMMANDS = (
+    alerts_command,
     check_commands,
     data_commands,
     demo_command,
@@ -32,6 +35,7 @@ COMMANDS = (
     groups_command,
     lifecycle_command,
     model_commands,
+    quality_command,
     retention_command,
     store_commands,
     tune_command,

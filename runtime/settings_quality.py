@@ -50,8 +50,9 @@ class Quality(Section):
     `duplicate_share`, `gap_share`, `refused_share`: from where on it is told.
 
     Alerts: `alert_p`: how often, by chance, retention is called changed on a day when it has
-    not; `alert_psi`: the shift of scores that is told; `alert_days`: how long ago the newest day
-    of a finding may be."""
+    not; `alert_dau`, `alert_wau`: by what factor the users of a day or a week must be off;
+    `alert_psi`: the shift of scores that is told; `alert_days`: how long ago the newest day of
+    what is told may be."""
 
     gate: Literal["stop", "warn", "off"] = "warn"
     gate_days: Days = 28
@@ -68,5 +69,7 @@ class Quality(Section):
     gap_share: Share = 0.002
     refused_share: Share = 0.01
     alert_p: Share = 0.001
+    alert_dau: float = Field(default=1.5, gt=1)
+    alert_wau: float = Field(default=1.25, gt=1)
     alert_psi: float = Field(default=0.25, gt=0)
     alert_days: Days = 7
