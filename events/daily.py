@@ -18,7 +18,7 @@ from runtime.settings import Activity
 CELL, EVENT, HOUR = "cell", "event", "hour"  # what a row of the counts is of
 OTHER = "(other)"  # the channels beyond the most frequent
 AHEAD_MINUTES = 5  # a clock may be off by so much
-VISIT_MINUTES = 30  # a silence as long begins a visit: a user's rows of one are not independent
+VISIT_MINUTES = 30  # a silence as long, or another channel, begins a visit: its rows are one habit
 NUMBER = r"-?\d+(\.\d+)?([eE][+-]?\d+)?"
 KEYS = ("part", "number", "event", "channel", "hour")
 
@@ -73,6 +73,8 @@ def _marked(ordered: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
     same = (pl.col("user_id") == pl.col("user_id").shift()).fill_null(value=False)
     since = pl.col("ts").cast(pl.Int64) - pl.col("ts").shift().cast(pl.Int64)
     tied = (same & (since == 0)).fill_null(value=False)
+    there = same & (place_of_row() == place_of_row().shift()).fill_null(value=False)
+    begins = ~there | (since > VISIT_MINUTES * 60_000_000)
     local = pl.col("ts").dt.convert_time_zone(asked.zone)
     return ordered.select(
         "ts",
@@ -83,7 +85,7 @@ def _marked(ordered: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
         channel=_channel(asked),
         hour=local.dt.hour().cast(pl.Int32),
         person=(~same).cast(pl.Int64).cum_sum(),
-        begins=(~same | (since > VISIT_MINUTES * 60_000_000)) & is_active(asked.activity),
+        begins=begins & is_active(asked.activity),
         tied=tied | tied.shift(-1).fill_null(value=False),
         nulls=pl.col("amount").is_null().cast(pl.Int64),
         **_arrivals(asked),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,8 @@ Cell = tuple[str | None, str | None]  # event, channel; None: all of them
 @dataclass(frozen=True)
 class Grid:
     """Counts by calendar day and cell, shape (days, cells); silent days are zero rows.
-    `total` counts all rows of a day, those beyond MOST_CELLS too; `holiday`: shape (days,)."""
+    `rows` leaves out those that repeat another one. `total` counts all such rows of a day, those
+    beyond MOST_CELLS too; `holiday`: shape (days,)."""
 
     first: int  # the number of the first day
     cells: tuple[Cell, ...]
@@ -30,9 +32,9 @@ class Grid:
     total: Counts
     holiday: Flags
 
-    @property
+    @cached_property
     def rows(self) -> Counts:
-        return self.measures["rows"]
+        return self.measures["rows"] - self.measures["repeats"]
 
     @property
     def days(self) -> int:
@@ -65,7 +67,8 @@ def grid_of(counts: pl.DataFrame, days: tuple[int, int], holidays: Sequence[date
         measures[name] = np.zeros((days[1] - days[0], places.height), dtype=np.int64)
         measures[name][at] = kept[name].to_numpy()
     total = np.zeros(days[1] - days[0], dtype=np.int64)
-    np.add.at(total, whole["number"].to_numpy() - days[0], whole["rows"].to_numpy())
+    once = (whole["rows"] - whole["repeats"]).to_numpy()
+    np.add.at(total, whole["number"].to_numpy() - days[0], once)
     numbers = {(day - date(1970, 1, 1)).days - days[0] for day in holidays}
     holiday = np.array([place in numbers for place in range(len(total))], dtype=np.bool_)
     found = tuple(places.select("event", "channel").iter_rows())

@@ -12,7 +12,9 @@ from events.grid import Cell, Counts, Flags, Grid
 
 LEAST_ACTIVE_DAYS = 8  # before an event has a habit that it can break
 LEAST_SILENCE_DAYS = 7
+LEAST_HISTORY_DAYS = 56  # in which a log that begins comes to have all of its events
 TIMES_LONGEST_GAP = 3
+MOST = 0.9  # of a group's rows: what befalls them befalls the group
 DAYS_NEAR = 28
 LEAST_EXPECTED_ROWS = 10  # by chance none of 10 expected rows come once in 22,000 times
 Side = Literal["vanished", "appeared"]
@@ -34,7 +36,7 @@ def comings_and_goings(grid: Grid) -> tuple[list[Finding], Flags]:
         if _breaks_habit(seen, grid.days - 1 - last, after):
             found["vanished", last, place] = float(after)
             alive[last + 1 :, place] = False
-        if _breaks_habit(seen, first, before):
+        if first >= LEAST_HISTORY_DAYS and _breaks_habit(seen, first, before):
             found["appeared", first, place] = float(before)
         alive[:first, place] = False
     return _together(grid, found), alive
@@ -62,13 +64,19 @@ def _together(grid: Grid, found: dict[tuple[Side, int, int], float]) -> list[Fin
         for cell, members in zip(*grid.summed_by(axis), strict=True):
             for side in ("vanished", "appeared"):
                 mine = [key for key in left if key[0] == side and key[2] in members]
-                if len(mine) < len(members) or len(members) < 2 or not _near(mine):  # noqa: PLR2004
+                if len(mine) < 2 or not _near(mine) or not _most(grid, mine, members):  # noqa: PLR2004
                     continue
-                edge = _edge(grid.rows[:, members].sum(axis=1), side)
-                findings.append(_finding(grid, cell, side, edge, sum(map(left.pop, mine))))
-    for (side, edge, place), expected in left.items():
-        findings.append(_finding(grid, grid.cells[place], side, edge, expected))
+                rows = grid.rows[:, [place for _, _, place in mine]].sum(axis=1)
+                findings.append(_finding(grid, cell, side, rows, sum(map(left.pop, mine))))
+    for (side, _, place), expected in left.items():
+        rows = grid.rows[:, place]
+        findings.append(_finding(grid, grid.cells[place], side, rows, expected))
     return findings
+
+
+def _most(grid: Grid, keys: list[tuple[Side, int, int]], members: list[int]) -> bool:
+    mine = grid.rows[:, [place for _, _, place in keys]].sum()
+    return bool(mine >= MOST * grid.rows[:, members].sum())
 
 
 def _near(keys: list[tuple[Side, int, int]]) -> bool:
@@ -76,16 +84,16 @@ def _near(keys: list[tuple[Side, int, int]]) -> bool:
     return max(edges) - min(edges) <= LEAST_SILENCE_DAYS
 
 
-def _edge(rows: Counts, side: str) -> int:
-    return int(np.flatnonzero(rows)[-1 if side == "vanished" else 0])
-
-
-def _finding(grid: Grid, cell: Cell, kind: Side, edge: int, expected: float) -> Finding:
+def _finding(grid: Grid, cell: Cell, kind: Side, rows: Counts, expected: float) -> Finding:
+    """An event that came and went again was an episode: no habit of the log is broken."""
+    seen = np.flatnonzero(rows)
+    edge = int(seen[-1] if kind == "vanished" else seen[0])
+    episode = seen[0] >= LEAST_HISTORY_DAYS and seen[-1] - seen[0] < LEAST_HISTORY_DAYS
     vanished = kind == "vanished"
     first, last = (edge + 1, grid.days - 1) if vanished else (0, edge - 1)
     when = "was last seen" if vanished else "was first seen"
     return Finding(
-        severity="error" if vanished else "info",
+        severity="error" if vanished and not episode else "info",
         kind=kind,
         event=cell[0],
         channel=cell[1],

@@ -31,6 +31,7 @@ LONG = 28  # days after which it is the usual
 _CHANCE = (HOURS - 1) / 2  # what free shares gain where nothing is off
 _SHARES = np.linspace(0.02, 1.0, 50)
 _MOVES = np.arange(1, HOURS)
+_MOVED = (np.arange(HOURS)[None, :] - _MOVES[:, None]) % HOURS  # as np.roll by each
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def moved_clocks(visits: Counts, holiday: Flags) -> list[MovedClock]:
             day += 1
             continue
         end = _until(visits, usual, start, day, move)
+        move = _over_all(visits, usual, range(start, end)) or move
         if found and start <= found[-1].end:
             start, move = found[-1].start, max(found.pop().move, move, key=lambda m: m.gain)
         found.append(MovedClock(start, end, move))
@@ -149,7 +151,7 @@ def _expected(visits: Counts, usual: Flags, days: list[int], before: int) -> tup
 
 def _best(seen: Counts, expected: Floats) -> Move:
     """The likeliest share and hours."""
-    moved = np.stack([np.roll(expected, hours) for hours in _MOVES]) / expected - 1
+    moved = expected[_MOVED] / expected - 1
     gains = np.log1p((_SHARES[:, None, None] * moved[None]).clip(-1 + 1e-9)) @ seen
     share, hours = np.unravel_index(int(np.argmax(gains)), gains.shape)
     return Move(float(_SHARES[share]), int(_MOVES[hours]), float(gains[share, hours]))
@@ -189,6 +191,13 @@ def _until(visits: Counts, usual: Flags, start: int, day: int, move: Move) -> in
         if later - end >= 7 or total < most - LEAST_GAIN:  # noqa: PLR2004
             break
     return end
+
+
+def _over_all(visits: Counts, usual: Flags, days: range) -> Move | None:
+    """The likeliest move of all the days together, where their hours are known from before."""
+    busy = [day for day in days if visits[day].sum() and day < days[0] + 7 * LEAST_WEEKS]
+    expected, times = _expected(visits, usual, busy, days[0])
+    return _best(visits[busy].sum(axis=0), expected) if times else None
 
 
 def _finding(grid: Grid, channel: str | None, moved: MovedClock) -> Finding:

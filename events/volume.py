@@ -16,6 +16,7 @@ from events.findings import Finding, Kind, called, day_or_days
 from events.grid import Cell, Counts, Flags, Grid
 
 LARGE = 10.0  # expected rows a day: a cell that would show it if it went
+TELLING = 30.0  # one whose share of a day is not all chance
 
 
 def volume_findings(grid: Grid, alive: Flags, rule: Rule) -> list[Finding]:
@@ -23,9 +24,9 @@ def volume_findings(grid: Grid, alive: Flags, rule: Rule) -> list[Finding]:
     if not grid.rows.size:
         return []
     plain = deviations(grid.rows, alive, rule, grid.holiday)
-    common = common_factor(grid.rows, plain.expected, LARGE)
+    common = common_factor(grid.rows, plain.expected, TELLING)
     own = deviations(grid.rows, alive, rule, grid.holiday, common)
-    told = np.zeros_like(own.sign)
+    told: Signs = np.zeros(own.sign.shape, dtype=np.int8)
     findings = []
     for group in _groups(grid):
         found, sign = _of_group(grid, alive, rule, common, own, group)
@@ -71,7 +72,7 @@ def _of_group(
     the units that are large enough to show it are off likewise, or none is though none is new
     or gone. The log deviates by itself, the others beyond what is common."""
     log = group.cell == (None, None)
-    lives = alive[:, group.members].any(axis=1)[:, None]
+    lives: Flags = alive[:, group.members].max(axis=1, keepdims=True)
     found = deviations(group.rows[:, None], lives, rule, grid.holiday, None if log else common)
     if log:
         rows = np.stack([grid.rows[:, unit].sum(axis=1) for unit in group.units], axis=1)
