@@ -17,7 +17,6 @@ from oracles.features_translate import untranslated
 from oracles.retention_world import settings_in
 
 from events.contract import EVENTS
-from events.daily import daily_plan
 from retention.lifecycle import lifecycle_plan
 from retention.steps import FunnelQuestion, funnel_plan
 from retention.stickiness import changes_plan
@@ -36,7 +35,6 @@ PLANS: dict[str, Plan] = {
     "lifecycle-week": lambda e: lifecycle_plan(e, SETTINGS, "week"),
     "lifecycle-month": lambda e: lifecycle_plan(e, SETTINGS, "month"),
     "stickiness": lambda e: changes_plan(e, SETTINGS),
-    "daily": lambda e: daily_plan(e, ZONE),
 }
 
 
