@@ -23,7 +23,6 @@ from features.time import Cutoff
 from retention.cells import MODES, cells_of
 from retention.cohorts import Question, cohort_plan
 from retention.lifecycle import lifecycle_plan
-from retention.steps import FunnelQuestion, funnel_plan
 from retention.stickiness import changes_plan
 
 ZONE = "Europe/Berlin"
@@ -58,9 +57,6 @@ def cohort_plans() -> dict[str, Plan]:
 
 PLANS: dict[str, Plan] = {
     **cohort_plans(),
-    "funnel": lambda e: funnel_plan(
-        e, FunnelQuestion(("a", "b", "a"), 1_000_000, START, None, START)
-    ),
     "lifecycle-week": lambda e: lifecycle_plan(e, SETTINGS, "week"),
     "lifecycle-month": lambda e: lifecycle_plan(e, SETTINGS, "month"),
     "stickiness": lambda e: changes_plan(e, SETTINGS),
