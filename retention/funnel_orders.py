@@ -84,7 +84,7 @@ def _strict(rows: pl.LazyFrame, asked: FunnelQuestion, marks: Marks) -> pl.LazyF
         last=changes([PERSON], after=True),
         start=_first(asked, marks),
         open=pl.lit(value=False),
-    ).filter(pl.any_horizontal(marks.made()))
+    ).filter(pl.any_horizontal(list(marks.made())))
     for step in range(1, len(asked.steps)):
         follows = ~changes([PERSON]) & (number == number.shift(1) + 1)
         rows = rows.with_columns(

@@ -57,12 +57,11 @@ def counts_plan(bucket: Bucket, asked: FunnelQuestion, top: tuple[str, ...] = ()
         people, by = _valued(people, bucket, asked, top), BY
     depth = _depth(asked)
     still = pl.when(pl.col(OPEN) & (depth < len(asked.steps) - 1)).then(depth)
-    wide = people.select(
-        *by, **{str(step): _seconds(step) for step in range(len(asked.steps))}, still=still
-    )
+    taken = {str(step): _seconds(step) for step in range(len(asked.steps))}
+    wide = people.select(*by, **taken, still=still)
     long = wide.unpivot(index=by, variable_name="step", value_name="seconds")
-    counts = long.filter(pl.col("seconds").is_not_null()).group_by(*by, "step", "seconds")
-    counts = counts.agg(users=pl.len().cast(pl.Int64))
+    long = long.filter(pl.col("seconds").is_not_null())
+    counts = long.group_by(*by, "step", "seconds").agg(users=pl.len().cast(pl.Int64))
     stopped = pl.col("step") == "still"
     number = pl.when(~stopped).then(pl.col("step")).cast(pl.Int64)
     return counts.select(

@@ -21,7 +21,7 @@ def quantiles(histogram: pl.DataFrame, percents: Sequence[int] = PERCENTS) -> li
         return [None] * len(percents)
     ordered = histogram.group_by("seconds").agg(pl.col("users").sum()).sort("seconds")
     seconds, upto = ordered["seconds"], ordered["users"].cum_sum()
-    found = []
+    found: list[float | None] = []
     for percent in percents:
         place, rest = divmod((total - 1) * percent, 100)
         low = int(seconds[int(upto.search_sorted(place + 1))])

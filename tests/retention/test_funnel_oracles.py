@@ -1,0 +1,77 @@
+"""Funnels of random logs equal those of every choice of events tried, in every order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from oracles.funnel_logs import arguments, as_frame, logs, questions
+from oracles.funnel_naive import Asked as Question
+from oracles.funnel_naive import Event, Person, figures, people, quantile
+from oracles.retention_world import settings_in, write_store
+
+from events.store import EventStore
+from retention.funnel import Funnel, Group, answered
+from retention.funnel_count import Asked, listed
+from retention.steps import question
+from runtime.cluster import IN_PROCESS
+from runtime.device import Device
+
+CPU = Device("cpu", "a test")
+
+
+def asked_of(store: EventStore, wanted: Question, folder: Path) -> Asked:
+    how = arguments(wanted)
+    found = question(
+        settings_in(folder), store.covered_until, how.pop("steps"), how.pop("window"), **how
+    )
+    return Asked(settings_in(folder), store, CPU, found, IN_PROCESS)
+
+
+def answer(
+    events: list[Event], wanted: Question, buckets: int = 2
+) -> tuple[Funnel, dict[str, Person], pl.DataFrame]:
+    """The funnel, what the oracle says of each user, and the users as listed."""
+    with TemporaryDirectory() as folder:
+        chosen = settings_in(Path(folder))
+        store = write_store(chosen, as_frame(events), buckets)
+        put = asked_of(store, wanted, Path(folder))
+        found = answered(put, top=1)
+        return found, people(events, wanted, store.covered_until), pl.concat(listed(put, found.top))
+
+
+def check(rows: pl.DataFrame, expected: dict[str, Person], steps: int) -> None:
+    told = figures(expected, steps)
+    for row, one in zip(rows.to_dicts(), told, strict=True):
+        assert (row["users"], row["still_open"]) == (one["users"], one["still_open"])
+        for name, share in (("median", 0.5), ("p25", 0.25), ("p75", 0.75), ("p90", 0.9)):
+            assert row[f"{name}_seconds"] == pytest.approx(quantile(one["seconds"], share))
+
+
+@given(events=logs(), wanted=questions())
+@settings(max_examples=250, deadline=None)
+def test_every_figure_equals_that_of_every_choice_tried(events, wanted) -> None:
+    found, expected, users = answer(events, wanted)
+    check(found.steps, expected, len(wanted.steps))
+    own = {row["user_id"]: row for row in users.to_dicts()}
+    assert own.keys() == expected.keys()
+    for user, person in expected.items():
+        at, start = person.taken[-1]
+        told = (own[user]["reached"], own[user]["at"], own[user]["started"])
+        assert told == (len(person.taken), at, start)
+    if wanted.by is None:
+        return
+    ranked = Counter(p.value for p in expected.values() if p.value is not None)
+    best = min(ranked, key=lambda value: (-ranked[value], value), default=None)
+    for group in found.groups:
+        mine = {u: p for u, p in expected.items() if _is_in(p.value, group, best)}
+        check(group.steps, mine, len(wanted.steps))
+    assert sum(group.steps["users"][0] for group in found.groups) == found.steps["users"][0]
+
+
+def _is_in(value: str | None, group: Group, best: str | None) -> bool:
+    return value not in (None, best) if group.others else value == group.value
