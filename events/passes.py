@@ -39,19 +39,22 @@ def summed(
 ) -> pl.DataFrame:
     """The plan's rows summed by `by` over all buckets (of column `latest`, the largest), sorted.
 
-    Memory holds the running sums and `each_bucket`'s. `with_bucket`: the plan also takes
+    Memory holds the running sums, twice, and `each_bucket`'s. `with_bucket`: the plan also takes
     the bucket's number, to read what else lies in buckets.
     """
-    total: pl.DataFrame | None = None
-    for part in each_bucket(plan, store, device, label, with_bucket=with_bucket, cluster=cluster):
-        whole = part if total is None else pl.concat([total, part])
+
+    def merged(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        whole = pl.concat(parts)
         rest = [name for name in whole.columns if name not in (*by, latest)]
-        merged = [pl.col(name).sum() for name in rest]
-        if latest is not None:
-            merged.append(pl.col(latest).max())
-        total = whole.group_by(by).agg(merged)
-    assert total is not None, "a store has at least one bucket"
-    return total.sort(by)
+        sums = [pl.col(name).sum() for name in rest]
+        return whole.group_by(by).agg(*sums, *([] if latest is None else [pl.col(latest).max()]))
+
+    held: list[pl.DataFrame] = []  # the sums so far, and parts until they are as large
+    for part in each_bucket(plan, store, device, label, with_bucket=with_bucket, cluster=cluster):
+        held.append(part)
+        if sum(one.height for one in held[1:]) > held[0].height:
+            held = [merged(held)]
+    return merged(held).sort(by)
 
 
 def each_bucket(

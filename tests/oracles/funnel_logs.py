@@ -11,7 +11,10 @@ import polars as pl
 from hypothesis import strategies as st
 from oracles.funnel_naive import Asked, Event
 
-from events.contract import TIME
+from events.contract import EVENTS, TIME
+from events.store import EventStore, events_path, open_store
+from runtime.settings import Settings
+from runtime.tables import append
 
 START = datetime.fromisoformat("2024-05-01T00:00+00:00")
 NAMES = "ABCX"
@@ -83,3 +86,14 @@ def arguments(asked: Asked) -> dict[str, Any]:
         "since": asked.since,
         "until": asked.until,
     }
+
+
+def write_in_two(settings: Settings, frame: pl.DataFrame, buckets: int) -> EventStore:
+    """A store of two files a bucket, whose rows are so in no order."""
+    blank = [pl.lit(None, t).alias(n) for n, t in EVENTS.schema.items() if n not in frame.columns]
+    bucket = (pl.col("user_id").rank("dense") % buckets).cast(pl.Int32)
+    rows = frame.with_columns(blank).with_columns(bucket=bucket, source=pl.lit("log"))
+    rows = rows.select(EVENTS.schema.keys())
+    for half in (rows.gather_every(2, 1), rows.gather_every(2)):
+        append(events_path(settings), EVENTS, [half])
+    return open_store(settings)
