@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks.features import CPU, settings_in
+from benchmarks.features import CPU, settings_in, timed
 from events.passes import each_bucket
 from events.store import open_store
 from retention.funnel import funnel
@@ -83,7 +83,7 @@ def main(folder: Path) -> None:
 
     started = time.perf_counter(), time.process_time()
     mine = ours(folder)
-    print(f"ours: {time.perf_counter() - started[0]:.2f} s, {time.process_time() - started[1]:.2f}")
+    print("ours", timed(started))
     glob = str(settings_in(folder).store / "events" / "**" / "*.parquet")
     connection = duckdb.connect()
     connection.execute("SET preserve_insertion_order = false")

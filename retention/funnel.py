@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from events.store import EventStore
-from retention.funnel_count import Asked, counted, top_values
+from retention.funnel_count import Asked, counted, require_known, require_told, top_values
 from retention.funnel_plan import STILL_OPEN
 from retention.funnel_times import PERCENTS, quantiles
 from retention.funnel_value import OTHERS, VALUE
@@ -138,6 +138,8 @@ def answered(asked: Asked, top: int = TOP, name: str | None = None) -> Funnel:
     """The same of a question that is checked. Raises as `funnel`."""
     if top < 1:
         raise UsageError(f"--top {top}: name at least 1 value")
+    require_known(asked)
+    require_told(asked)
     best = top_values(asked, top)
     counts = counted(asked, best)
     whole, groups = _steps(counts, asked.question), _groups(counts, asked.question, best)

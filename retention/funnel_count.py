@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -9,6 +11,7 @@ import polars as pl
 
 from events.names import event_names, require_events
 from events.passes import each_bucket, summed
+from events.properties import Dimension, told_by_event
 from events.store import EventStore
 from events.users import scan_users, users_path
 from retention.funnel_instants import is_one_of
@@ -22,6 +25,8 @@ from runtime.errors import StoreError, UsageError
 from runtime.settings import Settings
 
 MOST_VALUES = 100_000
+SAMPLE = 1_000
+LOOK = Device("cpu", "a look at the log")
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,7 @@ class Asked:
 
 
 def counted(asked: Asked, top: tuple[str, ...] = ()) -> pl.DataFrame:
-    """step (0-based), seconds, users; broken down also `value` and `others`. Raises UsageError
-    for an event that the log has not."""
-    require_known(asked)
+    """step (0-based), seconds, users; broken down also `value` and `others`."""
     by = BY if asked.question.by is not None else ()
 
     def plan(events: pl.LazyFrame, number: int) -> pl.LazyFrame:
@@ -79,7 +82,6 @@ def top_values(asked: Asked, top: int) -> tuple[str, ...]:
     """
     if asked.question.by is None:
         return ()
-    require_known(asked)
 
     def plan(events: pl.LazyFrame, number: int) -> pl.LazyFrame:
         return values_plan(asked.bucket(events, number), asked.question)
@@ -128,7 +130,44 @@ def require_known(asked: Asked) -> None:
     require_events(exclusions, names, "exclusion")
 
 
+def require_told(asked: Asked) -> None:
+    """Raises UsageError for a property to hold, or to break down by, that no event of the funnel
+    has, with those that they have."""
+    question = asked.question
+    first = question.events if question.order == "any" else question.steps[0]
+    for option, told, events, called in (
+        ("--hold", question.hold, question.events, "event"),
+        ("--by", question.by, first, "start"),
+    ):
+        if told is None or told.kind == "attribute" or _is_told(asked.store, told, events):
+            continue
+        names = _properties(asked.store, events)
+        near = difflib.get_close_matches(told.name, names, n=1)
+        known = f"it has {', '.join(names)}" if names else "it has no properties"
+        hint = f"did you mean '{near[0]}'?" if near else known
+        raise UsageError(f"{option} {told.name}: no {called} of the funnel has it; {hint}")
+
+
+def _is_told(store: EventStore, told: Dimension, events: Iterable[str]) -> bool:
+    """Most logs tell it in the first bucket: only then is one read."""
+    held = told_by_event(told).is_not_null().any()
+    return any(
+        collect(store.scan(bucket).filter(is_one_of(events)).select(held), LOOK).item()
+        for bucket in store.buckets
+    )
+
+
+def _properties(store: EventStore, events: Iterable[str]) -> list[str]:
+    """Names of properties that events of the first bucket with any have."""
+    for bucket in store.buckets:
+        rows = store.scan(bucket).filter(is_one_of(events), pl.col("properties").is_not_null())
+        found = collect(rows.select(pl.col("properties").unique()).head(SAMPLE), LOOK)
+        if found.height:
+            return sorted({name for text in found["properties"] for name in json.loads(text)})
+    return []
+
+
 def _found(store: EventStore, bucket: int, names: Iterable[str]) -> list[str]:
     events = store.scan(bucket).filter(is_one_of(names)).select(pl.col("event").unique())
-    found: list[str] = collect(events, Device("cpu", "a look at the names"))["event"].to_list()
+    found: list[str] = collect(events, LOOK)["event"].to_list()
     return found

@@ -76,12 +76,13 @@ def write_users(asked: Asked, found: Funnel, users: Wanted, path: Path) -> Liste
     bucket, in it by user. Raises UsageError, OutputError.
     """
     chosen = pl.col("reached") == users.step if users.dropped else pl.col("reached") >= users.step
-    chosen &= _in_group(found, users)
+    chosen &= in_group(found, users)
     parts = (part.filter(chosen) for part in listed(asked, found.top))
     return Listed(path, write_list(path, parts))
 
 
-def _in_group(found: Funnel, users: Wanted) -> pl.Expr:
+def in_group(found: Funnel, users: Wanted) -> pl.Expr:
+    """Whether a listed user is of the group wanted. Raises UsageError where there is none."""
     if users.value is None:
         return pl.lit(value=True)
     for group in found.groups:

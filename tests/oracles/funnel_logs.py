@@ -24,7 +24,7 @@ HOUR = timedelta(hours=1)
 @st.composite
 def logs(draw: st.DrawFn) -> list[Event]:
     """Few users, few events, few instants, some with properties. Each event occurs at least
-    once."""
+    once, and once with each property."""
     row = st.tuples(
         st.sampled_from("uvw"),
         st.integers(0, 9),
@@ -32,7 +32,7 @@ def logs(draw: st.DrawFn) -> list[Event]:
         st.sampled_from([{}, {"p": "1"}, {"p": "2"}, {"p": "1", "q": "y"}, {"p": "2", "q": "x"}]),
     )
     rows = draw(st.lists(row, max_size=16))
-    rows += [("z", 0, name, {}) for name in NAMES]
+    rows += [("z", 0, name, {"p": "1", "q": "y"}) for name in NAMES]
     return [Event(user, START + hour * HOUR, name, told) for user, hour, name, told in rows]
 
 

@@ -20,6 +20,7 @@ from events.store import EventStore
 from retention.funnel import Funnel, Group, answered
 from retention.funnel_count import Asked, counted, listed
 from retention.funnel_plan import Bucket, counts_plan, users_plan
+from retention.funnel_users import Wanted, in_group
 from retention.steps import question
 from runtime.cluster import IN_PROCESS
 from runtime.collect import collect
@@ -62,6 +63,7 @@ def check(rows: pl.DataFrame, expected: dict[str, Person], steps: int) -> None:
 def test_every_figure_equals_that_of_every_choice_tried(events, wanted) -> None:
     found, expected, users = answer(events, wanted)
     check(found.steps, expected, len(wanted.steps))
+    assert_listed(found.steps, users)
     own = {row["user_id"]: row for row in users.to_dicts()}
     assert own.keys() == expected.keys()
     for user, person in expected.items():
@@ -75,7 +77,16 @@ def test_every_figure_equals_that_of_every_choice_tried(events, wanted) -> None:
     for group in found.groups:
         mine = {u: p for u, p in expected.items() if _is_in(p.value, group, best)}
         check(group.steps, mine, len(wanted.steps))
+        assert_listed(group.steps, users.filter(in_group(found, Wanted(1, False, group.label))))
     assert sum(group.steps["users"][0] for group in found.groups) == found.steps["users"][0]
+
+
+def assert_listed(steps: pl.DataFrame, users: pl.DataFrame) -> None:
+    """As many users behind each figure as it says."""
+    for row in steps.to_dicts():
+        assert users.filter(pl.col("reached") >= row["step"]).height == row["users"]
+        if row["dropped"] is not None:
+            assert users.filter(pl.col("reached") == row["step"]).height == row["dropped"]
 
 
 def _is_in(value: str | None, group: Group, best: str | None) -> bool:
