@@ -75,7 +75,8 @@ class Funnel:
     def title(self) -> str:
         """For people: the name, the order and the window."""
         days = self.window / DAY
-        return f"{self.name or 'Funnel'}, {self.question.order}, within {days:g} days of the start"
+        length = f"{days:g} day" + "s" * (days != 1)
+        return f"{self.name or 'Funnel'}, {self.question.order}, within {length} of the start"
 
     def to_json(self) -> dict[str, Any]:
         asked = self.question
@@ -84,7 +85,7 @@ class Funnel:
             "order": asked.order,
             "steps": ["|".join(step) for step in asked.steps],
             "window_days": self.window / DAY,
-            "exclude": [str(exclusion) for exclusion in asked.exclude],
+            "exclude": [exclusion.written(len(asked.steps)) for exclusion in asked.exclude],
             "hold": None if asked.hold is None else asked.hold.name,
             "by": None if asked.by is None else asked.by.name,
             "since": None if asked.since is None else show(asked.since),

@@ -24,7 +24,7 @@ def quantiles(histogram: pl.DataFrame, percents: Sequence[int] = PERCENTS) -> li
     found: list[float | None] = []
     for percent in percents:
         place, rest = divmod((total - 1) * percent, 100)
-        low = int(seconds[int(upto.search_sorted(place + 1))])
-        high = low if not rest else int(seconds[int(upto.search_sorted(place + 2))])
+        low = int(seconds[int(upto.search_sorted(place + 1, "left"))])
+        high = low if not rest else int(seconds[int(upto.search_sorted(place + 2, "left"))])
         found.append(low + (high - low) * rest / 100)
     return found

@@ -30,8 +30,10 @@ class Exclusion:
     first: int
     last: int
 
-    def __str__(self) -> str:
-        return f"{self.event}:{self.first}-{self.last}"
+    def written(self, steps: int) -> str:
+        """As it is asked for in a funnel of so many steps."""
+        everywhere = (self.first, self.last) == (1, steps)
+        return self.event if everywhere else f"{self.event}:{self.first}-{self.last}"
 
     def breaks(self, step: int) -> bool:
         """Whether it does so on the way to this step, counted from 0."""
