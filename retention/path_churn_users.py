@@ -15,13 +15,13 @@ from events.passes import each_bucket, summed
 from events.store import EventStore
 from retention.path_churn import Before, bucket_rows
 from retention.path_grams import gone_plan
-from retention.path_list import check_list, write_list
 from retention.path_nodes import path_text
 from retention.path_question import Asked
 from runtime.clock import show
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.errors import UsageError
+from runtime.lists import check_list, write_list
 from runtime.settings import Settings
 
 
@@ -60,7 +60,8 @@ def users_before_churn(
 ) -> WayBeforeChurn:
     """One row of `PathsBeforeChurn.rows`, and its users in `file`: user_id and churn, a bucket at
     a time. Raises UsageError where nobody went it, LabelError."""
-    check_list(file)
+    if file is not None:
+        check_list(file)
     job = Before.of(settings, store, device, cutoff, before_days, whole, asked, cluster)
     nodes = job.question.nodes
     codes = nodes.codes_of(path, "path")

@@ -13,7 +13,6 @@ from events.passes import each_bucket, summed
 from events.store import EventStore
 from retention.path_counts import pairs_in, transition_code
 from retention.path_keys import Keys, keys_of, path_rows
-from retention.path_list import check_list, write_list
 from retention.path_nodes import path_text
 from retention.path_question import Asked, PathQuestion
 from retention.path_rows import named_rows
@@ -21,6 +20,7 @@ from retention.paths import as_question, paths
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.errors import UsageError
+from runtime.lists import check_list, write_list
 from runtime.settings import Settings
 
 _NEAREST = 3
@@ -82,7 +82,8 @@ def users_of(
     backward: ends so). A transition at a step is a row of `Paths.transitions`. Raises UsageError
     where it cannot be or nobody went it, and for a file that is neither .csv nor .parquet.
     """
-    check_list(file)
+    if file is not None:
+        check_list(file)
     chosen = as_question(settings, store, device, asked, cluster)
     target = target_of(chosen, path, transition, step)
     plan = partial(_figure, store, device, chosen, target)

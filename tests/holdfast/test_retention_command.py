@@ -184,7 +184,7 @@ def test_people_read_a_triangle_and_no_ids(
         (("--top", "0", "--by", "plan"), "top 0 is out of range"),
         (("--users", "u.csv"), "name it with --in-cell"),
         (("--lost",), "name the file with --users"),
-        (("--users", "u.txt", "--in-cell", "0"), "is written as .csv or .parquet"),
+        (("--users", "u.txt", "--in-cell", "0"), "a list is a .csv or .parquet file"),
         (("--users", "u.csv", "--in-cell", "99"), "cell '99' is not in the table"),
         (("--users", "u.csv", "--in-cell", "0", "--in-group", "x"), "group 'x' is not in the"),
         (("--users", "u.csv", "--in-cell", "0", "--in-cohort", "May"), "cohort 'May' is no date"),
