@@ -61,15 +61,7 @@ def cohorts(kept: list[int]) -> pl.DataFrame:
             rows.append((f"{week}-{user}", came, "view"))
             if user < count:
                 rows.append((f"{week}-{user}", came + timedelta(days=7), "view"))
-    return pl.DataFrame(
-        rows, schema={"user_id": pl.String, "ts": TIME, "event": pl.String}, orient="row"
-    )
-
-
-def pl_week(count: int):
-    from datetime import timedelta
-
-    return timedelta(days=7 * count)
+    return as_frame(rows)
 
 
 def test_retention_that_falls(tmp_path: Path) -> None:
@@ -132,10 +124,9 @@ def test_scores_that_are_spread_otherwise(tmp_path: Path, shift: float, names: l
         frame = pl.DataFrame({"churn_probability": share}).with_columns(
             as_of_key=pl.lit(as_of_key(at)), bucket=pl.lit(0, pl.Int32), model_run_id=pl.lit("run")
         )
-        blank = [
-            pl.lit(None, t).alias(n) for n, t in SCORES.schema.items() if n not in frame.columns
-        ]
-        append(scores_path(settings), SCORES, [frame.with_columns(blank).select(SCORES.schema)])
+        missing = {n: t for n, t in SCORES.schema.items() if n not in frame.columns}
+        frame = frame.with_columns(pl.lit(None, t).alias(n) for n, t in missing.items())
+        append(scores_path(settings), SCORES, [frame.select(list(SCORES.schema))])
     found = alerts(settings, store)
     assert [a.name for a in found.alerts] == names
     assert found.looked_at["scores"] == "looked at"
