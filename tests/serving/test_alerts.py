@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from oracles.retention_world import settings_in, write_store
+from oracles.retention_world import as_frame, settings_in, write_store
 from oracles.tracking_cases import log_of
 
 from holdfast.cli import run
@@ -61,24 +61,14 @@ def cohorts(kept: list[int]) -> pl.DataFrame:
             rows.append((f"{week}-{user}", came, "view"))
             if user < count:
                 rows.append((f"{week}-{user}", came + timedelta(days=7), "view"))
-    return pl.DataFrame(
-        rows, schema={"user_id": pl.String, "ts": TIME, "event": pl.String}, orient="row"
-    )
-
-
-def pl_week(count: int):
-    from datetime import timedelta
-
-    return timedelta(days=7 * count)
+    return as_frame(rows)
 
 
 def test_retention_that_falls(tmp_path: Path) -> None:
-    """Forty of a hundred come back, then ten; the last cohort's next week has not ended."""
-    found = told(tmp_path, cohorts([40, 38, 42, 41, 39, 10, 40]))
-    assert ("retention", "week 1") in found
-    assert ("retention", "week 1") not in told(
-        tmp_path / "b", cohorts([40, 38, 42, 41, 39, 41, 40])
-    )
+    """Forty of a hundred come back, then five; the last cohort's next week has not ended."""
+    before, week = [40, 38, 42, 41, 39] * 2, ("retention", "week 1")
+    assert week in told(tmp_path, cohorts([*before, 5, 40]))
+    assert week not in told(tmp_path / "b", cohorts([*before, 41, 40]))
 
 
 def test_one_cohort_like_the_others_is_rarely_called_changed() -> None:
@@ -132,10 +122,9 @@ def test_scores_that_are_spread_otherwise(tmp_path: Path, shift: float, names: l
         frame = pl.DataFrame({"churn_probability": share}).with_columns(
             as_of_key=pl.lit(as_of_key(at)), bucket=pl.lit(0, pl.Int32), model_run_id=pl.lit("run")
         )
-        blank = [
-            pl.lit(None, t).alias(n) for n, t in SCORES.schema.items() if n not in frame.columns
-        ]
-        append(scores_path(settings), SCORES, [frame.with_columns(blank).select(SCORES.schema)])
+        missing = {n: t for n, t in SCORES.schema.items() if n not in frame.columns}
+        frame = frame.with_columns(pl.lit(None, t).alias(n) for n, t in missing.items())
+        append(scores_path(settings), SCORES, [frame.select(list(SCORES.schema))])
     found = alerts(settings, store)
     assert [a.name for a in found.alerts] == names
     assert found.looked_at["scores"] == "looked at"
