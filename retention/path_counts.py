@@ -13,6 +13,7 @@ from retention.path_keys import BESIDE, Keys, keys_of, path_rows
 from retention.path_question import PathQuestion
 from retention.path_rows import rows_of
 from runtime.cluster import IN_PROCESS, Cluster
+from runtime.collect import collect
 from runtime.device import Device
 
 # What a row of the counts is about.
@@ -48,7 +49,10 @@ def _bucket(
     events: pl.LazyFrame,
     bucket: int,
 ) -> pl.LazyFrame:
-    return counts_plan(pairs_in(store, device, asked, events, bucket), asked, parts)
+    pairs = pairs_in(store, device, asked, events, bucket)
+    if len(parts) > 1:  # collected once: each part of the plan would find the pairs anew
+        pairs = collect(pairs, device).lazy()
+    return counts_plan(pairs, asked, parts)
 
 
 def pairs_in(
