@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import polars as pl
+
 from events.calendar import Period
 from events.names import event_names
 from events.store import EventStore
+from events.users import scan_users
 from report.words import Words
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
@@ -42,6 +45,20 @@ class Asked:
     def period(self) -> Period:
         """The one that the page opens with."""
         return self.settings.retention.period
+
+    @cached_property
+    def by(self) -> str | None:
+        """What retention and funnels are broken down by: as [report] says, else the channel,
+        else the first attribute of users that is text."""
+        if self.page.by is not None:
+            return self.page.by
+        sources = self.settings.source
+        if any(one.columns.channel or one.constants.channel for one in sources):
+            return "channel"
+        users = scan_users(self.settings) if self.settings.users is not None else None
+        held = {} if users is None else users.collect_schema()
+        known = self.settings.users.attributes if self.settings.users is not None else ()
+        return next((name for name in known if held.get(name) == pl.String), None)
 
     @cached_property
     def names(self) -> Mapping[str, int]:

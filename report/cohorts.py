@@ -16,7 +16,7 @@ from report.asked import Asked
 from report.parts import Column, Filter, Panel, Pool, Section, Table, View
 from report.shown import count, share
 from report.words import Words
-from retention.cells import MODES
+from retention.cells import MODES, Mode
 from retention.curve import RetentionTable, retention
 from retention.shares import with_share
 
@@ -54,10 +54,11 @@ def section(asked: Asked) -> Section:
 
 
 def gather(asked: Asked) -> dict[tuple[str, ...], Pool]:
-    """A pool for each period and mode."""
-    found = {}
+    """A pool for each period, mode and group, and one for everyone."""
+    found: dict[tuple[str, ...], Pool] = {}
+    by = asked.by
     for period in ordered(PERIODS, asked.period):
-        for mode in ordered(MODES, asked.settings.retention.mode):
+        for mode in ordered(MODES, default_mode(asked)):
             table = retention(
                 asked.settings,
                 asked.store,
@@ -65,9 +66,41 @@ def gather(asked: Asked) -> dict[tuple[str, ...], Pool]:
                 mode,
                 period,
                 clock=asked.settings.retention.clock,
+                by=by,
+                top=asked.page.groups,
+                cluster=asked.cluster,
             )
-            found[period, mode, EVERYONE] = pool_of(table, table.cells, asked.words)
+            found[period, mode, EVERYONE] = pool_of(table, _together(table.cells), asked.words)
+            parts = table.cells.partition_by("kind", "group", as_dict=True, maintain_order=True)
+            if len(parts) > 1:
+                found |= {
+                    (period, mode, _group(*key, asked.words)): pool_of(table, part, asked.words)
+                    for key, part in sorted(parts.items(), key=lambda one: _size(one[1]))
+                }
     return found
+
+
+def default_mode(asked: Asked) -> Mode:
+    """What holdfast.toml says, and the classic where it says nothing."""
+    asks = asked.settings.retention
+    return asks.mode if "mode" in asks.model_fields_set else "nday"
+
+
+def _together(cells: pl.DataFrame) -> pl.DataFrame:
+    """Groups summed: a cell is known where it is of each of them."""
+    summed = cells.group_by("cohort", "cell", "start", "end", maintain_order=True)
+    return summed.agg(pl.col("users", "retained").sum(), pl.col("complete").all())
+
+
+def _group(kind: str | None, group: str | None, words: Words) -> str:
+    """A value of the log as it is; what stands for several, or for none, in words."""
+    return str(group) if kind == "value" else words(f"group.{kind}")
+
+
+def _size(part: pl.DataFrame) -> tuple[bool, int]:
+    """Values by their users, the rest and the missing last."""
+    users = part.group_by("cohort").agg(pl.col("users").first())["users"].sum()
+    return part["kind"][0] != "value", -int(users)
 
 
 def ordered(known: tuple[Any, ...], first: Any) -> tuple[Any, ...]:
@@ -123,7 +156,7 @@ def _key_cell(table: RetentionTable, columns: list[tuple[str, int, int | None]])
 
 def _about(asked: Asked) -> str:
     words, asks = asked.words, asked.settings.retention
-    return words("cohorts.about", zone=asked.zone, clock=words(f"cohorts.clock_{asks.clock}"))
+    return words("cohorts.about", clock=words(f"cohorts.clock_{asks.clock}", zone=asked.zone))
 
 
 def _filters(asked: Asked, pools: Mapping[tuple[str, ...], Pool]) -> tuple[Filter, ...]:
@@ -135,7 +168,7 @@ def _filters(asked: Asked, pools: Mapping[tuple[str, ...], Pool]) -> tuple[Filte
     ]
     if len(groups) > 1:
         named = tuple((group, group or words("filter.everyone")) for group in groups)
-        found.append(Filter("group", words("filter.group"), named))
+        found.append(Filter("group", words("filter.group", by=asked.by), named))
     return tuple(found)
 
 

@@ -18,7 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from events.calendar import PERIODS
-from report import cohorts, funnels, head, lifecycle, model, risk, sticky, tracking
+from report import (
+    cohorts,
+    early,
+    funnels,
+    head,
+    lifecycle,
+    model,
+    paths,
+    risk,
+    sticky,
+    tracking,
+)
 from report.asked import Asked
 from report.cohorts import ordered
 from report.document import document
@@ -32,8 +43,10 @@ SECTIONS: tuple[Callable[[Asked], Section], ...] = (
     head.section,
     cohorts.section,
     funnels.section,
+    paths.section,
     lifecycle.section,
     sticky.section,
+    early.section,
     risk.section,
     model.section,
     tracking.section,

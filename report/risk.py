@@ -5,6 +5,7 @@ No user's id is on the page unless it is asked for: the rank names a row, as in 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,14 +27,16 @@ from serving.table import Scores, scores_before
 CPU = Device("cpu", "one pass over the scores")
 BANDS = {"high": "$c4", "medium": "$c2", "low": "$c1"}
 ALL = "all"
-BINS = 25
+BINS = 30
+ROUND = 20  # the histogram ends at a multiple of 5 %
 STALE_DAYS = 7
 REASONS = ("reason_1", "reason_2", "reason_3")
 
 
 @dataclass(frozen=True)
 class Risk:
-    """`bands`: risk_band, users, expected_value, expected_loss. `bins`: risk_band, bin, users.
+    """`bands`: risk_band, users, expected_value, expected_loss. `bins`: risk_band, bin, users;
+    `width`: of a bin, a probability.
     `listed`: the first of each band and of all, by rank."""
 
     as_of: datetime
@@ -41,6 +44,7 @@ class Risk:
     bands: dict[str, dict[str, Any]]
     bins: pl.DataFrame
     listed: dict[str, pl.DataFrame]
+    width: float
 
     @property
     def has_value(self) -> bool:
@@ -67,11 +71,13 @@ def section(asked: Asked) -> Section:
 def gather(scores: Scores, listed: int) -> Risk:
     summary = summarise(scores.scan())
     rows = ranked(scores.scan(), summary, show(scores.as_of))
+    most = collect(scores.scan().select(pl.col("churn_probability").max()), CPU).item()
+    width = math.ceil(max(most, 1 / ROUND) * ROUND) / ROUND / BINS
     held = rows.select(
         "risk_band",
         "churn_probability",
         pl.col("expected_value", "expected_loss").fill_null(0.0),
-        bin=(pl.col("churn_probability") * BINS).floor().clip(0, BINS - 1).cast(pl.Int32),
+        bin=(pl.col("churn_probability") / width).floor().clip(0, BINS - 1).cast(pl.Int32),
     )
     bins = held.group_by("risk_band", "bin").agg(
         users=pl.len().cast(pl.Int64),
@@ -91,7 +97,7 @@ def gather(scores: Scores, listed: int) -> Risk:
     )
     first = {ALL: top.filter(pl.col("rank") <= listed)}
     first |= {band: top.filter(pl.col("risk_band") == band).head(listed) for band in BANDS}
-    return Risk(scores.as_of, summary, bands, counted, first)
+    return Risk(scores.as_of, summary, bands, counted, first, width)
 
 
 def users_of(risk: Risk, band: str) -> int:
@@ -165,7 +171,7 @@ def _draw(risk: Risk, band: str, asked: Asked) -> dict[str, Any]:
         counts = dict(
             risk.bins.filter(pl.col("risk_band") == one).select("bin", "users").iter_rows()
         )
-        x = [(n + 0.5) / BINS for n in range(BINS)]
+        x = [(n + 0.5) * risk.width for n in range(BINS)]
         traces.append(
             bars(
                 x,
@@ -173,12 +179,12 @@ def _draw(risk: Risk, band: str, asked: Asked) -> dict[str, Any]:
                 words(f"risk.{one}"),
                 colour,
                 marker={"color": colour, "opacity": 1 if band in (ALL, one) else 0.2},
-                customdata=[[n / BINS, (n + 1) / BINS] for n in range(BINS)],
-                hovertemplate="%{customdata[0]:.0%}–%{customdata[1]:.0%}: %{y:,}"
+                customdata=[[n * risk.width, (n + 1) * risk.width] for n in range(BINS)],
+                hovertemplate="%{customdata[0]:.1%}–%{customdata[1]:.1%}: %{y:,}"
                 "<extra>%{fullData.name}</extra>",
             )
         )
-    x_axis = titled(words("risk.probability"), tickformat=PERCENT, range=[0, 1])
+    x_axis = titled(words("risk.probability"), tickformat=PERCENT, range=[0, BINS * risk.width])
     return figure(
         traces,
         320,

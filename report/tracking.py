@@ -48,7 +48,7 @@ def section(asked: Asked) -> Section:
 
 
 def gather(asked: Asked) -> Quality:
-    return quality(asked.settings, asked.store, asked.device)
+    return quality(asked.settings, asked.store, asked.device, asked.cluster)
 
 
 def _facts(found: Quality, words: Words) -> tuple[Fact, ...]:

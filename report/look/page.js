@@ -122,6 +122,11 @@
       figure: { data, layout }, columns: panel.columns, rows, note: "",
     };
   }
+  // The colours span what is there, in steps of 5 %, and never less than 10 %.
+  function scale(values) {
+    const low = Math.floor(20 * Math.min(...values, 1)) / 20, high = Math.ceil(20 * Math.max(...values, 0)) / 20;
+    return { zmin: Math.max(0, Math.min(low, high - 0.1)), zmax: Math.min(1, Math.max(high, low + 0.1)) };
+  }
   function heatView(panel, pool, kept) {
     const at = (n, place) => {
       const count = pool.retained[n][place];
@@ -132,7 +137,7 @@
     const rest = shares.map((row) => row.slice(1)).flat().filter((v) => v !== null);
     const data = [{
       type: "heatmap", x: pool.cells, y: rows.map((row) => row[0]), z: shares, colorscale: "$heat", xgap: 1, ygap: 1, hoverongaps: false,
-      zmin: 0, zmax: Math.max(0.01, ...(rest.length ? rest : flat)),
+      ...scale(rest.length ? rest : flat),
       customdata: kept.map((n) => pool.cells.map((_, p) => [pool.titles[p], shown(pool.retained[n][p], "count"), shown(pool.users[n], "count"), shown(at(n, p), "share")])),
       hovertemplate: "%{y} · %{customdata[0]}: <b>%{customdata[3]}</b><br>%{customdata[1]} / %{customdata[2]}<extra></extra>",
       colorbar: { thickness: 10, tickformat: ".0%", outlinewidth: 0, x: 1.01, len: 1 },
@@ -230,6 +235,14 @@
   }
   const redraw = () => { pressed(); for (const name of drawn) draw(name); };
 
+  // The address keeps the choices, so a link within the page only moves there.
+  for (const link of document.querySelectorAll('a[href^="#"]')) link.addEventListener("click", (event) => {
+    const there = document.querySelector(link.getAttribute("href"));
+    event.preventDefault();
+    there.tabIndex = -1;
+    there.focus({ preventScroll: true });
+    there.scrollIntoView();
+  });
   for (const el of controls) el.addEventListener("change", () => choose(el.dataset.filter, el.value));
   document.getElementById("reset").addEventListener("click", () => {
     const changed = new Set(Object.keys(state).filter((name) => state[name] !== defaults[name]));
