@@ -46,19 +46,18 @@ class Asked:
         """The one that the page opens with."""
         return self.settings.retention.period
 
-    @cached_property
-    def by(self) -> str | None:
-        """What retention and funnels are broken down by: as [report] says, else the channel,
-        else the first attribute of users that is text."""
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """What users may be broken down by, the first that tells some apart: as [report] says,
+        else the channel, else an attribute of users that is text."""
         if self.page.by is not None:
-            return self.page.by
-        sources = self.settings.source
-        if any(one.columns.channel or one.constants.channel for one in sources):
-            return "channel"
-        users = scan_users(self.settings) if self.settings.users is not None else None
-        held = {} if users is None else users.collect_schema()
-        known = self.settings.users.attributes if self.settings.users is not None else ()
-        return next((name for name in known if held.get(name) == pl.String), None)
+            return (self.page.by,)
+        sources, users = self.settings.source, self.settings.users
+        channels = any(one.columns.channel or one.constants.channel for one in sources)
+        table = None if users is None else scan_users(self.settings)
+        held = {} if table is None else table.collect_schema()
+        texts = [] if users is None else [n for n in users.attributes if held.get(n) == pl.String]
+        return (*(["channel"] if channels else []), *texts)
 
     @cached_property
     def names(self) -> Mapping[str, int]:

@@ -28,7 +28,7 @@ EVERYONE = ""
 
 def section(asked: Asked) -> Section:
     words = asked.words
-    pools = gather(asked)
+    pools, by = gather(asked)
     filters = ("period", "mode", "group")
     titles = {"heat": words("cohorts.heat"), "curve": words("cohorts.curve")}
     panels = tuple(
@@ -48,36 +48,50 @@ def section(asked: Asked) -> Section:
         title=words("cohorts.title"),
         about=_about(asked),
         panels=panels,
-        filters=_filters(asked, pools),
+        filters=_filters(words, pools, by),
         pools=pools,
     )
 
 
-def gather(asked: Asked) -> dict[tuple[str, ...], Pool]:
-    """A pool for each period, mode and group, and one for everyone."""
+def gather(asked: Asked) -> tuple[dict[tuple[str, ...], Pool], str | None]:
+    """A pool for each period, mode and group, and one for everyone; and what groups are by."""
     found: dict[tuple[str, ...], Pool] = {}
-    by = asked.by
+    by, first = _dimension(asked)
     for period in ordered(PERIODS, asked.period):
         for mode in ordered(MODES, default_mode(asked)):
-            table = retention(
-                asked.settings,
-                asked.store,
-                asked.device,
-                mode,
-                period,
-                clock=asked.settings.retention.clock,
-                by=by,
-                top=asked.page.groups,
-                cluster=asked.cluster,
-            )
+            table = first or _table(asked, period, mode, by)
+            first = None
             found[period, mode, EVERYONE] = pool_of(table, _together(table.cells), asked.words)
-            parts = table.cells.partition_by("kind", "group", as_dict=True, maintain_order=True)
-            if len(parts) > 1:
+            if by is not None:
+                parts = table.cells.partition_by("kind", "group", as_dict=True, maintain_order=True)
                 found |= {
                     (period, mode, _group(*key, asked.words)): pool_of(table, part, asked.words)
                     for key, part in sorted(parts.items(), key=lambda one: _size(one[1]))
                 }
-    return found
+    return found, by
+
+
+def _dimension(asked: Asked) -> tuple[str | None, RetentionTable]:
+    """The first that tells users apart, None where there is none; and the first table by it."""
+    for by in asked.dimensions:
+        table = _table(asked, asked.period, default_mode(asked), by)
+        if len(table.cells.select("kind", "group").unique()) > 1:
+            return by, table
+    return None, _table(asked, asked.period, default_mode(asked), None)
+
+
+def _table(asked: Asked, period: Period, mode: Mode, by: str | None) -> RetentionTable:
+    return retention(
+        asked.settings,
+        asked.store,
+        asked.device,
+        mode,
+        period,
+        clock=asked.settings.retention.clock,
+        by=by,
+        top=asked.page.groups,
+        cluster=asked.cluster,
+    )
 
 
 def default_mode(asked: Asked) -> Mode:
@@ -159,8 +173,9 @@ def _about(asked: Asked) -> str:
     return words("cohorts.about", clock=words(f"cohorts.clock_{asks.clock}", zone=asked.zone))
 
 
-def _filters(asked: Asked, pools: Mapping[tuple[str, ...], Pool]) -> tuple[Filter, ...]:
-    words = asked.words
+def _filters(
+    words: Words, pools: Mapping[tuple[str, ...], Pool], by: str | None
+) -> tuple[Filter, ...]:
     modes = tuple(dict.fromkeys(mode for _, mode, _ in pools))
     groups = tuple(dict.fromkeys(group for _, _, group in pools))
     found = [
@@ -168,7 +183,7 @@ def _filters(asked: Asked, pools: Mapping[tuple[str, ...], Pool]) -> tuple[Filte
     ]
     if len(groups) > 1:
         named = tuple((group, group or words("filter.everyone")) for group in groups)
-        found.append(Filter("group", words("filter.group", by=asked.by), named))
+        found.append(Filter("group", words("filter.group", by=by), named))
     return tuple(found)
 
 

@@ -39,7 +39,9 @@ def section(asked: Asked) -> Section:
 
 def gather(asked: Asked, period: Period) -> Rows:
     """One row a period: period, active, new, returning, resurrected, dormant, complete."""
-    found = lifecycle(asked.settings, asked.store, asked.device, period).to_json()
+    found = lifecycle(
+        asked.settings, asked.store, asked.device, period, cluster=asked.cluster
+    ).to_json()
     rows: Rows = found["rows"]
     return rows
 

@@ -106,9 +106,7 @@ def _flow_told(found: Paths, words: Words) -> str:
 
 def _draw_flow(found: Paths, words: Words) -> dict[str, Any]:
     """A column a step; an event has one colour in all of them, an end is grey."""
-    links = [
-        row for row in found.transitions.to_dicts() if row["count"] >= LEAST_FLOW * found.count
-    ]
+    links = _flows(found)
     places: dict[tuple[int, str], int] = {}
     for row in links:
         for key in ((row["step"], row["from"]), (row["step"] + 1, row["to"])):
@@ -123,9 +121,27 @@ def _draw_flow(found: Paths, words: Words) -> dict[str, Any]:
         (places[row["step"], row["from"]], places[row["step"] + 1, row["to"]], row["count"])
         for row in links
     ]
-    labels = [plain(node_in(words, node), 22) for _, node in places]
-    drawn = sankey(labels, [colours.get(node, "$soft") for _, node in places], flows, told)
+    drawn = sankey(
+        [plain(node_in(words, node), 22) for _, node in places],
+        [colours.get(node, "$soft") for _, node in places],
+        flows,
+        told,
+        [f"{colours[row['from']]}soft" if row["from"] in colours else "$link" for row in links],
+        align="left",
+    )
     return figure([drawn], 460, margin={"l": 8, "r": 8, "t": 10, "b": 14})
+
+
+def _flows(found: Paths) -> list[dict[str, Any]]:
+    """The bands that are wide enough, from nodes to which one of them leads."""
+    rows = found.transitions.sort("step").to_dicts()
+    kept: list[dict[str, Any]] = []
+    reached = {(1, row["from"]) for row in rows if row["step"] == 1}
+    for row in rows:
+        if row["count"] >= LEAST_FLOW * found.count and (row["step"], row["from"]) in reached:
+            kept.append(row)
+            reached.add((row["step"] + 1, row["to"]))
+    return kept
 
 
 def _list_panel(found: Paths, words: Words) -> Panel:

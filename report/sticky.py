@@ -34,7 +34,9 @@ def section(asked: Asked) -> Section:
 
 def gather(asked: Asked) -> Rows:
     """One row a day: day, dau, wau, mau, dau_wau, dau_mau, complete."""
-    rows: Rows = stickiness(asked.settings, asked.store, asked.device).to_json()["rows"]
+    rows: Rows = stickiness(
+        asked.settings, asked.store, asked.device, cluster=asked.cluster
+    ).to_json()["rows"]
     return rows
 
 

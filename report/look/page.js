@@ -275,6 +275,10 @@
     }, { rootMargin: "200px" });
     const queue = [...panels.values()].filter((el) => el.querySelector(".figure"));
     for (const el of queue) near.observe(el);
+    // The first figure at once: with it the page is there.
+    if (queue.length) draw(queue[0].dataset.panel);
+    root.dataset.ready = "true";
+    performance.mark("ready");
     const later = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
     const next = () => {
       const el = queue.shift();
@@ -283,7 +287,5 @@
       later(next);
     };
     later(next);
-    root.dataset.ready = "true";
-    performance.mark("ready");
   });
 })();
