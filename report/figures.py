@@ -15,6 +15,7 @@ from report.parts import Figure
 COLOURS = ("$c1", "$c2", "$c3", "$c4", "$c5", "$c6", "$c7")
 LONGEST = 28  # characters of a name of the log in a figure
 PERCENT = ".0%"
+Values = Sequence[Any] | Figure  # or a `column`
 
 
 def plain(name: Any, longest: int = LONGEST) -> str:
@@ -40,54 +41,30 @@ def figure(data: Sequence[Figure], height: int = 340, **layout: Any) -> Figure:
     return {"data": list(data), "layout": base}
 
 
+def column(place: int) -> Figure:
+    """A column of the view's table, in the place of its values: the page holds them once."""
+    return {"column": place}
+
+
 def titled(text: str, **more: Any) -> Figure:
     """An axis with a title."""
     return {"title": {"text": text, "standoff": 8}} | more
 
 
-def line(x: Sequence[Any], y: Sequence[Any], name: str, colour: str, **more: Any) -> Figure:
+def line(x: Values, y: Values, name: str, colour: str, **more: Any) -> Figure:
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": list(x),
-        "y": list(y),
+        "x": x,
+        "y": y,
         "name": name,
         "line": {"color": colour, "width": 2},
     } | more
 
 
-def band(x: Sequence[Any], low: Sequence[Any], high: Sequence[Any], colour: str) -> list[Figure]:
-    """An interval as a soft area; where it is unknown, a gap. `colour` has a soft twin."""
-    common: Figure = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": list(x),
-        "line": {"width": 0, "color": colour},
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
-    upper = {"y": list(high), "fill": "tonexty", "fillcolor": f"{colour}soft"}
-    return [common | {"y": list(low)}, common | upper]
-
-
-def bars(x: Sequence[Any], y: Sequence[Any], name: str, colour: str, **more: Any) -> Figure:
-    found: Figure = {"type": "bar", "x": list(x), "y": list(y), "name": name}
+def bars(x: Values, y: Values, name: str, colour: str, **more: Any) -> Figure:
+    found: Figure = {"type": "bar", "x": x, "y": y, "name": name}
     return found | {"marker": {"color": colour}} | more
-
-
-def heat(x: Sequence[Any], y: Sequence[Any], z: Sequence[Sequence[Any]], **more: Any) -> Figure:
-    """Shares by colour from light to strong; what is unknown stays empty."""
-    return {
-        "type": "heatmap",
-        "x": list(x),
-        "y": list(y),
-        "z": [list(row) for row in z],
-        "colorscale": "$heat",
-        "xgap": 1,
-        "ygap": 1,
-        "hoverongaps": False,
-        "colorbar": {"thickness": 10, "tickformat": PERCENT, "outlinewidth": 0, "x": 1.01},
-    } | more
 
 
 def sankey(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from report.asked import Asked
-from report.figures import PERCENT, figure, line
+from report.figures import PERCENT, column, figure, line
 from report.parts import Column, Panel, Section, Table, View, one_view
 from report.shown import count, share
 from report.words import Words
@@ -44,9 +44,10 @@ def _panel(name: str, rows: Rows, lines: dict[str, str], words: Words, note: str
     shares = name == "ratio"
     columns = [Column(words("column.day"), "date")]
     columns += [Column(words(f"column.{one}"), "share" if shares else "count") for one in lines]
-    body = tuple(tuple(row[one] for one in ("day", *lines)) for row in rows)
+    # A day that has not ended would be drawn as a fall.
+    body = tuple(tuple(row[one] for one in ("day", *lines)) for row in rows if row["complete"])
     told = _ratio_told(rows, words) if shares else _active_told(rows, words)
-    view = View(told, draw(rows, lines, words, shares=shares), Table(tuple(columns), body, note))
+    view = View(told, draw(lines, words, shares=shares), Table(tuple(columns), body, note))
     return Panel(
         name=f"stickiness-{name}",
         title=words(f"sticky.{name}"),
@@ -56,20 +57,18 @@ def _panel(name: str, rows: Rows, lines: dict[str, str], words: Words, note: str
     )
 
 
-def draw(rows: Rows, lines: dict[str, str], words: Words, *, shares: bool) -> dict[str, Any]:
-    """A day that has not ended is no point of a line."""
-    done = [row for row in rows if row["complete"]]
-    x = [row["day"] for row in done]
+def draw(lines: dict[str, str], words: Words, *, shares: bool) -> dict[str, Any]:
+    """Lines of the table's columns."""
     form = ".1%" if shares else ","
     traces = [
         line(
-            x,
-            [row[name] for row in done],
+            column(0),
+            column(place),
             words(f"column.{name}"),
             colour,
             hovertemplate=f"%{{x|%Y-%m-%d}}: %{{y:{form}}}<extra>%{{fullData.name}}</extra>",
         )
-        for name, colour in lines.items()
+        for place, (name, colour) in enumerate(lines.items(), start=1)
     ]
     axis = {"tickformat": PERCENT} if shares else {"tickformat": "~s"}
     return figure(traces, 300, xaxis={"type": "date"}, yaxis=axis)
