@@ -7,7 +7,7 @@ from typing import Any
 
 from events.calendar import Period
 from report.asked import Asked
-from report.figures import COLOURS, PERCENT, bars, figure, line, plain, sankey
+from report.figures import COLOURS, PERCENT, bars, column, figure, line, plain, sankey
 from report.parts import Column, Filter, Kind, Panel, Section, Table, View, one_view
 from report.shown import count, share
 from report.words import Words
@@ -92,7 +92,7 @@ def _sizes_panel(told: dict[str, Any], found: Layers, asked: Asked) -> Panel:
     views = {
         (chosen,): View(
             _sizes_told(rows, chosen, words),
-            _draw_sizes(days, names, users, done, chosen, words),
+            _draw_sizes(days, names, done, chosen, words),
             Table(tuple(columns), body),
         )
         for chosen in (ALL, *(rule.name for rule in found.layer_rules), OTHER)
@@ -114,19 +114,18 @@ def _anybody(rows: Rows, name: str) -> bool:
 def _draw_sizes(
     days: list[str],
     names: list[str],
-    users: dict[tuple[str, str], int],
     done: dict[str, bool],
     chosen: str,
     words: Words,
 ) -> dict[str, Any]:
     traces = []
-    for place, name in enumerate(names):
+    for place, name in enumerate(names, start=1):
         colour, strong = _colour(name, place), 1.0 if chosen in (ALL, name) else 0.2
         pale = [strong if done[day] else strong * 0.45 for day in days]
         traces.append(
             bars(
-                days,
-                [users[day, name] for day in days],
+                column(0),
+                column(place),
                 plain(layer_in(words, name)),
                 colour,
                 marker={"color": colour, "opacity": pale},
@@ -235,7 +234,7 @@ def _draw_moves(rows: Rows, words: Words) -> dict[str, Any]:
 def _tags_panel(told: dict[str, Any], found: Layers, asked: Asked) -> Panel:
     words, rows = asked.words, told["tag_rows"]
     names = [rule.name for rule in found.tag_rules]
-    days = [day for day in dict.fromkeys(row["period"] for row in rows)]
+    days = list(dict.fromkeys(row["period"] for row in rows))
     done = {row["period"]: row["complete"] for row in rows}
     shares = {(row["period"], row["tag"]): row["share"] for row in rows}
     users = {(row["period"], row["tag"]): row["users"] for row in rows}

@@ -8,7 +8,7 @@ from typing import Any
 from events.calendar import PERIODS, Period
 from report.asked import Asked
 from report.cohorts import ordered
-from report.figures import bars, figure
+from report.figures import bars, column, figure
 from report.parts import Column, Panel, Section, Table, View
 from report.shown import count
 from report.words import Words
@@ -59,19 +59,19 @@ def view(rows: Rows, of: int, period: Period, words: Words) -> View:
 def draw(rows: Rows, words: Words) -> dict[str, Any]:
     """New, returning and resurrected above the line, dormant below; the period that has not
     ended is paler and has no dormant users yet."""
-    x = [row["period"] for row in rows]
     pale = [1.0 if row["complete"] else 0.45 for row in rows]
     traces = []
-    for state, colour in COLOURS.items():
-        sign = -1 if state == "dormant" else 1
+    for place, (state, colour) in enumerate(COLOURS.items(), start=2):
         counts = [row[state] for row in rows]
         traces.append(
             bars(
-                x,
-                [None if n is None else sign * n for n in counts],
+                column(0),
+                [None if n is None else -n for n in counts]
+                if state == "dormant"
+                else column(place),
                 words(f"column.{state}"),
                 colour,
-                customdata=counts,
+                customdata=column(place),
                 marker={"color": colour, "opacity": pale},
                 hovertemplate="%{x|%Y-%m-%d}: %{customdata:,}<extra>%{fullData.name}</extra>",
             )

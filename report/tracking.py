@@ -12,7 +12,7 @@ import polars as pl
 from events.findings import SEVERITIES
 from events.quality import Quality, quality
 from report.asked import Asked
-from report.figures import COLOURS, figure, line, plain
+from report.figures import COLOURS, column, figure, line, plain
 from report.parts import Column, Fact, Panel, Section, Table, View, one_view
 from report.shown import count, number, share
 from report.words import Words
@@ -136,16 +136,15 @@ def _draw(
     days: list[date], by_event: Mapping[str, list[int]], found: Quality, words: Words
 ) -> dict[str, Any]:
     """A line an event; days with an error or a warning are shaded."""
-    x = [str(day) for day in days]
     traces = [
         line(
-            x,
-            counts,
+            column(0),
+            column(place),
             plain(name, 20),
             colour,
             hovertemplate="%{x|%Y-%m-%d}: %{y:,}<extra>%{fullData.name}</extra>",
         )
-        for (name, counts), colour in zip(by_event.items(), COLOURS, strict=False)
+        for place, (name, colour) in enumerate(zip(by_event, COLOURS, strict=False), start=2)
     ]
     shaded = [
         {

@@ -60,9 +60,8 @@
     return panel.along && (state.from || state.until) ? cut(view) : view;
   }
   function cut(view) {
-    const rows = view.rows.filter((row) => within(row[0]));
+    const keep = view.rows.map((row) => within(row[0])), rows = view.rows.filter((_, n) => keep[n]);
     const data = view.figure.data.map((trace) => {
-      const keep = trace.x.map((day) => within(String(day).slice(0, 10)));
       const pick = (value) =>
         Array.isArray(value) && value.length === keep.length ? value.filter((_, n) => keep[n]) : value;
       const found = Object.fromEntries(Object.entries(trace).map(([k, v]) => [k, pick(v)]));
@@ -173,7 +172,7 @@
     const cell = (tag, scope, kind, text) => {
       const made = document.createElement(tag);
       if (scope) made.scope = scope;
-      made.className = kind;
+      if (["text", "name", "date"].includes(kind)) made.className = kind;
       made.textContent = text;
       return made;
     };
@@ -191,8 +190,11 @@
     const box = panels.get(name).querySelector(".figure");
     drawn.add(name);
     if (!box || !window.Plotly) return;
-    const { figure } = viewOf(name);
+    const { figure, rows } = viewOf(name);
     if (!figure) return Plotly.purge(box);
+    // Values that the table holds stand in the figure as {column: n}.
+    const filled = figure.data.map((trace) => Object.fromEntries(Object.entries(trace).map(
+      ([key, value]) => [key, Number.isInteger(value?.column) ? rows.map((row) => row[value.column]) : value])));
     const css = getComputedStyle(root), colour = (key) => css.getPropertyValue(`--${key}`).trim();
     const heat = [0, 1, 2, 3, 4].map((n) => [n / 4, colour(`heat${n}`)]);
     const themed = (value) => {
@@ -208,7 +210,7 @@
     };
     for (const axis of ["xaxis", "yaxis"])
       layout[axis] = { gridcolor: line, linecolor: line, zerolinecolor: line, fixedrange: true, zeroline: false, automargin: true, ...layout[axis] };
-    Plotly.react(box, themed(figure.data), layout, { displayModeBar: false, responsive: true, locale: "en" });
+    Plotly.react(box, themed(filled), layout, { displayModeBar: false, responsive: true, locale: "en" });
   }
   function show(name) {
     const el = panels.get(name), view = viewOf(name);
