@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from report.asked import Asked
-from report.figures import figure, line, plain, titled
+from report.figures import figure, line, plain, times
 from report.parts import Column, Filter, Kind, Panel, Section, Table, View
 from report.paths import reach
 from report.shown import count, factor, share
@@ -111,7 +111,12 @@ def did(row: dict[str, Any], words: Words) -> str:
     name, _, value = str(row["event"] or "").partition("=")
     blanks = {"name": name, "value": value, "n": row["at_least"], "days": row["days"]}
     when = words("early.first_day" if row["days"] == 1 else "early.first_days", **blanks)
-    return words(f"early.did_{row['behaviour']}", when=when, **blanks)
+    once = "_once" if row["at_least"] == 1 else ""
+    return words(f"early.did_{row['behaviour']}{once}", when=when, **blanks)
+
+
+def _ends(rows: Rows) -> list[float]:
+    return [row[end] for row in rows for end in ("ratio_low", "ratio_high")]
 
 
 def _draw(rows: Rows, words: Words) -> dict[str, Any]:
@@ -136,7 +141,7 @@ def _draw(rows: Rows, words: Words) -> dict[str, Any]:
         [points],
         110 + 30 * len(known),
         showlegend=False,
-        xaxis=titled(words("early.ratio"), type="log", dtick="D2", tickformat="~g"),
+        xaxis=times(_ends(known), words("early.ratio")),
         yaxis={"type": "category"},
         shapes=[one | {"line": {"color": "$soft", "width": 1, "dash": "dot"}}],
     )

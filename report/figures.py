@@ -5,6 +5,7 @@ Text in a figure is Plotly's small HTML, so what comes from the log passes throu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -15,6 +16,8 @@ from report.parts import Figure
 COLOURS = ("$c1", "$c2", "$c3", "$c4", "$c5", "$c6", "$c7")
 LONGEST = 28  # characters of a name of the log in a figure
 PERCENT = ".0%"
+RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100)
+MOST_TICKS = 7
 Values = Sequence[Any] | Figure  # or a `column`
 
 
@@ -44,6 +47,20 @@ def figure(data: Sequence[Figure], height: int = 340, **layout: Any) -> Figure:
 def column(place: int) -> Figure:
     """A column of the view's table, in the place of its values: the page holds them once."""
     return {"column": place}
+
+
+def times(values: Sequence[float], text: str) -> Figure:
+    """An axis of ratios on which half and twice lie equally far from 1."""
+    low, high = min((1.0, *values)), max((1.0, *values))
+    inside = [tick for tick in RATIOS if low / 1.1 <= tick <= high * 1.1 and tick != 1]
+    ticks = sorted([*inside[:: len(inside) // MOST_TICKS + 1], 1])
+    return titled(
+        text,
+        type="log",
+        tickvals=ticks,
+        ticktext=[f"{tick:g}×" for tick in ticks],
+        range=[math.log10(low / 1.15), math.log10(high * 1.15)],
+    )
 
 
 def titled(text: str, **more: Any) -> Figure:

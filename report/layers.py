@@ -254,14 +254,29 @@ def _tags_panel(told: dict[str, Any], found: Layers, asked: Asked) -> Panel:
     body = tuple((day, *(users[day, name] for name in names)) for day in days)
     drawn = figure(traces, 300, xaxis={"type": "date"}, yaxis={"tickformat": PERCENT})
     view = View(
-        " ".join(_rule_in(words, rule) for rule in found.tag_rules),
+        _tags_told(ended, names, shares, words),
         drawn,
         Table(tuple(columns), body),
     )
     return Panel(
         name="layers-tags",
         title=words("layers.tags"),
-        about=words("layers.tags_about"),
+        about=" ".join(
+            [words("layers.tags_about"), *(_rule_in(words, rule) for rule in found.tag_rules)]
+        ),
         views=one_view(view),
         along=True,
     )
+
+
+def _tags_told(
+    ended: list[str], names: list[str], shares: dict[tuple[str, str], float], words: Words
+) -> str:
+    if not ended:
+        return words("layers.none_complete")
+    day = ended[-1]
+    parts = [
+        words("layers.tag", name=layer_in(words, n), share=share(shares[day, n], words.lang))
+        for n in names
+    ]
+    return words("layers.tags_told", day=day, parts=words("page.comma").join(parts))

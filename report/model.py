@@ -93,7 +93,9 @@ def _in_words(value: float, kind: Kind, words: Words) -> str:
 
 def _metrics_panel(metrics: Mapping[str, float], words: Words) -> Panel:
     titles = ("metric", "value", "low", "high", "floor")
-    columns = tuple(Column(words(f"column.{name}"), "text") for name in titles)
+    columns = tuple(
+        Column(words(f"column.{name}"), "text" if name == "metric" else "said") for name in titles
+    )
     rows = []
     for name, kind in METRICS.items():
         if name in metrics:

@@ -8,8 +8,11 @@ from typing import Any, Literal
 
 # A Plotly figure as plain JSON. Colours that begin with "$" are looked up in the page's theme.
 Figure = dict[str, Any]
-# "name" is a word of the log, told apart because no language translates it.
-Kind = Literal["text", "name", "count", "share", "money", "number", "date", "duration", "factor"]
+# "name" is a word of the log, told apart because no language translates it; "said" a number that
+# is put in words already.
+Kind = Literal[
+    "text", "name", "date", "said", "count", "share", "money", "number", "duration", "factor"
+]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from report.asked import Asked
-from report.figures import COLOURS, figure, line, plain, sankey, titled
+from report.figures import COLOURS, figure, line, plain, sankey, times
 from report.parts import Column, Kind, Panel, Section, Table, View, one_view
 from report.shown import count, factor, share
 from report.words import Words
@@ -217,7 +217,7 @@ def _draw_before(rows: list[dict[str, Any]], words: Words) -> dict[str, Any]:
     return figure(
         [one for one in traces if one["x"]],
         110 + 26 * len(known),
-        xaxis=titled(words("paths.lift"), type="log", dtick="D2", tickformat="~g"),
+        xaxis=times([r[end] for r in known for end in ("low", "high")], words("paths.lift")),
         yaxis={"type": "category", "categoryorder": "array", "categoryarray": names[::-1]},
         shapes=[
             {"type": "line", "x0": 1, "x1": 1, "yref": "paper", "y0": 0, "y1": 1}

@@ -21,7 +21,7 @@ def shown(value: Any, kind: Kind, words: Words) -> str:
     """A value of a table's column; a dash where it is unknown."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return NOTHING
-    if kind in ("text", "name", "date"):
+    if kind in ("text", "name", "date", "said"):
         return str(value)
     return {
         "count": count,

@@ -66,6 +66,7 @@ def _facts(found: Quality, words: Words) -> tuple[Fact, ...]:
 def _findings_panel(found: Quality, words: Words) -> Panel:
     names = ("severity", "what", "event", "first_day", "last_day", "found", "expected")
     kinds = {"event": "name", "first_day": "date", "last_day": "date"}
+    kinds |= {"found": "said", "expected": "said"}
     columns = tuple(Column(words(f"column.{n}"), kinds.get(n, "text")) for n in names)  # type: ignore[arg-type]
     rows = tuple(_finding_row(one.to_json(), words) for one in found.findings[:MOST_FINDINGS])
     told = words("tracking.none_found")
