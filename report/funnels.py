@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +12,8 @@ from report.parts import Column, Filter, Kind, Panel, Section, Table, View
 from report.proposed import proposed
 from report.shown import count, days, share
 from report.words import Words
-from retention.funnel import funnel
-from runtime.settings_funnel import Funnel
+from retention.funnel import Funnel, Group, funnel
+from runtime.settings_funnel import Funnel as Settings
 
 KINDS: dict[str, Kind] = {
     "step": "count",
@@ -23,8 +24,11 @@ KINDS: dict[str, Kind] = {
     "high": "share",
     "share_of_previous": "share",
     "median_seconds": "duration",
+    "dropped": "count",
     "still_open": "count",
 }
+
+EVERYONE = ""
 
 Rows = list[dict[str, Any]]
 
@@ -33,42 +37,82 @@ def section(asked: Asked) -> Section:
     words = asked.words
     asked_for = asked.funnels or asked.settings.funnel
     drawn = asked_for or (proposed(asked),)
-    views = {(_name(one, n, words),): view(one, asked) for n, one in enumerate(drawn)}
+    views: dict[tuple[str, ...], View] = {}
+    for one in drawn:
+        found = gather(one, asked)
+        views[one.name, EVERYONE] = view(found, found.to_json()["rows"], words)
+        if len(found.groups) > 1:
+            views |= {
+                (one.name, _group(group, words)): view(found, group.to_json()["rows"], words)
+                for group in found.groups
+            }
     panel = Panel(
         name="funnel-steps",
         title=words("funnel.steps"),
         about=words("funnel.steps_about"),
         views=views,
-        filters=("funnel",),
+        filters=("funnel", "start"),
     )
-    options = tuple((key[0], key[0]) for key in views)
     return Section(
         name="funnel",
         title=words("funnel.title"),
         about=words("funnel.about") if asked_for else words("funnel.proposed"),
         panels=(panel,),
-        filters=(Filter("funnel", words("filter.funnel"), options),) if len(options) > 1 else (),
+        filters=_filters(views, words),
     )
 
 
-def _name(one: Funnel, place: int, words: Words) -> str:
-    return one.name or words("funnel.unnamed", n=place + 1)
-
-
-def gather(one: Funnel, asked: Asked) -> Rows:
-    """One row a step, as `retention.funnel.Funnel` has them."""
-    found = funnel(
-        asked.settings, asked.store, asked.device, one.steps, timedelta(days=one.within_days)
+def _filters(views: Mapping[tuple[str, ...], View], words: Words) -> tuple[Filter, ...]:
+    names = tuple((name, name) for name in dict.fromkeys(name for name, _ in views))
+    groups = tuple(dict.fromkeys(group for _, group in views))
+    shown = tuple((group, group or words("filter.everyone")) for group in groups)
+    found = (
+        Filter("funnel", words("filter.funnel"), names),
+        Filter("start", words("filter.start"), shown),
     )
-    rows: Rows = found.to_json()["rows"]
-    return rows
+    return tuple(one for one in found if len(one.options) > 1 or one.name == "funnel")
 
 
-def view(one: Funnel, asked: Asked) -> View:
-    words, rows = asked.words, gather(one, asked)
+def _group(group: Group, words: Words) -> str:
+    if group.others:
+        return words("group.other")
+    return words("group.missing") if group.value is None else group.value
+
+
+def gather(one: Settings, asked: Asked) -> Funnel:
+    """Broken down as it says, else by what users are first broken down by."""
+    return funnel(
+        asked.settings,
+        asked.store,
+        asked.device,
+        one.steps,
+        timedelta(days=one.within_days),
+        order=one.order,
+        exclude=one.exclude,
+        hold=one.hold,
+        by=one.by or next(iter(asked.dimensions), None),
+        top=one.top,
+        name=one.name,
+        cluster=asked.cluster,
+    )
+
+
+def view(found: Funnel, rows: Rows, words: Words) -> View:
     columns = tuple(Column(words(f"column.{name}"), kind) for name, kind in KINDS.items())
     body = tuple(tuple(row[name] for name in KINDS) for row in rows)
-    return View(_told(one, rows, words), draw(rows, words), Table(columns, body))
+    told = _told(found, rows, words) + _how(found, words)
+    return View(told, draw(rows, words), Table(columns, body))
+
+
+def _how(found: Funnel, words: Words) -> str:
+    """What the settings add to the plain funnel."""
+    asked = found.question
+    told = "" if asked.order == "sequential" else words(f"funnel.order_{asked.order}")
+    if asked.exclude:
+        told += words("funnel.excluding", events=words.listed([str(one) for one in asked.exclude]))
+    if asked.hold is not None:
+        told += words("funnel.holding", name=asked.hold.name)
+    return told
 
 
 def draw(rows: Rows, words: Words) -> dict[str, Any]:
@@ -105,20 +149,20 @@ def _hover(row: dict[str, Any], words: Words) -> str:
     return found + words("funnel.hover_previous", share=share(row["share_of_previous"], words.lang))
 
 
-def _told(one: Funnel, rows: Rows, words: Words) -> str:
+def _told(found: Funnel, rows: Rows, words: Words) -> str:
     first, last = rows[0], rows[-1]
     if not first["users"]:
         return words("funnel.told_none", first=first["event"])
-    found = words(
+    told = words(
         "funnel.told",
         users=count(first["users"]),
         first=first["event"],
         last=last["event"],
         reached=count(last["users"]),
         share=share(last["share"], words.lang),
-        window=days(one.within_days, words),
+        window=days(found.window, words),
     )
-    return found + _worst(rows, words) + _open(rows, words)
+    return told + _worst(rows, words) + _open(rows, words)
 
 
 def _worst(rows: Rows, words: Words) -> str:

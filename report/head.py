@@ -134,7 +134,7 @@ def section(asked: Asked) -> Section:
         title=words("head.title"),
         about=words("head.about"),
         facts=tuple(facts),
-        lines=definitions(asked),
+        lines=definitions(asked, has_amount=head.amount is not None),
     )
 
 
@@ -165,7 +165,7 @@ def as_of(asked: Asked) -> str:
     return text if len(text) <= len("2024-01-31") else f"{text[:16].replace('T', ' ')} UTC"
 
 
-def definitions(asked: Asked) -> tuple[str, ...]:
+def definitions(asked: Asked, *, has_amount: bool) -> tuple[str, ...]:
     """What the words mean here, as holdfast.toml has it."""
     words, settings = asked.words, asked.settings
     activity, churn, within = settings.activity, settings.churn, settings.eligible.within_days
@@ -180,7 +180,9 @@ def definitions(asked: Asked) -> tuple[str, ...]:
     if churn.kind == "active" and churn.date_column is not None:
         eligible += words("defined.eligible_not_left")
     found = [active, eligible, _churn_words(asked)]
-    found.append(words("defined.value", what=_value_words(asked), days=settings.value_horizon_days))
+    what, days = _value_words(asked), settings.value_horizon_days
+    worth = words("defined.value", what=what, days=days)
+    found.append(worth if has_amount else words("defined.value_none"))
     found.append(words("defined.time", zone=asked.zone, as_of=as_of(asked)))
     return tuple(found)
 

@@ -7,6 +7,8 @@ the third one. It is a proposal, and the page says so.
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from events.activity import is_active
@@ -17,15 +19,18 @@ from runtime.settings_funnel import Funnel
 MOST_STEPS = 4
 LEAST_SHARE = 0.02  # of users, for an event to be a step
 REPEATS = 3
+PROPOSAL = "proposal"
+
+Row = dict[str, Any]
 
 
 def proposed(asked: Asked) -> Funnel:
-    """Raises StoreError nowhere: a log has at least one event."""
+    """Of what `[activity]` calls active; within the horizon of churn where it is one event."""
     steps = chain(first_times(asked))
     if len(steps) == 1:
         days = float(asked.settings.churn.horizon_days)
-        return Funnel(name="", steps=steps * REPEATS, within_days=days)
-    return Funnel(name="", steps=steps)
+        return Funnel(name=PROPOSAL, steps=steps * REPEATS, within_days=days)
+    return Funnel(name=PROPOSAL, steps=steps)
 
 
 def first_times(asked: Asked) -> pl.DataFrame:
@@ -57,20 +62,37 @@ def first_times_plan(events: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
 
 
 def chain(found: pl.DataFrame) -> tuple[str, ...]:
-    """The steps: the event of most users, then later and rarer ones, the last where most pay."""
+    """The steps: of the frequent events that users come to one after the other, each done by
+    fewer, the longest row; at most MOST_STEPS of it, the first and the last among them. Where
+    there are payments the row ends with the one that most make."""
     most = int(found["users"].max() or 0)  # type: ignore[arg-type]  # whole numbers
     frequent = found.filter(pl.col("users") >= LEAST_SHARE * most).with_columns(
         mean=pl.col("place") / pl.col("users"), pays=2 * pl.col("paid") > pl.col("users")
     )
-    ordered = frequent.sort("mean", "event").to_dicts()
-    start = max(ordered, key=lambda row: (row["users"], -row["mean"]))
-    goal = max((row for row in ordered if row["pays"]), key=lambda r: r["users"], default=None)
-    steps = [start]
-    for row in ordered:
-        later = row["mean"] > steps[-1]["mean"] and row["users"] < steps[-1]["users"]
-        if later and row is not goal and not row["pays"] and len(steps) < MOST_STEPS:
-            fits = goal is None or row["users"] > goal["users"]
-            steps += [row] if fits else []
-    if goal is not None and goal is not start:
-        steps = [*steps[: MOST_STEPS - 1], goal]
+    rows = frequent.sort("mean", "event").to_dicts()
+    goal = max((row for row in rows if row["pays"]), key=lambda r: r["users"], default=None)
+    if goal is not None:
+        rows = [row for row in rows if _before(row, goal) and not row["pays"]] + [goal]
+    steps = _longest(rows)
+    if len(steps) > MOST_STEPS:
+        last = len(steps) - 1
+        steps = [steps[round(n * last / (MOST_STEPS - 1))] for n in range(MOST_STEPS)]
     return tuple(row["event"] for row in steps)
+
+
+def _before(one: Row, other: Row) -> bool:
+    return bool(one["mean"] < other["mean"] and one["users"] > other["users"])
+
+
+def _longest(rows: list[Row]) -> list[Row]:
+    """The longest row of events each later and rarer than the one before; of several the one
+    with most users."""
+    best: list[list[Row]] = []
+    for row in rows:
+        before = [held for held in best if _before(held[-1], row)]
+        best.append([*max(before, key=_worth, default=[]), row])
+    return max(best, key=_worth)
+
+
+def _worth(steps: list[Row]) -> tuple[int, int]:
+    return len(steps), sum(step["users"] for step in steps)

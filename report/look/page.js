@@ -53,11 +53,12 @@
   const within = (day) => (!state.from || day >= state.from) && (!state.until || day <= state.until);
 
   // What a panel shows under the present choices.
+  const NO_VIEW = { told: WORDS.no_view, figure: null, columns: [], rows: [], note: "" };
   function viewOf(name) {
     const panel = DOC.panels[name], key = panel.filters.map((f) => state[f] ?? "").join("|");
     if (panel.pooled) return pooledView(panel, DOC.pools[panel.section][key]);
-    const view = panel.views[key] ?? Object.values(panel.views)[0];
-    return panel.along && (state.from || state.until) ? cut(view) : view;
+    const view = panel.views[key] ?? NO_VIEW;
+    return panel.along && view.figure && (state.from || state.until) ? cut(view) : view;
   }
   function cut(view) {
     const keep = view.rows.map((row) => within(row[0])), rows = view.rows.filter((_, n) => keep[n]);
@@ -92,7 +93,7 @@
     });
   }
   function pooledView(panel, pool) {
-    if (!pool) return { told: WORDS.no_view, figure: null, columns: [], rows: [], note: "" };
+    if (!pool) return NO_VIEW;
     const kept = pool.cohorts.map((_, n) => n).filter((n) => within(pool.cohorts[n]));
     return panel.pooled === "curve" ? curveView(panel, pool, kept) : heatView(panel, pool, kept);
   }
@@ -132,8 +133,9 @@
       return count === null || !pool.users[n] ? null : count / pool.users[n];
     };
     const rows = kept.map((n) => [pool.cohorts[n], pool.users[n], ...pool.cells.map((_, place) => at(n, place))]);
-    const shares = rows.map((row) => row.slice(2)), flat = shares.flat().filter((v) => v !== null);
-    const rest = shares.map((row) => row.slice(1)).flat().filter((v) => v !== null);
+    const shares = rows.map((row) => row.slice(2)), large = rows.filter((row) => row[1] >= 30);
+    const known = (some, from) => some.map((row) => row.slice(from)).flat().filter((v) => v !== null);
+    const flat = known(rows, 2), rest = known(large.length ? large : rows, 3);
     const data = [{
       type: "heatmap", x: pool.cells, y: rows.map((row) => row[0]), z: shares, colorscale: "$heat", xgap: 1, ygap: 1, hoverongaps: false,
       ...scale(rest.length ? rest : flat),
@@ -168,6 +170,7 @@
 
   // Showing it.
   function table(el, view) {
+    el.querySelector(".scroll").hidden = !view.rows.length;
     const head = el.querySelector("thead"), body = el.querySelector("tbody");
     const cell = (tag, scope, kind, text) => {
       const made = document.createElement(tag);
