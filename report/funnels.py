@@ -46,19 +46,22 @@ def section(asked: Asked) -> Section:
                 (one.name, _group(group, words)): view(found, group.to_json()["rows"], words)
                 for group in found.groups
             }
+    filters = _filters(views, words)
+    names = tuple(one.name for one in filters)
+    places = [n for n, name in enumerate(("funnel", "start")) if name in names]
     panel = Panel(
         name="funnel-steps",
         title=words("funnel.steps"),
         about=words("funnel.steps_about"),
-        views=views,
-        filters=("funnel", "start"),
+        views={tuple(key[n] for n in places): one for key, one in views.items()},
+        filters=names,
     )
     return Section(
         name="funnel",
         title=words("funnel.title"),
         about=words("funnel.about") if asked_for else words("funnel.proposed"),
         panels=(panel,),
-        filters=_filters(views, words),
+        filters=filters,
     )
 
 
@@ -70,7 +73,7 @@ def _filters(views: Mapping[tuple[str, ...], View], words: Words) -> tuple[Filte
         Filter("funnel", words("filter.funnel"), names),
         Filter("start", words("filter.start"), shown),
     )
-    return tuple(one for one in found if len(one.options) > 1 or one.name == "funnel")
+    return tuple(one for one in found if len(one.options) > 1)
 
 
 def _group(group: Group, words: Words) -> str:

@@ -212,7 +212,9 @@
       font: { color: ink, size: 12, family: css.getPropertyValue("--font") }, hoverlabel: { bgcolor: colour("card"), bordercolor: line, font: { color: ink }, align: "left" },
     };
     for (const axis of ["xaxis", "yaxis"])
-      layout[axis] = { gridcolor: line, linecolor: line, zerolinecolor: line, fixedrange: true, zeroline: false, automargin: true, ...layout[axis] };
+      layout[axis] = {
+        ...(plain[axis]?.type === "date" ? { tickformat: "%Y-%m-%d", nticks: Math.max(3, Math.floor(box.clientWidth / 130)) } : {}),
+        gridcolor: line, linecolor: line, zerolinecolor: line, fixedrange: true, zeroline: false, automargin: true, ...layout[axis] };
     Plotly.react(box, themed(filled), layout, { displayModeBar: false, responsive: true, locale: "en" });
   }
   function show(name) {
