@@ -1,0 +1,35 @@
+"""One small project with a model and scores, and its page in two languages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from report_tools import CPU, written
+from small_project import small_log, write_small_project
+
+from events.ingest import ingest
+from runtime.settings import Settings, load_settings
+from serving.score import score
+from training.recipe import train
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Ingested, trained and scored."""
+    config = write_small_project(tmp_path_factory.mktemp("report") / "p", small_log(600))
+    settings = load_settings(config)
+    ingest(settings)
+    train(settings, None, "logistic", CPU)
+    score(settings, None, None, CPU)
+    return settings
+
+
+@pytest.fixture(scope="session")
+def page_en(project: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(project, tmp_path_factory.mktemp("en") / "report.html").file
+
+
+@pytest.fixture(scope="session")
+def page_zh(project: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(project, tmp_path_factory.mktemp("zh") / "report.html", "zh").file
