@@ -238,9 +238,9 @@ def _heat_table(pool: Pool, words: Words) -> Table:
 
 def _heat_told(pool: Pool, words: Words) -> str:
     known = [
-        (counts[pool.key] / size, cohort, size)
+        (here / size, cohort, size)
         for cohort, size, counts in zip(pool.cohorts, pool.users, pool.retained, strict=True)
-        if counts[pool.key] is not None and size
+        if (here := counts[pool.key]) is not None and size
     ]
     if not known:
         return words("cohorts.heat_none", cohorts=count(len(pool.cohorts)))

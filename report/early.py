@@ -21,7 +21,7 @@ Rows = list[dict[str, Any]]
 
 def section(asked: Asked) -> Section:
     words = asked.words
-    common = {"name": "early", "title": words("early.title")}
+    common: dict[str, Any] = {"name": "early", "title": words("early.title")}
     found = gather(asked)
     if found is None or not found["rows"]:
         key = "early.nothing" if found is None else "early.none_kept"

@@ -8,7 +8,7 @@ from typing import Any
 from events.calendar import Period
 from report.asked import Asked
 from report.figures import COLOURS, PERCENT, bars, column, figure, line, plain, sankey
-from report.parts import Column, Filter, Kind, Panel, Section, Table, View, one_view
+from report.parts import Column, Filter, Key, Kind, Panel, Section, Table, View, one_view
 from report.shown import count, share
 from report.words import Words
 from retention.layers import Layers, layers
@@ -89,7 +89,7 @@ def _sizes_panel(told: dict[str, Any], found: Layers, asked: Asked) -> Panel:
     columns = [Column(words("column.period"), "date")]
     columns += [Column(layer_in(words, name), "count") for name in names]
     body = tuple((day, *(users[day, name] for name in names)) for day in days)
-    views = {
+    views: dict[Key, View] = {
         (chosen,): View(
             _sizes_told(rows, chosen, words),
             _draw_sizes(days, names, done, chosen, words),
@@ -172,7 +172,9 @@ def _moves_panel(told: dict[str, Any], layers_known: list[str], asked: Asked) ->
     words, rows = asked.words, told["movements"]
     day = _last_day(rows)
     here = [row for row in rows if row["period"] == day]
-    views = {(chosen,): _moves(here, chosen, day, words) for chosen in layers_known}
+    views: dict[Key, View] = {
+        (chosen,): _moves(here, chosen, day, words) for chosen in layers_known
+    }
     return Panel(
         name="layers-moves",
         title=words("layers.moves"),

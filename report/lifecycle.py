@@ -9,7 +9,7 @@ from events.calendar import PERIODS, Period
 from report.asked import Asked
 from report.cohorts import ordered
 from report.figures import bars, column, figure
-from report.parts import Column, Panel, Section, Table, View
+from report.parts import Column, Key, Panel, Section, Table, View
 from report.shown import count
 from report.words import Words
 from retention.lifecycle import lifecycle
@@ -22,7 +22,7 @@ Rows = list[dict[str, Any]]
 
 def section(asked: Asked) -> Section:
     words = asked.words
-    views = {}
+    views: dict[Key, View] = {}
     for period in ordered(PERIODS, asked.period):
         rows = gather(asked, period)
         views[period,] = view(rows[-MOST[period] :], len(rows), period, words)

@@ -10,7 +10,7 @@ from typing import Any
 from report.asked import Asked
 from report.figures import PERCENT, figure, line, titled
 from report.parts import Column, Fact, Kind, Panel, Section, Table, View, one_view
-from report.shown import count, factor, number, share
+from report.shown import NOTHING, count, factor, number, share
 from report.words import Words
 from runtime.clock import parse_instant
 from runtime.errors import UserError
@@ -65,7 +65,7 @@ def _trained_as_of(run: RunInfo) -> datetime:
 
 def section(asked: Asked) -> Section:
     words, judged = asked.words, gather(asked)
-    common = {"name": "model", "title": words("model.title")}
+    common: dict[str, Any] = {"name": "model", "title": words("model.title")}
     if judged is None:
         return Section(**common, about=words("model.about"), nothing=words("model.nothing"))
     run = judged.run
@@ -100,8 +100,8 @@ def _metrics_panel(metrics: Mapping[str, float], words: Words) -> Panel:
     for name, kind in METRICS.items():
         if name in metrics:
             values = (metrics.get(f"{name}{end}") for end in ("", "_low", "_high"))
-            told = (*values, metrics.get(f"recency_{name}"))
-            shown = ("–" if one is None else _in_words(one, kind, words) for one in told)
+            every = (*values, metrics.get(f"recency_{name}"))
+            shown = (NOTHING if one is None else _in_words(one, kind, words) for one in every)
             rows.append((words(f"metric.{name}"), *shown))
     told = words("model.metrics_told", rows=count(metrics.get("test_rows", 0)))
     return Panel(
@@ -177,7 +177,7 @@ def _gain(curves: Mapping[str, Any], words: Words) -> View:
     columns = [Column(words("column.share_looked_at"), "share")]
     columns.append(Column(words("column.gain"), "share"))
     floor = curves.get("recency")
-    rows = [(one["share"], one["gain"]) for one in curves["gain"]]
+    rows: list[tuple[Any, ...]] = [(one["share"], one["gain"]) for one in curves["gain"]]
     traces = [
         _diagonal([0, 1], words("model.random")),
         _gain_line(curves["gain"], words("model.this"), "$c1"),

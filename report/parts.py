@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -40,6 +40,10 @@ class View:
     table: Table
 
 
+Key = tuple[str, ...]  # values of filters
+Views = Mapping[Key, View]
+
+
 @dataclass(frozen=True)
 class Pool:
     """Counts of a retention table, from which the page sums a range of cohorts again.
@@ -68,7 +72,7 @@ class Panel:
     name: str
     title: str
     about: str
-    views: Mapping[tuple[str, ...], View]
+    views: Views
     filters: tuple[str, ...] = ()
     along: bool = False
     pooled: Literal["", "heat", "curve"] = ""
@@ -106,13 +110,9 @@ class Section:
     facts: tuple[Fact, ...] = ()
     lines: tuple[str, ...] = ()
     nothing: str = ""
-    pools: Mapping[tuple[str, ...], Pool] = field(default_factory=dict)
+    pools: Mapping[Key, Pool] = field(default_factory=dict)
 
 
-def one_view(view: View) -> Mapping[tuple[str, ...], View]:
+def one_view(view: View) -> Views:
     """Views of a panel that no filter changes."""
     return {(): view}
-
-
-def cut(rows: Sequence[tuple[Any, ...]], most: int) -> tuple[tuple[Any, ...], ...]:
-    return tuple(rows[:most])

@@ -26,7 +26,7 @@ CHURN, STAYING = "churn", "staying"
 
 def section(asked: Asked) -> Section:
     words, found = asked.words, gather(asked)
-    common = {"name": "paths", "title": words("paths.title")}
+    common: dict[str, Any] = {"name": "paths", "title": words("paths.title")}
     if not found.count:
         return Section(**common, about=words("paths.about"), nothing=words("paths.nothing"))
     panels = [_flow_panel(found, words), _list_panel(found, words)]

@@ -14,7 +14,7 @@ import polars as pl
 
 from report.asked import Asked
 from report.figures import PERCENT, bars, figure, titled
-from report.parts import Column, Filter, Kind, Panel, Section, Table, View
+from report.parts import Column, Filter, Key, Kind, Panel, Section, Table, View
 from report.reasons import reason_in
 from report.shown import count, share
 from runtime.clock import show
@@ -53,7 +53,7 @@ class Risk:
 
 def section(asked: Asked) -> Section:
     words = asked.words
-    common = {"name": "risk", "title": words("risk.title")}
+    common: dict[str, Any] = {"name": "risk", "title": words("risk.title")}
     try:
         scores = scores_before(asked.settings, asked.store.as_of)
     except StoreError:
@@ -135,7 +135,7 @@ def _figure_panel(risk: Risk, asked: Asked) -> Panel:
         for band in BANDS
     )
     heads = tuple(Column(words(f"column.{name}"), kind) for name, kind in columns)
-    views = {
+    views: dict[Key, View] = {
         (band,): View(_told(risk, band, asked), _draw(risk, band, asked), Table(heads, rows))
         for band in (ALL, *BANDS)
     }
@@ -200,7 +200,7 @@ def _list_panel(risk: Risk, asked: Asked) -> Panel:
     heads = tuple(
         Column(words(f"column.{name}"), kind) for name, kind in _list_columns(risk, asked)
     )
-    views = {}
+    views: dict[Key, View] = {}
     for band, rows in risk.listed.items():
         users = users_of(risk, band)
         note = words("page.first_of", shown=count(len(rows)), of=count(users))

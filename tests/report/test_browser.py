@@ -21,6 +21,7 @@ from runtime.settings import Settings
 
 GENEROUS_MS = 15_000  # a bound for a busy machine; the figure itself is printed
 WORDS = words_of("en")
+HEAT = "document.querySelector('[data-panel=retention-heat] .figure').data[0]"
 
 
 def rows_of(page: Any, panel: str) -> list[list[str]]:
@@ -84,15 +85,12 @@ def test_a_range_of_cohorts_is_summed_as_the_analysis_sums_it(
         page.fill('[data-filter="until"]', until)
         found = rows_of(page, "retention-curve")
         cohorts = [row[0] for row in rows_of(page, "retention-heat")]
-        drawn = page.evaluate(
-            "document.querySelector('[data-panel=retention-heat] .figure').data[0].y"
-        )
+        drawn = page.evaluate(f"{HEAT}.y")
     table = retention(project, open_store(project), CPU, "rolling", "week")
-    chosen = table.cells.filter(pl.col("cohort").cast(pl.String).is_between(since, until))
-    done = (
-        chosen.filter(pl.col("complete")).group_by("start").agg(pl.col("users", "retained").sum())
-    )
-    expected = done.sort("start").rows()
+    day = pl.col("cohort").cast(pl.String)
+    chosen = table.cells.filter(day.is_between(pl.lit(since), pl.lit(until)))
+    done = chosen.filter(pl.col("complete")).group_by("start")
+    expected = done.agg(pl.col("users", "retained").sum()).sort("start").rows()
     assert [row[1:3] for row in found] == [[f"{u:,}", f"{r:,}"] for _, u, r in expected]
     assert [row[3] for row in found] == [shown(r / u, "share", WORDS) for _, u, r in expected]
     days = chosen["cohort"].unique().sort().cast(pl.String).to_list()
@@ -124,11 +122,9 @@ def test_every_group_and_mode_can_be_chosen(page_en: Path, project: Settings) ->
             page.select_option('[data-filter="mode"]', key[1])
             page.select_option('[data-filter="group"]', key[2])
             table = curve_table(pools[key], WORDS)
+            kinds = [column.kind for column in table.columns]
             expected = [
-                [
-                    shown(value, column.kind, WORDS)
-                    for value, column in zip(row, table.columns, strict=True)
-                ]
+                [shown(value, kind, WORDS) for value, kind in zip(row, kinds, strict=True)]
                 for row in table.rows
             ]
             assert rows_of(page, "retention-curve") == expected, BETWEEN.join(key)
@@ -235,10 +231,8 @@ def test_the_period_of_the_last_days_is_never_drawn_as_a_fall(
     """Points of the curve stop where nobody's period has ended; empty cells have no value."""
     store = open_store(project)
     with opened(page_en) as page:
-        z = page.evaluate("document.querySelector('[data-panel=retention-heat] .figure').data[0].z")
-        days = page.evaluate(
-            "document.querySelector('[data-panel=retention-heat] .figure').data[0].y"
-        )
+        z = page.evaluate(f"{HEAT}.z")
+        days = page.evaluate(f"{HEAT}.y")
     for day, row in zip(days, z, strict=True):
         monday = pl.Series([day]).str.to_datetime(time_zone="UTC")[0]
         for n, value in enumerate(row):

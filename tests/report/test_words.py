@@ -73,9 +73,8 @@ def test_no_english_is_left_in_the_chinese_figures(page_zh: Path) -> None:
         for cell in row
         if isinstance(cell, str)
     ]
-    heads = [
-        title for panel in document["panels"].values() for title, _ in panel.get("columns", [])
-    ]
+    panels = document["panels"].values()
+    heads = [title for panel in panels for title, _ in panel.get("columns", [])]
     found = _english(" ".join([*texts, *cells, *heads, *document["words"].values()]))
     assert found - {*_blank_names(document)} == set()
 
