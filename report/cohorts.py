@@ -59,15 +59,13 @@ def gather(asked: Asked) -> tuple[dict[tuple[str, ...], Pool], str | None]:
     by, first = _dimension(asked)
     for period in ordered(PERIODS, asked.period):
         for mode in ordered(MODES, default_mode(asked)):
-            table = first or _table(asked, period, mode, by)
-            first = None
+            table = first if not found else _table(asked, period, mode, by)
             found[period, mode, EVERYONE] = pool_of(table, _together(table.cells), asked.words)
             if by is not None:
-                parts = table.cells.partition_by("kind", "group", as_dict=True, maintain_order=True)
-                found |= {
-                    (period, mode, _group(*key, asked.words)): pool_of(table, part, asked.words)
-                    for key, part in sorted(parts.items(), key=lambda one: _size(one[1]))
-                }
+                parts = table.cells.partition_by("kind", "group", maintain_order=True)
+                for part in sorted(parts, key=_size):
+                    named = _group(part["kind"][0], part["group"][0], asked.words)
+                    found[period, mode, named] = pool_of(table, part, asked.words)
     return found, by
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from events.calendar import Period
@@ -10,9 +12,9 @@ from report.asked import Asked
 from report.figures import COLOURS, PERCENT, bars, column, figure, line, plain, sankey
 from report.parts import Column, Filter, Key, Kind, Panel, Section, Table, View, one_view
 from report.shown import count, share
-from report.words import Words
+from report.words import Words, look_up
 from retention.layers import Layers, layers
-from runtime.settings_lifecycle import LAYERS, OTHER, TAGS, Rule
+from runtime.settings_lifecycle import OTHER, Rule
 
 SHOWN: dict[Period, int] = {"day": 60, "week": 52, "month": 36}
 DAYS: dict[Period, int] = {"day": 1, "week": 7, "month": 31}
@@ -69,11 +71,14 @@ def layer_in(words: Words, name: str) -> str:
 def _rule_in(words: Words, rule: Rule) -> str:
     """A rule in words: our own in the page's language, a project's as it is written."""
     says = rule.says or rule.rule
-    if rule in LAYERS:
-        says = words(f"layer_says.{rule.name.replace(' ', '_')}")
-    elif rule in TAGS:
-        says = words(f"tag_says.{rule.name.replace(' ', '_')}")
+    if words.lang == "zh":
+        says = _rules_zh().get(says, says)
     return words("layers.rule", name=layer_in(words, rule.name), says=says)
+
+
+@lru_cache(maxsize=1)
+def _rules_zh() -> dict[str, str]:
+    return tomllib.loads(look_up("words/rules_zh.toml"))
 
 
 def _colour(name: str, place: int) -> str:
@@ -207,7 +212,7 @@ def _moves(rows: Rows, chosen: str, day: str | None, words: Words) -> View:
         came=count(came),
         layer=layer_in(words, chosen),
     )
-    return View(sentence, _draw_moves(wanted, words), Table(columns, body))
+    return View(sentence, _draw_moves(wanted, words) if wanted else None, Table(columns, body))
 
 
 def _origin(words: Words, name: str | None) -> str:

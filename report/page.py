@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from report.document import document
 from report.head import as_of
 from report.parts import Section
 from report.shown import shown
+from report.words import look_up
 from runtime.files import remove_drafts, write_text
 from runtime.progress import progress
 
@@ -113,7 +113,7 @@ def render(sections: list[Section], asked: Asked) -> str:
 
 
 def _looked_up(name: str) -> str:
-    return files("report").joinpath("look", name).read_text(encoding="utf-8")
+    return look_up(f"look/{name}")
 
 
 def _cell(value: Any, kind: Any, asked: Asked) -> str:

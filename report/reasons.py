@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 import tomllib
 from functools import lru_cache
-from importlib.resources import files
 
-from report.words import Words
+from report.words import Words, look_up
 from serving.reasons import STAYING
 
 # Blanks of a sentence: q a quantity, w a window, n a name of the log, x anything else.
@@ -56,8 +55,7 @@ def _blank(name: str, text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _table() -> dict[str, dict[str, str]]:
-    text = files("report").joinpath("words", "reasons_zh.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return tomllib.loads(look_up("words/reasons_zh.toml"))
 
 
 @lru_cache(maxsize=1)

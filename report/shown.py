@@ -23,14 +23,11 @@ def shown(value: Any, kind: Kind, words: Words) -> str:
         return NOTHING
     if kind in ("text", "name", "date", "said"):
         return str(value)
-    return {
-        "count": count,
-        "money": money,
-        "number": number,
-        "factor": factor,
-        "share": lambda found: share(found, words.lang),
-        "duration": lambda found: duration(found, words),
-    }[kind](value)
+    if kind == "share":
+        return share(value, words.lang)
+    if kind == "duration":
+        return duration(value, words)
+    return {"count": count, "money": money, "number": number, "factor": factor}[kind](value)
 
 
 def fixed(value: float, digits: int) -> str:

@@ -40,9 +40,13 @@ def words_of(lang: str) -> Words:
     """Raises UsageError for a language that the page is not written in."""
     for known in LANGS:
         if lang == known:
-            text = files("report").joinpath("words", f"{lang}.toml").read_text(encoding="utf-8")
-            return Words(known, _flat(tomllib.loads(text)))
+            return Words(known, _flat(tomllib.loads(look_up(f"words/{lang}.toml"))))
     raise UsageError(f"language '{lang}' is not known; choose one of {', '.join(LANGS)}")
+
+
+def look_up(name: str) -> str:
+    """A text that lies beside this module."""
+    return files("report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> dict[str, str]:

@@ -48,27 +48,32 @@ def without_plotly(file: Path) -> str:
 
 
 @contextmanager
-def opened(file: Path, **context: Any) -> Iterator[Any]:
-    """The page in a headless browser. Nothing may be asked of a network, and nothing may fail.
-
-    Skips where there is no Chromium on this machine.
-    """
+def started() -> Iterator[Any]:
+    """A headless browser. Skips where there is no Chromium on this machine."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         pytest.skip(f"no browser here: none of {', '.join(BROWSERS)} is installed")
     from playwright.sync_api import sync_playwright
 
-    troubles: list[str] = []
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        page = browser.new_context(**context).new_page()
-        page.on("console", lambda said: troubles.append(f"{said.type}: {said.text}"))
-        page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
-        page.on("request", lambda asks: _note(asks.url, troubles))
-        page.goto(file.as_uri(), wait_until="load")
-        page.wait_for_selector("html[data-drawn=all]", state="attached")
-        yield page
+        yield browser
         browser.close()
+
+
+@contextmanager
+def opened(browser: Any, file: Path, **context: Any) -> Iterator[Any]:
+    """A page. Nothing may be asked of a network, and nothing may fail."""
+    troubles: list[str] = []
+    held = browser.new_context(**context)
+    page = held.new_page()
+    page.on("console", lambda said: troubles.append(f"{said.type}: {said.text}"))
+    page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
+    page.on("request", lambda asks: _note(asks.url, troubles))
+    page.goto(file.as_uri(), wait_until="load")
+    page.wait_for_selector("html[data-drawn=all]", state="attached")
+    yield page
+    held.close()
     assert not troubles
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from report_tools import CPU, written
+from report_tools import CPU, started, written
 from small_project import small_log, write_small_project
 
 from events.ingest import ingest
@@ -23,6 +25,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     train(settings, None, "logistic", CPU)
     score(settings, None, None, CPU)
     return settings
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    with started() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -126,8 +126,9 @@ def test_many_users_make_the_page_no_larger(tmp_path: Path) -> None:
         settings = load_settings(write_small_project(folder, pl.concat(copies)))
         ingest(settings)
         written(settings, folder / "report.html")
-        sizes.append(len(without_plotly(folder / "report.html")))
-    assert sizes[1] < 1.15 * sizes[0]
+        sizes.append((folder / "report.html").stat().st_size)
+    # Longer numbers, and nothing else.
+    assert sizes[1] < 1.02 * sizes[0]
 
 
 def test_a_funnel_is_named_or_written_out(project: Settings) -> None:
