@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -21,8 +21,10 @@ from runtime.clock import show
 from runtime.collect import collect
 from runtime.device import Device
 from runtime.errors import StoreError
+from runtime.settings import Settings
+from runtime.tables import open_table
 from serving.ranking import Summary, ranked, summarise
-from serving.table import Scores, scores_before
+from serving.table import SCORES, Scores, scores_path
 
 CPU = Device("cpu", "one pass over the scores")
 BANDS = {"high": "$c4", "medium": "$c2", "low": "$c1"}
@@ -98,6 +100,16 @@ def gather(scores: Scores, listed: int) -> Risk:
     first = {ALL: top.filter(pl.col("rank") <= listed)}
     first |= {band: top.filter(pl.col("risk_band") == band).head(listed) for band in BANDS}
     return Risk(scores.as_of, summary, bands, counted, first, width)
+
+
+def scores_before(settings: Settings, at: datetime) -> Scores:
+    """The newest scores as of `at` or earlier. Raises StoreError where there are none."""
+    table = open_table(scores_path(settings), SCORES)
+    known = [datetime.fromisoformat(key) for key in table.partitions("as_of_key")]
+    instants = [one if one.tzinfo else one.replace(tzinfo=UTC) for one in known]
+    if not (there := [one for one in instants if one <= at]):
+        raise StoreError(f"{table.path}: no scores as of {show(at)} or earlier")
+    return Scores(table, max(there))
 
 
 def users_of(risk: Risk, band: str) -> int:

@@ -83,17 +83,5 @@ def open_scores(settings: Settings, as_of: datetime | None = None) -> Scores:
     return Scores(table, as_of or _instant(keys[-1]))
 
 
-def scores_before(settings: Settings, at: datetime) -> Scores:
-    """The newest scores as of `at` or earlier. Raises StoreError where there are none."""
-    table = open_table(scores_path(settings), SCORES)
-    known = [_instant(key) for key in table.partitions("as_of_key")]
-    if not (there := [one for one in known if one <= at]):
-        raise StoreError(
-            f"{table.path}: no scores as of {show(at)} or earlier; run 'holdfast score "
-            f"--as-of {show(at)}' first"
-        )
-    return Scores(table, max(there))
-
-
 def _instant(key: str) -> datetime:
     return datetime.fromisoformat(key).replace(tzinfo=UTC)

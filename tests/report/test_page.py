@@ -21,7 +21,6 @@ from report.words import words_of
 from runtime.collect import collect
 from runtime.errors import UsageError
 from runtime.settings import Settings, load_settings
-from serving.table import scores_before
 
 MOST_BYTES = 6_000_000
 
@@ -43,7 +42,7 @@ def test_it_calls_nobody_and_tells_nothing_of_the_machine(project: Settings, pag
 
 
 def test_no_user_is_named_unless_asked(project: Settings, page_en: Path, tmp_path: Path) -> None:
-    scores = scores_before(project, open_store(project).as_of)
+    scores = risk.scores_before(project, open_store(project).as_of)
     users = collect(scores.scan().select("user_id"), risk.CPU)["user_id"].to_list()
     own = without_plotly(page_en)
     assert not [user for user in users if re.search(rf'[">]{user}["<]', own)]
@@ -53,7 +52,7 @@ def test_no_user_is_named_unless_asked(project: Settings, page_en: Path, tmp_pat
 
 def test_the_list_holds_as_many_as_its_figure_says(project: Settings) -> None:
     asked = asked_of(project)
-    found = risk.gather(scores_before(project, asked.store.as_of), 10_000)
+    found = risk.gather(risk.scores_before(project, asked.store.as_of), 10_000)
     for band in (risk.ALL, *risk.BANDS):
         assert len(found.listed[band]) == risk.users_of(found, band)
     drawn = risk.section(asked).panels[0].views[risk.ALL,]
