@@ -16,7 +16,7 @@ from report.words import Words, look_up
 from retention.layers import Layers, layers
 from runtime.settings_lifecycle import OTHER, Rule
 
-SHOWN: dict[Period, int] = {"day": 60, "week": 52, "month": 36}
+SHOWN: dict[Period, int] = {"day": 30, "week": 26, "month": 24}
 DAYS: dict[Period, int] = {"day": 1, "week": 7, "month": 31}
 ALL = "all"
 LAYER_COLOURS = {
