@@ -115,7 +115,7 @@
     const layout = {
       height: 320, margin: { l: 48, r: 12, t: 10, b: 40 },
       xaxis: { type: "category", categoryorder: "array", categoryarray: pool.cells, range: [-0.3, pool.cells.length - 0.7] },
-      yaxis: { tickformat: ".0%", rangemode: "tozero" },
+      yaxis: { tickformat: ".0%", rangemode: "tozero", ...below(known.filter(([, n]) => n > 0).map(([row]) => row[5])) },
     };
     return {
       told: users ? fill(WORDS.curve_told, blanks) : WORDS.curve_none,
@@ -127,6 +127,8 @@
     const low = Math.floor(20 * Math.min(...values, 1)) / 20, high = Math.ceil(20 * Math.max(...values, 0)) / 20;
     return { zmin: Math.max(0, Math.min(low, high - 0.1)), zmax: Math.min(1, Math.max(high, low + 0.1)) };
   }
+  // Where few stay, what comes after the first period would lie flat on the ground.
+  const below = (highs) => (highs.length && Math.max(...highs) < 0.4 ? { range: [0, 1.15 * Math.max(...highs, 0.01)] } : {});
   function heatView(panel, pool, kept) {
     const at = (n, place) => {
       const count = pool.retained[n][place];
