@@ -78,7 +78,7 @@ def _rule_in(words: Words, rule: Rule) -> str:
 
 @lru_cache(maxsize=1)
 def _rules_zh() -> dict[str, str]:
-    return tomllib.loads(look_up("words/rules_zh.toml"))
+    return tomllib.loads(look_up("languages/rules_zh.toml"))
 
 
 def _colour(name: str, place: int) -> str:

@@ -1,7 +1,7 @@
 """Reasons of scores in the page's language.
 
 A reason is a sentence of `features.dictionary` with a value in it; the table in
-`words/reasons_zh.toml` holds each sentence beside its translation. What is in no row of it, such
+`languages/reasons_zh.toml` holds each sentence beside its translation. What is in no row of it, such
 as a project's own feature, stays as it was written.
 """
 
@@ -55,7 +55,7 @@ def _blank(name: str, text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _table() -> dict[str, dict[str, str]]:
-    return tomllib.loads(look_up("words/reasons_zh.toml"))
+    return tomllib.loads(look_up("languages/reasons_zh.toml"))
 
 
 @lru_cache(maxsize=1)

@@ -40,7 +40,7 @@ def words_of(lang: str) -> Words:
     """Raises UsageError for a language that the page is not written in."""
     for known in LANGS:
         if lang == known:
-            return Words(known, _flat(tomllib.loads(look_up(f"words/{lang}.toml"))))
+            return Words(known, _flat(tomllib.loads(look_up(f"languages/{lang}.toml"))))
     raise UsageError(f"language '{lang}' is not known; choose one of {', '.join(LANGS)}")
 
 

@@ -118,7 +118,7 @@ def test_every_kind_of_finding_and_every_rule_has_words() -> None:
 
     table = words_of("en").table
     assert {f"finding.{kind}" for kind in get_args(get_type_hints(Finding)["kind"])} <= set(table)
-    chinese = tomllib.loads(look_up("words/rules_zh.toml"))
+    chinese = tomllib.loads(look_up("languages/rules_zh.toml"))
     assert {rule.says for rule in (*LAYERS, *TAGS)} == set(chinese)
     assert "not causes" in CAUTION
     assert "not causes" in table["early.caution"]
