@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 CODE := runtime events features retention training serving report holdfast
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format bench bench-features gpu-env gpu-check clean
+.PHONY: help demo test test-slow lint format bench bench-features bench-retention gpu-env gpu-check clean
 
 help: ## Show this help
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,9 @@ format: $(VENV)/.developing ## Rewrite the code in the house's style
 bench-features: $(VENV)/.developing ## 50 M events: features beside DuckDB, Polars, pandas and a bare scan; ingest beside DuckDB
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.ingest
+
+bench-retention: $(VENV)/.developing ## 50 M events: cohorts, a funnel and paths beside DuckDB and a bare scan
+	$(BIN)/python -m benchmarks.retention
 
 bench: $(VENV)/.developing ## Benchmarks: ratios side by side, with the floor beside them
 	$(BIN)/python -m benchmarks

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 # What needs a device, a large log (`make bench-features`), or is read by others, is run by itself.
-APART = {"__main__", "gpu_check", "features", "ingest", "memory"}
+APART = {"__main__", "gpu_check", "features", "ingest", "memory", "retention"}
 APART |= {"buying", "gpu_tabular", "oracle_gap", "order_world", "over_time", "sequence_training"}
 APART |= {"tabular_models", "worth"}
 PARTS = {"gpu_buying", "gpu_sequences", "big_log", "feature_pandas", "feature_set"}
 PARTS |= {"sequence_clock", "sequence_rival", "sequence_world"}
+PARTS |= {"retention_cohorts", "retention_funnel", "retention_paths", "retention_lifecycle"}
 
 for module in sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])):
     if module not in APART | PARTS:

@@ -28,7 +28,8 @@ from features.snapshots import read
 from runtime.device import Device
 from runtime.settings import load_settings
 from training.calibration import Calibrator
-from training.fitting import Task, fit, spec_of
+from training.fitting import Task, fit
+from training.kinds import spec_of
 from training.level_rows import LevelRows, level_rows
 from training.metrics import Floats, calibration_error, log_loss
 from training.plan import Plan, plan_of

@@ -23,6 +23,7 @@ from runtime.progress import progress
 from runtime.threads import in_threads
 
 Plan = Callable[[pl.LazyFrame], pl.LazyFrame]
+MERGED_ROWS = 1 << 16  # fewer are not worth merging
 BucketPlan = Callable[[pl.LazyFrame, int], pl.LazyFrame]
 
 
@@ -42,16 +43,23 @@ def summed(
     Memory holds the running sums and `each_bucket`'s. `with_bucket`: the plan also takes
     the bucket's number, to read what else lies in buckets.
     """
-    total: pl.DataFrame | None = None
+    held: list[pl.DataFrame] = []
     for part in each_bucket(plan, store, device, label, with_bucket=with_bucket, cluster=cluster):
-        whole = part if total is None else pl.concat([total, part])
-        rest = [name for name in whole.columns if name not in (*by, latest)]
-        merged = [pl.col(name).sum() for name in rest]
-        if latest is not None:
-            merged.append(pl.col(latest).max())
-        total = whole.group_by(by).agg(merged)
-    assert total is not None, "a store has at least one bucket"
-    return total.sort(by)
+        held.append(part)
+        # Merged when as much has come as there was: a row is merged but a few times.
+        if sum(one.height for one in held[1:]) > max(held[0].height, MERGED_ROWS):
+            held = [_merged(held, by, latest)]
+    assert held, "a store has at least one bucket"
+    return _merged(held, by, latest).sort(by)
+
+
+def _merged(held: list[pl.DataFrame], by: Sequence[str], latest: str | None) -> pl.DataFrame:
+    whole = pl.concat(held)
+    rest = [name for name in whole.columns if name not in (*by, latest)]
+    merged = [pl.col(name).sum() for name in rest]
+    if latest is not None:
+        merged.append(pl.col(latest).max())
+    return whole.group_by(by).agg(merged)
 
 
 def each_bucket(

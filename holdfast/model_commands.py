@@ -53,7 +53,9 @@ def train(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", help="auto, xgboost, forest, logistic or sequence; default: holdfast.toml's."
+            "--model",
+            help="auto, xgboost, forest, logistic, sequence, two-part or ziln (of value; churn by "
+            "xgboost); default: holdfast.toml's.",
         ),
     ] = None,
     tuned: Annotated[

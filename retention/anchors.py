@@ -7,19 +7,18 @@ from typing import Literal
 
 import polars as pl
 
-from events.contract import TIME
 from events.store import EventStore
 from events.users import scan_users, users_path
-from features.definitions import Definitions
-from features.eligible import eligible_plan
 from features.matured import require_history
 from features.time import Cutoff
 from runtime.errors import StoreError, UsageError
 from runtime.settings import Settings
 
 # "first": the user's first event ever. "first_in_range": the first one at or after `since`.
-# A Cutoff: that instant, for everyone who is eligible at it.
-Anchor = Literal["first", "first_in_range"] | Cutoff
+# "every": on the calendar clock the first one of each period in the range, on the elapsed clock
+# each instant in it at which there is one. A Cutoff: that instant, for everyone who is eligible
+# at it. With `start` only events of those names anchor.
+Anchor = Literal["first", "first_in_range", "every"] | Cutoff
 
 
 def check_anchor(
@@ -31,48 +30,27 @@ def check_anchor(
             raise UsageError("a cutoff as anchor takes no range; leave out since and until")
         require_history(store, anchor)
         return
-    if anchor not in ("first", "first_in_range"):
+    if anchor not in ("first", "first_in_range", "every"):
         raise UsageError(
-            f"anchor '{anchor}' is not known; choose 'first', 'first_in_range' or a cutoff"
+            f"anchor '{anchor}' is not known; choose 'first', 'first_in_range', 'every' or a cutoff"
         )
     if anchor == "first_in_range" and since is None:
         raise UsageError("anchor 'first_in_range' needs the start of the range; add --since")
+    if since is not None and until is not None and until <= since:
+        raise UsageError(
+            f"until {until.isoformat()} is not after since {since.isoformat()}; the range is empty"
+        )
 
 
-def users_for(anchor: Anchor, settings: Settings) -> pl.LazyFrame | None:
-    """The users table, where who is eligible at the anchor depends on it. Raises StoreError."""
-    churn = settings.churn
-    if not isinstance(anchor, Cutoff) or churn.kind != "active" or churn.date_column is None:
-        return None
-    users = scan_users(settings)
+def users_of(settings: Settings, store: EventStore, bucket: int) -> pl.LazyFrame:
+    """The users table of a bucket. Raises StoreError where there is none."""
+    users = scan_users(settings, bucket, store.parted_in)
     if users is None:
         raise StoreError(
-            f"{users_path(settings)}: there is no users table, which churn.date_column needs; "
+            f"{users_path(settings)}: there is no users table, which the question needs; "
             "run 'holdfast ingest'"
         )
     return users
-
-
-def anchored(
-    events: pl.LazyFrame,
-    anchor: Anchor,
-    since: datetime | None,
-    until: datetime | None,
-    definitions: Definitions,
-    users: pl.LazyFrame | None,
-) -> pl.LazyFrame:
-    """One row a user: user_id, anchor.
-
-    "first" and "first_in_range": those whose anchor lies in `[since, until)`; with "first", a
-    user whose first event lies before the range is in no cohort of it.
-    """
-    if isinstance(anchor, Cutoff):
-        eligible = eligible_plan(events, anchor, definitions, users)
-        return eligible.with_columns(anchor=pl.lit(anchor.at, TIME))
-    if anchor == "first_in_range":
-        events = events.filter(within("ts", since, until))
-    first = events.group_by("user_id").agg(anchor=pl.col("ts").min())
-    return first.filter(within("anchor", since, until))
 
 
 def within(column: str, since: datetime | None, until: datetime | None) -> pl.Expr:

@@ -80,6 +80,16 @@ def _checked(brackets: Sequence[tuple[int, int]]) -> tuple[Cell, ...]:
     return tuple(Cell(start, end) for start, end in brackets)
 
 
+def up_to_each_end(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """Cells with the same ends that together cover every period from 0 on."""
+    found, start = [], 0
+    for cell in cells:
+        assert cell.end is not None, "a rolling table has no ends"
+        found.append(Cell(start, cell.end))
+        start = cell.end + 1
+    return tuple(found)
+
+
 def cell_of(offset: pl.Expr, cells: tuple[Cell, ...]) -> pl.Expr:
     """The position of the cell that holds a period's offset, Int32; null outside all.
 

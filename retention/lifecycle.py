@@ -9,17 +9,12 @@ from typing import Any
 import polars as pl
 
 from events.activity import is_active
-from events.calendar import (
-    Period,
-    begins,
-    first_day,
-    known_period,
-    period_at,
-    period_of,
-)
+from events.calendar import Period, begins, first_day, known_period, period_at, period_of
 from events.passes import summed
 from events.store import EventStore
+from retention.instants import shown_periods
 from runtime.clock import show
+from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.settings import Settings
 
@@ -54,23 +49,40 @@ class Lifecycle:
 
 
 def lifecycle(
-    settings: Settings, store: EventStore, device: Device, period: str = "week"
+    settings: Settings,
+    store: EventStore,
+    device: Device,
+    period: str | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cluster: Cluster = IN_PROCESS,
 ) -> Lifecycle:
-    """Users by state and period, by what `[activity]` calls active. Raises UsageError."""
-    known = known_period(period)
+    """Users by state and period, by what `[activity]` calls active, in the periods that
+    `[since, until)` touches; what a user was before them is known. Raises UsageError."""
+    known = known_period(period or settings.lifecycle.period)
+    zone = settings.project.timezone
+    first, last = shown_periods(store, known, zone, since, until)
     counts = summed(
         lambda events: lifecycle_plan(events, settings, known),
         store,
         device,
         by=("number", "state"),
         label="lifecycle",
+        cluster=cluster,
     )
-    table = _periods(counts, known, settings.project.timezone, store)
-    return Lifecycle(known, settings.project.timezone, store.as_of, store.covered_until, table)
+    table = _periods(counts, known, zone, store, (first, last))
+    return Lifecycle(known, zone, store.as_of, store.covered_until, table)
 
 
 def lifecycle_plan(events: pl.LazyFrame, settings: Settings, period: Period) -> pl.LazyFrame:
     """Counts of one bucket: number (of the period), state (position in STATES), users."""
+    states = states_plan(events, settings, period)
+    return states.group_by("number", "state").agg(users=pl.len().cast(pl.Int64))
+
+
+def states_plan(events: pl.LazyFrame, settings: Settings, period: Period) -> pl.LazyFrame:
+    """A row a user and period with a state: user_id, number, state (position in STATES)."""
     spans = active_periods(events, settings, period)
     number = pl.col("number")
     same = pl.col("user_id") == pl.col("user_id").shift(1)
@@ -79,9 +91,11 @@ def lifecycle_plan(events: pl.LazyFrame, settings: Settings, period: Period) -> 
         state=pl.when(previous.is_null()).then(0).when(previous == number - 1).then(1).otherwise(2)
     )
     follows = (pl.col("user_id") == pl.col("user_id").shift(-1)) & (number.shift(-1) == number + 1)
-    silent = spans.filter(~follows.fill_null(value=False)).select(number=number + 1, state=3)
-    states = [rows.select("number", pl.col("state").cast(pl.Int32)) for rows in (present, silent)]
-    return pl.concat(states).group_by("number", "state").agg(users=pl.len().cast(pl.Int64))
+    silent = spans.filter(~follows.fill_null(value=False)).with_columns(number=number + 1, state=3)
+    states = (present, silent)
+    return pl.concat(
+        rows.select("user_id", "number", pl.col("state").cast(pl.Int32)) for rows in states
+    )
 
 
 def active_periods(events: pl.LazyFrame, settings: Settings, period: Period) -> pl.LazyFrame:
@@ -91,10 +105,11 @@ def active_periods(events: pl.LazyFrame, settings: Settings, period: Period) -> 
     return active.select("user_id", number=number).unique().sort("user_id", "number")
 
 
-def _periods(counts: pl.DataFrame, period: Period, zone: str, store: EventStore) -> pl.DataFrame:
+def _periods(
+    counts: pl.DataFrame, period: Period, zone: str, store: EventStore, shown: tuple[int, int]
+) -> pl.DataFrame:
     now = period_at(store.covered_until, period, zone)
-    numbers = all_periods(period_at(store.first, period, zone), store, period, zone)
-    table = numbers
+    table = pl.DataFrame({"number": pl.Series(range(shown[0], shown[1] + 1), dtype=pl.Int32)})
     for place, state in enumerate(STATES):
         one = counts.filter(pl.col("state") == place).select("number", users="users")
         table = table.join(one.rename({"users": state}), on="number", how="left")

@@ -11,8 +11,10 @@ import polars as pl
 from events.calendar import first_day, period_at
 from events.passes import summed
 from events.store import EventStore
+from retention.instants import shown_periods
 from retention.lifecycle import active_periods, all_periods
 from runtime.clock import show
+from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.settings import Settings
 
@@ -44,17 +46,29 @@ class Stickiness:
         }
 
 
-def stickiness(settings: Settings, store: EventStore, device: Device) -> Stickiness:
-    """DAU, WAU and MAU of every day, exact, by what `[activity]` calls active."""
+def stickiness(
+    settings: Settings,
+    store: EventStore,
+    device: Device,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cluster: Cluster = IN_PROCESS,
+) -> Stickiness:
+    """DAU, WAU and MAU of every day that `[since, until)` touches, exact, by what `[activity]`
+    calls active; windows reach back before `since`. Raises UsageError."""
+    zone = settings.project.timezone
+    shown = shown_periods(store, "day", zone, since, until)
     changes = summed(
         lambda events: changes_plan(events, settings),
         store,
         device,
         by=("number",),
         label="stickiness",
+        cluster=cluster,
     )
-    zone = settings.project.timezone
-    return Stickiness(zone, store.as_of, store.covered_until, _days(changes, zone, store))
+    table = _days(changes, zone, store, shown)
+    return Stickiness(zone, store.as_of, store.covered_until, table)
 
 
 def changes_plan(events: pl.LazyFrame, settings: Settings) -> pl.LazyFrame:
@@ -77,7 +91,9 @@ def changes_plan(events: pl.LazyFrame, settings: Settings) -> pl.LazyFrame:
     return pl.concat(parts).group_by("number").agg(pl.col(list(_WINDOWS)).sum())
 
 
-def _days(changes: pl.DataFrame, zone: str, store: EventStore) -> pl.DataFrame:
+def _days(
+    changes: pl.DataFrame, zone: str, store: EventStore, shown: tuple[int, int]
+) -> pl.DataFrame:
     first = period_at(store.first, "day", zone)
     now = period_at(store.covered_until, "day", zone)
     table = all_periods(first, store, "day", zone).join(
@@ -87,6 +103,7 @@ def _days(changes: pl.DataFrame, zone: str, store: EventStore) -> pl.DataFrame:
         pl.when(pl.col("number") - first >= length - 1).then(pl.col(name).fill_null(0).cum_sum())
         for name, length in _WINDOWS.items()
     ).with_columns(complete=pl.col("number") < now)
+    table = table.filter(pl.col("number").is_between(*shown))
     share = pl.when(pl.col("complete")).then(pl.col("dau"))
     return table.select(
         "dau",

@@ -15,7 +15,8 @@ from features.time import Cutoff
 from runtime.device import decide
 from runtime.settings import Settings
 from serving.score import ScoreResult, score
-from training.fitting import Task, fit, spec_of
+from training.fitting import Task, fit
+from training.kinds import spec_of
 from training.model import Model
 from training.runs import RunInfo
 from training.split import Slice

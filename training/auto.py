@@ -12,26 +12,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import polars as pl
 
 from runtime.progress import say
 from training.blend import Blend, Target
 from training.column import Column
-from training.fitting import (
-    Data,
-    Fit,
-    Spec,
-    Task,
-    data_of,
-    finished,
-    fit_on,
-    fit_sequence_on,
-    spec_of,
-)
+from training.fitting import Data, Fit, Task, data_of, finished, fit_on, fit_sequence_on
+from training.kinds import Spec, spec_of
 from training.metrics import Floats
 from training.mixes import Mix, Tried, pick, tried
-from training.model import Estimator, Model
+from training.model import Model
 from training.sequence_spec import SequenceSpec, cost_seconds
 from training.split import Slice
 
@@ -215,7 +207,7 @@ def _joined(
     return AutoFit(found.model, found.rows, found.settled, (*notes, *found.notes), found.frame)
 
 
-def _estimator(of: Target, parts: Mapping[str, Estimator], mix: Mix, beside: bool) -> Estimator:
+def _estimator(of: Target, parts: Mapping[str, Any], mix: Mix, beside: bool) -> Any:
     """`beside`: whether the model has a sequence model in it, for whatever part."""
     if len(mix.kinds) == 1 and (not beside or isinstance(parts[mix.kinds[0]], Column)):
         return parts[mix.kinds[0]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,13 +15,14 @@ from features.spec import FeatureSpec
 from runtime.device import Device
 from runtime.errors import UsageError
 from runtime.progress import say
-from training import bagged, forest, linear
+from training import bagged, forest, linear, two_part
 from training.calibration import Calibrator, fit_calibrator
 from training.column import BESIDE, CHURN, VALUE, Column
 from training.forest import ForestSpec
+from training.kinds import OF_VALUE, Pair, Spec
 from training.linear import LogisticSpec
 from training.metrics import Floats
-from training.model import Estimator, Model
+from training.model import Estimator, Model, ValueEstimator
 from training.ranges import with_ranges
 from training.rows import Rows, both_classes, labelled
 from training.sequence_spec import SequenceSpec
@@ -30,23 +30,13 @@ from training.split import Slice
 from training.stand_in import explained, fit_stand_in
 from training.stepwise import STEP, Step, stacked
 from training.trees import XGBoostSpec
+from training.two_part import TwoPartSpec
+from training.ziln import Ziln, ZilnSpec
 
 if TYPE_CHECKING:
     from training.sequence_columns import SequenceColumns
 
-PlainSpec = LogisticSpec | ForestSpec | XGBoostSpec
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A spec for each of the two: what is best for churn need not be for value."""
-
-    churn: PlainSpec
-    value: PlainSpec
-
-
-Spec = PlainSpec | Pair | SequenceSpec
-Value = tuple[Estimator | None, Any]
+Value = tuple[ValueEstimator | None, Any]
 
 
 @dataclass(frozen=True)
@@ -75,34 +65,6 @@ class Fit:
     settled: Any  # a Spec, or auto's
     notes: tuple[str, ...]
     frame: pl.DataFrame
-
-
-PLAIN: dict[str, Callable[[int], PlainSpec]] = {
-    "xgboost": lambda seed: XGBoostSpec(seed=seed),
-    "forest": lambda seed: ForestSpec(seed=seed),
-    "logistic": lambda seed: LogisticSpec(),
-}
-
-
-OTHERS = ("auto", "sequence")
-
-
-def spec_of(kind: str, seed: int) -> PlainSpec | SequenceSpec:
-    """Raises UsageError for a kind that is not known."""
-    return SequenceSpec(seed=seed) if kind == "sequence" else _plain(kind, seed, OTHERS)
-
-
-def plain_spec(kind: str, seed: int) -> PlainSpec:
-    """Of the kinds that read features alone. Raises UsageError for another one."""
-    return _plain(kind, seed, ())
-
-
-def _plain(kind: str, seed: int, others: tuple[str, ...]) -> PlainSpec:
-    """`others`: what else is known where it was asked for."""
-    if kind not in PLAIN:
-        known = ", ".join(sorted({*others, *PLAIN}))
-        raise UsageError(f"model '{kind}' is not known; choose one of {known}")
-    return PLAIN[kind](seed)
 
 
 @dataclass(frozen=True)
@@ -138,6 +100,12 @@ def data_of(frame: pl.DataFrame, on: Slice, calibrate: Slice, task: Task) -> Dat
 
 
 def fit_on(data: Data, spec: Spec, task: Task) -> Fit:
+    """Raises UsageError for a model of value on a log without amounts."""
+    if data.paid is None and task.kind in OF_VALUE:
+        raise UsageError(
+            f"model '{task.kind}': is one of value, and the log has no amounts; map them under "
+            "[source.columns] or choose another model"
+        )
     if isinstance(spec, SequenceSpec):
         return fit_sequence_on(data, spec, task)[0]
     churn, spec = FITTERS[type(spec)][0](spec, data.rows, task.device)
@@ -183,7 +151,7 @@ def fit_sequence_on(data: Data, spec: SequenceSpec, task: Task) -> tuple[Fit, Da
 
 
 def finished(
-    churn: Estimator, value: Estimator | None, settled: Any, data: Data, task: Task
+    churn: Estimator, value: ValueEstimator | None, settled: Any, data: Data, task: Task
 ) -> Fit:
     """Estimators that are fitted already, calibrated on the later slice."""
     later = data.later
@@ -241,6 +209,13 @@ def _fit_pair_value(spec: Pair, rows: Rows, relative: Floats, device: Device) ->
     return found, replace(spec, value=settled)
 
 
+def _fit_ziln(spec: ZilnSpec, rows: Rows, relative: Floats, device: Device) -> tuple[Ziln, Any]:
+    from training.ziln_fit import fit_value  # loads PyTorch
+
+    return fit_value(spec, rows, relative, device)
+
+
+# How churn and value are fitted; None: not by this.
 FITTERS: dict[type, tuple[Any, Any]] = {
     LogisticSpec: (
         linear.fit_churn,
@@ -248,6 +223,8 @@ FITTERS: dict[type, tuple[Any, Any]] = {
     ),
     ForestSpec: (forest.fit_churn, forest.fit_value),
     XGBoostSpec: (bagged.fit_churn, bagged.fit_value),
+    TwoPartSpec: (None, two_part.fit_value),
+    ZilnSpec: (None, _fit_ziln),
     Pair: (_fit_pair_churn, _fit_pair_value),
 }
 
@@ -268,7 +245,7 @@ def _varies(relative: Floats) -> bool:
 
 
 def _value_scale(
-    value: Estimator | None, rows: Rows | None, later: Rows | None
+    value: ValueEstimator | None, rows: Rows | None, later: Rows | None
 ) -> tuple[float, str | None]:
     """Money per unit of the estimator, so that the sum over the calibration slice is right."""
     if value is None or rows is None or rows.value is None:

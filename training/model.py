@@ -28,18 +28,16 @@ from training.rows import Matrix, matrix
 from training.spread import interval
 from training.stepwise import at_step
 from training.trees import Trees
+from training.two_part import TwoPart
 from training.worth import Worth
+from training.ziln import Ziln
 
 if TYPE_CHECKING:
     from training.sequence_columns import SequenceColumns
 
 Estimator = Linear | Forest | Trees | Column | Blend
-ALONE: tuple[type[Linear] | type[Forest] | type[Trees] | type[Column], ...] = (
-    Linear,
-    Forest,
-    Trees,
-    Column,
-)
+ValueEstimator = Estimator | TwoPart | Ziln  # the last two have no reasons to give
+ALONE: tuple[Any, ...] = (Linear, Forest, Trees, Column, TwoPart, Ziln)
 SEQUENCE = "sequence"  # the folder of the sequence model
 FORMAT = {"holdfast": "model", "schema_version": 3}
 # What `Model.predict` gives: intervals hold 90 %.
@@ -62,13 +60,13 @@ class Model:
     one step, and take its number as one more column: see `training.stepwise`.
     """
 
-    kind: str  # "auto", "xgboost", "forest", "logistic"
+    kind: str  # of `training.kinds.spec_of`, or "auto"
     spec: FeatureSpec
     features: tuple[str, ...]
     as_of: datetime
     churn: Estimator
     calibrator: Calibrator
-    value: Estimator | None = None
+    value: ValueEstimator | None = None
     value_scale: float = 0.0  # money per unit of the value estimator
     medians: dict[str, float] = field(default_factory=dict)
     steps: tuple[int, ...] = ()
@@ -242,7 +240,7 @@ def _interval(raw: dict[str, Any] | None) -> ChurnInterval | None:
     return ChurnInterval.from_dict(raw) if raw else None
 
 
-def _load(folder: Path, name: str) -> Estimator:
+def _load(folder: Path, name: str) -> Any:
     if (path := folder / f"{name}{Blend.SUFFIX}").exists():
         return Blend.load(path, partial(_load, folder))
     for estimator in ALONE:

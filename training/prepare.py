@@ -18,7 +18,8 @@ from runtime.files import digest_of
 from runtime.progress import say
 from runtime.settings import Settings
 from training.auto import AutoSpec
-from training.fitting import Spec, Task, spec_of
+from training.fitting import Task
+from training.kinds import Spec, spec_of
 from training.plan import Plan, plan_of
 from training.sequence_spec import SequenceSpec
 from training.sequences_at import sequences_at

@@ -27,7 +27,8 @@ from runtime.settings import Settings
 from training import auto, tracking
 from training.auto import AutoFit, AutoSpec
 from training.evaluate import Evaluation, evaluate
-from training.fitting import Fit, Spec, Task, fit
+from training.fitting import Fit, Task, fit
+from training.kinds import Spec
 from training.level_rows import LevelRows, level_rows
 from training.model import Model
 from training.prepare import prepared
@@ -67,7 +68,7 @@ def train(
 ) -> TrainResult:
     """Trains as of an instant (default: just after the last event). Reads nothing at or after it.
 
-    `model`: "auto", "xgboost", "forest", "logistic" or "sequence", default `training.model`;
+    `model`: "auto" or one of `training.kinds.spec_of`'s, default `training.model`;
     `spec`: its settings, such as tuning has found, default its own. Raises UsageError for another
     model, StoreError without events, LabelError where no label has matured or one class is missing.
     """

@@ -19,7 +19,8 @@ from training import level_plot, plots, tracking, tried_plot
 from training.auto import AutoSpec
 from training.compare import shown
 from training.curves import CURVES, curves
-from training.fitting import Spec, Task
+from training.fitting import Task
+from training.kinds import Spec
 from training.lineage import code_version
 from training.review import page
 from training.split import Split
@@ -32,6 +33,8 @@ TITLES = {
     "xgboost": "XGBoost",
     "forest": "Random forest",
     "logistic": "Logistic regression",
+    "two-part": "XGBoost, value in two parts",
+    "ziln": "XGBoost, value by a ZILN network",
 }
 
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from runtime.errors import ModelError, UsageError
 from runtime.files import write_json
-from training.fitting import Pair, PlainSpec, plain_spec
 from training.forest import ForestSpec, Shape
+from training.kinds import Pair, PlainSpec, plain_spec
 from training.linear import LogisticSpec
 from training.trees import XGBoostSpec
 

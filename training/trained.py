@@ -7,7 +7,7 @@ from typing import Any
 
 from training.auto import AutoSpec, Candidate
 from training.evaluate import Evaluation
-from training.fitting import Spec
+from training.kinds import Spec
 from training.model import Model
 from training.present import Carried
 

@@ -22,15 +22,8 @@ from features.snapshots import Snapshots, read
 from runtime.cluster import Started
 from runtime.files import digest_of
 from runtime.task import Task as Mapped
-from training.fitting import (
-    FITTERS,
-    PlainSpec,
-    Task,
-    plain_spec,
-    relative_value,
-    rows_of,
-    value_fitted,
-)
+from training.fitting import FITTERS, Task, relative_value, rows_of, value_fitted
+from training.kinds import PlainSpec, plain_spec
 from training.metrics import Floats
 from training.rows import Rows, both_classes
 from training.spaces import Params, Target, params_of, rounds_of, spec_with

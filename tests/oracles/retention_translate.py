@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import product
 from pathlib import Path
 
 import polars as pl
@@ -19,9 +18,6 @@ from oracles.retention_world import settings_in
 
 from events.contract import EVENTS
 from events.daily import daily_plan
-from features.time import Cutoff
-from retention.cells import MODES, cells_of
-from retention.cohorts import Question, cohort_plan
 from retention.lifecycle import lifecycle_plan
 from retention.steps import FunnelQuestion, funnel_plan
 from retention.stickiness import changes_plan
@@ -33,31 +29,7 @@ SETTINGS = settings_in(Path(), ZONE, activity={"events": ["a", "b"], "exclude": 
 Plan = Callable[[pl.LazyFrame], pl.LazyFrame]
 
 
-def cohort_plans() -> dict[str, Plan]:
-    plans: dict[str, Plan] = {}
-    for mode, clock, anchor in product(
-        MODES, ("calendar", "elapsed"), ("first", "first_in_range", Cutoff(START))
-    ):
-        for period in ("day", "week", "month"):
-            asked = Question(
-                settings=SETTINGS,
-                mode=mode,
-                period=period,
-                cohort=period,
-                clock=clock,
-                cells=cells_of(mode, period, None, None),
-                anchor=anchor,
-                since=START if anchor == "first_in_range" else None,
-                until=None,
-                users=None,
-            )
-            name = "cutoff" if isinstance(anchor, Cutoff) else anchor
-            plans[f"{mode}-{clock}-{period}-{name}"] = lambda e, a=asked: cohort_plan(e, a)
-    return plans
-
-
 PLANS: dict[str, Plan] = {
-    **cohort_plans(),
     "funnel": lambda e: funnel_plan(
         e, FunnelQuestion(("a", "b", "a"), 1_000_000, START, None, START)
     ),

@@ -18,7 +18,7 @@ from training.validation import churn_losses, value_losses
 
 
 def _linear(*weights: float) -> Linear:
-    from training.fitting import spec_of
+    from training.kinds import spec_of
     from training.linear import fit_churn
     from training.rows import Rows
 

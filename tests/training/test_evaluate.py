@@ -11,7 +11,8 @@ from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
 from training import plots
 from training.compare import shown
 from training.evaluate import Evaluation, evaluate
-from training.fitting import fit, spec_of
+from training.fitting import fit
+from training.kinds import spec_of
 from training.review import page
 from training.rows import labelled
 from training.split import plan_split

@@ -9,7 +9,8 @@ from polars.testing import assert_frame_equal
 from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
 
 from runtime.errors import LabelError, UsageError
-from training.fitting import Fit, fit, relative_value, spec_of
+from training.fitting import Fit, fit, relative_value
+from training.kinds import spec_of
 from training.rows import labelled
 from training.split import Split, plan_split
 from training.trees import XGBoostSpec
@@ -17,6 +18,7 @@ from training.trees import XGBoostSpec
 DAYS = cutoffs(2)[0].at - cutoffs(2)[1].at
 SPLIT: Split = plan_split(cutoffs(4), DAYS)
 KINDS = ("xgboost", "forest", "logistic")
+OF_VALUE = ("two-part", "ziln")  # churn by XGBoost
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def _fit(frame: pl.DataFrame, kind: str, split: Split = SPLIT) -> Fit:
     return fit(frame, split.fit, split.calibrate, spec_of(kind, 0), a_task(kind))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *OF_VALUE])
 def test_it_learns_what_there_is_to_learn(frame: pl.DataFrame, kind: str) -> None:
     model = _fit(frame, kind).model
     test = SPLIT.test.rows(frame, 0)
@@ -40,7 +42,7 @@ def test_it_learns_what_there_is_to_learn(frame: pl.DataFrame, kind: str) -> Non
     assert model.predict(later)["expected_value"].sum() == pytest.approx(later["value"].sum())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *OF_VALUE])
 def test_nothing_of_the_test_rows_reaches_the_model(frame: pl.DataFrame, kind: str) -> None:
     """Features and labels of test rows changed, rows removed and added: the same model."""
     at = [c.at for c in SPLIT.test.cutoffs]
@@ -84,7 +86,7 @@ def test_a_log_without_amounts_has_no_value(kind: str) -> None:
     assert model.predict(frame)["expected_value"].null_count() == len(frame)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *OF_VALUE])
 @pytest.mark.parametrize("value", [0.0, 12.5, -3.0])
 def test_value_without_variation(kind: str, value: float) -> None:
     frame = snapshot_frame(cutoffs(4), users=200).with_columns(value=pl.lit(value))
@@ -94,7 +96,7 @@ def test_value_without_variation(kind: str, value: float) -> None:
     assert bool(found.notes) == (value <= 0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *OF_VALUE])
 def test_refunds_count_in_the_sum_but_not_in_the_shape(frame: pl.DataFrame, kind: str) -> None:
     refunds = pl.when(pl.col("churn") == 1).then(-5.0).otherwise(pl.col("value"))
     mixed = frame.with_columns(value=refunds)
@@ -126,6 +128,13 @@ def test_nobody_labelled_is_refused(frame: pl.DataFrame) -> None:
     nobody = frame.with_columns(churn=pl.lit(None, dtype=pl.Int8))
     with pytest.raises(LabelError, match="no labelled user to fit on"):
         _fit(nobody, "logistic")
+
+
+@pytest.mark.parametrize("kind", OF_VALUE)
+def test_a_model_of_value_needs_amounts(kind: str) -> None:
+    bare = snapshot_frame(cutoffs(4), users=100, amounts=False)
+    with pytest.raises(UsageError, match=f"model '{kind}': is one of value, and the log has no"):
+        _fit(bare, kind)
 
 
 def test_an_unknown_kind_lists_the_known() -> None:

@@ -15,7 +15,8 @@ from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
 from runtime.errors import ModelError
 from runtime.files import write_json
 from training import bundle
-from training.fitting import fit, spec_of
+from training.fitting import fit
+from training.kinds import spec_of
 from training.model import PREDICTED, Model
 from training.split import plan_split
 
@@ -23,7 +24,7 @@ FRAME = snapshot_frame(cutoffs(3), users=300)
 SPLIT = plan_split(cutoffs(3), cutoffs(2)[0].at - cutoffs(2)[1].at)
 
 
-@pytest.fixture(scope="module", params=["xgboost", "logistic"])
+@pytest.fixture(scope="module", params=["xgboost", "logistic", "two-part", "ziln"])
 def model(request: pytest.FixtureRequest) -> Model:
     kind = request.param
     return fit(FRAME, SPLIT.fit, SPLIT.calibrate, spec_of(kind, 0), a_task(kind)).model
@@ -42,7 +43,7 @@ def test_saving_and_loading_changes_nothing_and_never_unpickles(
     assert np.array_equal(again.contributions(FRAME), model.contributions(FRAME))
     for name in ("kind", "spec", "features", "as_of", "medians", "value_scale", "calibrator"):
         assert getattr(again, name) == getattr(model, name)
-    assert {p.suffix for p in (tmp_path / "m").iterdir()} <= {".json", ".ubj"}
+    assert {p.suffix for p in (tmp_path / "m").iterdir()} <= {".json", ".ubj", ".npz"}
 
 
 def test_each_number_lies_within_its_interval(model: Model) -> None:

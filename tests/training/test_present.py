@@ -18,7 +18,8 @@ from training.binned import binned
 from training.calibration import Calibrator
 from training.churn_level import Span
 from training.early import early_days
-from training.fitting import fit, spec_of
+from training.fitting import fit
+from training.kinds import spec_of
 from training.level_rows import LevelRows, cutoffs_about, known_at
 from training.metrics import Floats
 from training.model import Model

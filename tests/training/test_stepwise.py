@@ -26,7 +26,8 @@ from features.time import Cutoff
 from runtime.device import Device
 from runtime.errors import LabelError
 from runtime.settings import Settings, load_settings
-from training.fitting import Task, fit, spec_of
+from training.fitting import Task, fit
+from training.kinds import spec_of
 from training.plan import Plan, plan_of
 from training.prepare import snapshots_of
 from training.recipe import run_recipe

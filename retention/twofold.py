@@ -1,0 +1,163 @@
+"""Two groups compared: ratio and difference of two shares, with their uncertainty.
+
+x1 of n1 with the behaviour against x0 of n0 without it; all intervals at 95 %.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+CONFIDENCE = 0.95
+POWER = 0.8
+_Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+_STEPS = 80  # halvings: the interval's ends are then as exact as a float
+_FARTHEST = 1e9  # a ratio that no interval reaches beyond
+
+
+@dataclass(frozen=True)
+class Interval:
+    """`value` and `high` are None where there is none: a ratio to a share of 0."""
+
+    value: float | None
+    low: float
+    high: float | None
+
+
+@dataclass(frozen=True)
+class TwoShares:
+    """`hits` of `users` with the behaviour, `other_hits` of `others` without it."""
+
+    hits: int
+    users: int
+    other_hits: int
+    others: int
+
+    @property
+    def rate(self) -> float:
+        return self.hits / self.users
+
+    @property
+    def other_rate(self) -> float:
+        return self.other_hits / self.others
+
+    @property
+    def all_rate(self) -> float:
+        return (self.hits + self.other_hits) / (self.users + self.others)
+
+
+def chi_square(t: TwoShares) -> float:
+    """Pearson's statistic without a correction, 0 where everybody or nobody is hit. One degree
+    of freedom; over one and the same number of users it orders tables by their phi."""
+    p = t.all_rate
+    variance = p * (1 - p) * (1 / t.users + 1 / t.others)
+    return (t.rate - t.other_rate) ** 2 / variance if variance > 0 else 0.0
+
+
+def fisher(t: TwoShares) -> float:
+    """Fisher's exact test, two-sided: the chance of a table as unlikely as this or less so
+    likely, given both sums, if the two shares were one."""
+    from scipy.stats import fisher_exact
+
+    table = [[t.hits, t.users - t.hits], [t.other_hits, t.others - t.other_hits]]
+    return float(fisher_exact(table).pvalue)
+
+
+def false_discovery(ps: Sequence[float]) -> list[float]:
+    """The q of each p: the least false discovery rate at which it is still kept. Benjamini and
+    Hochberg 1995, the step-up procedure, as adjusted p-values."""
+    order = sorted(range(len(ps)), key=lambda place: ps[place], reverse=True)
+    found, least = [1.0] * len(ps), 1.0
+    for rank, place in zip(range(len(ps), 0, -1), order, strict=True):
+        least = min(least, ps[place] * len(ps) / rank)
+        found[place] = least
+    return found
+
+
+def ratio(t: TwoShares) -> Interval:
+    """The ratio of the shares with its score interval, which unlike Katz's log interval is there
+    for counts of 0 and keeps its level for small ones. Koopman 1984; the shares under a ratio in
+    closed form are Miettinen and Nurminen's, 1985, eq. 12; Fagerland, Lydersen and Laake 2015
+    compare."""
+    value = t.rate / t.other_rate if t.other_hits else None
+    low = 0.0 if t.hits == 0 else _crossing(t, _Z)
+    high = None if t.other_hits == 0 else _crossing(t, -_Z)
+    return Interval(value, low, high)
+
+
+def _score(t: TwoShares, ratio: float) -> float:
+    """How many standard errors the shares lie above a ratio of so much."""
+    n = t.users + t.others
+    b = -(t.users * ratio + t.hits + t.others + t.other_hits * ratio)
+    a, c = n * ratio, t.hits + t.other_hits
+    other = (-b - math.sqrt(max(b * b - 4 * a * c, 0.0))) / (2 * a)
+    share = min(ratio * other, 1.0)
+    variance = share * (1 - share) / t.users + ratio**2 * other * (1 - other) / t.others
+    above = t.rate - ratio * t.other_rate
+    if variance <= 0:
+        return math.copysign(math.inf, above) if above else 0.0
+    return above / math.sqrt(variance)
+
+
+def _crossing(t: TwoShares, target: float) -> float:
+    """The ratio at which the score, which falls as the ratio grows, is `target`."""
+    low, high = -math.log(_FARTHEST), math.log(_FARTHEST)
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        if _score(t, math.exp(middle)) > target:
+            low = middle
+        else:
+            high = middle
+    return math.exp((low + high) / 2)
+
+
+def difference(t: TwoShares) -> Interval:
+    """The difference of the shares. Newcombe 1998, method 10: Wilson's intervals of the two,
+    squared and added."""
+    value = t.rate - t.other_rate
+    low1, high1 = wilson(t.hits, t.users)
+    low0, high0 = wilson(t.other_hits, t.others)
+    down = math.hypot(t.rate - low1, high0 - t.other_rate)
+    up = math.hypot(high1 - t.rate, t.other_rate - low0)
+    return Interval(value, value - down, value + up)
+
+
+def wilson(hits: int, users: int) -> tuple[float, float]:
+    """A share's interval. Wilson 1927."""
+    p, scale = hits / users, 1 + _Z**2 / users
+    centre = p + _Z**2 / (2 * users)
+    reach = _Z * math.sqrt(p * (1 - p) / users + _Z**2 / (4 * users**2))
+    return max((centre - reach) / scale, 0.0), min((centre + reach) / scale, 1.0)
+
+
+def within_strata(strata: Sequence[TwoShares]) -> Interval | None:
+    """The ratio that is common to strata of like users. Mantel and Haenszel 1959, for ratios of
+    shares Tarone 1981; its log's variance Greenland and Robins 1985. None where no stratum has
+    users, hit and not, on both sides of it."""
+    above = below = spread = 0.0
+    for t in (t for t in strata if t.users and t.others):
+        n = t.users + t.others
+        above += t.hits * t.others / n
+        below += t.other_hits * t.users / n
+        hits = t.hits + t.other_hits
+        spread += (t.users * t.others * hits - t.hits * t.other_hits * n) / n**2
+    if above <= 0 or below <= 0:
+        return None
+    value = above / below
+    reach = math.exp(_Z * math.sqrt(max(spread, 0.0) / (above * below)))
+    return Interval(value, value / reach, value * reach)
+
+
+def users_per_group(rate: float, other_rate: float) -> int | None:
+    """How many users each of two groups needs so that a difference like this is seen with a
+    power of 80 % at a two-sided 5 %; None where there is none. Fleiss, Levin and Paik 2003,
+    eq. 4.14."""
+    if rate == other_rate:
+        return None
+    mean = (rate + other_rate) / 2
+    seen = NormalDist().inv_cdf(POWER)
+    spread = rate * (1 - rate) + other_rate * (1 - other_rate)
+    root = _Z * math.sqrt(2 * mean * (1 - mean)) + seen * math.sqrt(spread)
+    return math.ceil((root / (rate - other_rate)) ** 2)
