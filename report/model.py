@@ -69,11 +69,15 @@ def section(asked: Asked) -> Section:
     if judged is None:
         return Section(**common, about=words("model.about"), nothing=words("model.nothing"))
     run = judged.run
-    about = words("model.about_run", model=words(f"model.kind_{run.model}"), as_of=run.as_of[:10])
+    about = words("model.about_run", model=_kind_in(words, run.model), as_of=run.as_of[:10])
     panels = [_metrics_panel(run.metrics, words)]
     if judged.curves is not None:
         panels = [*_curve_panels(judged.curves, words), *panels]
     return Section(**common, about=about, panels=tuple(panels), facts=_facts(run.metrics, words))
+
+
+def _kind_in(words: Words, kind: str) -> str:
+    return words.table.get(f"model.kind_{kind.replace('-', '_')}", kind)
 
 
 def _facts(metrics: Mapping[str, float], words: Words) -> tuple[Fact, ...]:

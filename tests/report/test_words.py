@@ -13,10 +13,12 @@ import pytest
 from report_tools import document_of, without_plotly
 
 from events.findings import Finding
+from report.model import METRICS
 from report.reasons import reason_in
 from report.words import look_up, words_of
 from retention.early_words import CAUTION
 from runtime.settings_lifecycle import LAYERS, TAGS
+from training.record import TITLES
 
 # Names of the log, of the settings and of measures; nobody translates them.
 NAMES = {
@@ -122,3 +124,12 @@ def test_every_kind_of_finding_and_every_rule_has_words() -> None:
     assert {rule.says for rule in (*LAYERS, *TAGS)} == set(chinese)
     assert "not causes" in CAUTION
     assert "not causes" in table["early.caution"]
+
+
+def test_every_kind_of_model_and_every_measure_has_words() -> None:
+    table = words_of("en").table
+    kinds = {f"model.kind_{kind.replace('-', '_')}" for kind in TITLES}
+    assert kinds <= set(table)
+    # Said as the review page of a run says it.
+    assert {table[f"model.kind_{k.replace('-', '_')}"] for k in TITLES} == set(TITLES.values())
+    assert {f"metric.{name}" for name in METRICS} <= set(table)
