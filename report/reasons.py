@@ -1,8 +1,8 @@
 """Reasons of scores in the page's language.
 
-A reason is a sentence of `features.dictionary` with a value in it; `languages/reasons_zh.toml` holds
-each sentence beside its translation. What is in no row of it, such as a project's own feature,
-stays as it was written.
+A reason is a sentence of `features.dictionary` with a value in it. `languages/reasons_zh.toml`
+holds each sentence beside its translation. What is in no row of it, such as a project's own
+feature, stays as it was written.
 """
 
 from __future__ import annotations
