@@ -17,7 +17,7 @@ from events.store import open_store
 from retention.path_counts import PATH, counted
 from retention.path_keys import keys_of
 from retention.path_question import Asked, question
-from retention.path_text import node_list
+from retention.path_text import path_texts
 from runtime.collect import collect
 from runtime.device import Device
 
@@ -34,8 +34,8 @@ def ours(folder: Path) -> pl.DataFrame:
     store = open_store(settings)
     asked = question(settings, store, CPU, Asked(per="session", steps=STEPS, top=TOP))
     counts = counted(store, CPU, asked, parts=(PATH,))
-    nodes = node_list(keys_of(asked), asked.nodes)
-    return counts.select("count", "users", path=nodes.list.join(" > ")).sort("path")
+    path = path_texts(keys_of(asked), asked.nodes)
+    return counts.select("count", "users", path=path).sort("path")
 
 
 def duckdb_sql(glob: str) -> str:

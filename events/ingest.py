@@ -17,7 +17,7 @@ from events.adding import add_staged, discard_unfinished
 from events.contract import EVENTS, QUARANTINE
 from events.erased import read_erased
 from events.layout import buckets_for, estimate_rows
-from events.ledger import Ledger, read_ledger, write_ledger
+from events.ledger import Held, Ledger, read_ledger, write_ledger
 from events.readers import InputFile
 from events.sources import FoundSource, find_sources, found_formats, plan_of, time_bounds
 from events.staging import NewFile, Staged, check_columns_seen, stage
@@ -118,6 +118,7 @@ def _ingest(settings: Settings, sources: Sequence[FoundSource], cluster: Cluster
     files = sum(len(found.files) for found in sources)
     for file in new:
         ledger.add(file.found.source.name, file.file.shown, file.digest)
+    _tell_contents(ledger, staged)
     if new:
         write_ledger(settings.store, ledger)
     if users is not None:
@@ -137,6 +138,17 @@ def _ingest(settings: Settings, sources: Sequence[FoundSource], cluster: Cluster
         files_added=len(staged),
         files_skipped=files - len(staged),
     )
+
+
+def _tell_contents(ledger: Ledger, staged: Sequence[Staged]) -> None:
+    """What each file holds, for who looks at how the log has come together."""
+    run = ledger.next_run()
+    for one in staged:
+        summary, new = one.summary, one.new
+        if summary.first and summary.last:
+            rows = summary.usable - summary.erased
+            held = Held(new.file.shown, rows, summary.first, summary.last, run)
+            ledger.tell(new.plan.source.name, new.digest, held)
 
 
 def _number_of_buckets(settings: Settings, new: Sequence[_New]) -> int:

@@ -42,7 +42,8 @@ def normalise(batch: Batch, plan: SourcePlan) -> Normalised:
         pl.any_horizontal(fault.bad.fill_null(value=False) for fault in faults).alias("bad")
     )["bad"]
     # Words are only made for the few rows that need them.
-    rejected = _rejected(batch, bad, both.filter(bad), faults)
+    # In one chunk: of the several that a filter leaves Polars 1.44 can panic (`pl.format`).
+    rejected = _rejected(batch, bad, both.filter(bad).rechunk(), faults)
     return Normalised(made.filter(~bad), pl.concat([batch.rejects, rejected]))
 
 

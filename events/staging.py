@@ -37,7 +37,7 @@ from runtime.errors import InputError
 from runtime.files import digest_of, make_folder, remove_folder, write_atomic
 from runtime.progress import note
 
-STAGING_VERSION = 3
+STAGING_VERSION = 4
 SUMMARY = ".json"
 FLUSH_ROWS = 1 << 20
 FLUSH_BYTES = 1 << 29
@@ -46,6 +46,7 @@ FLUSH_BYTES = 1 << 29
 @dataclass
 class Summary:
     """`rows`: all that were read; `first_reason`: the first rejected row's, by line;
+    `first`, `last`: the instants of the usable rows, ISO 8601;
     `constants`: what every usable row has in a column that the parts leave out; `folder`: the
     name of the one that the parts lie in."""
 
@@ -57,6 +58,8 @@ class Summary:
     columns: list[str] = field(default_factory=list)
     first_reason: str | None = None
     first_line: int | None = None
+    first: str | None = None
+    last: str | None = None
     constants: Constants = field(default_factory=dict)
 
 
@@ -166,6 +169,7 @@ def _write(writer: _Writer, new: NewFile, erased: Erased) -> Summary:
         rejects = erased.rejects(found.rejects, new.plan.source.columns.user_id)
         summary.erased += found.rows.height + found.rejects.height - rows.height - rejects.height
         _count(summary, batch, found.rejects)
+        _note_times(summary, rows)
         summary.rejected -= found.rejects.height - rejects.height
         writer.add(rows, rejects)
         note(batch.rows.height)
@@ -173,6 +177,16 @@ def _write(writer: _Writer, new: NewFile, erased: Erased) -> Summary:
     summary.columns = list(columns)
     summary.constants = writer.constants
     return summary
+
+
+def _note_times(summary: Summary, rows: pl.DataFrame) -> None:
+    """ISO 8601 in UTC with all its digits sorts as time does."""
+    if not rows.height:
+        return
+    first, last = rows.select(pl.col("ts").min().alias("a"), pl.col("ts").max().alias("b")).row(0)
+    low, high = (at.isoformat(timespec="microseconds") for at in (first, last))
+    summary.first = min(summary.first or low, low)
+    summary.last = max(summary.last or high, high)
 
 
 def _count(summary: Summary, batch: Batch, rejects: pl.DataFrame) -> None:

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from holdfast import (
+    alerts_command,
     check_commands,
     data_commands,
     demo_command,
@@ -16,6 +17,7 @@ from holdfast import (
     lifecycle_command,
     model_commands,
     paths_command,
+    quality_command,
     report_command,
     retention_command,
     store_commands,
@@ -28,6 +30,7 @@ INTERRUPTED = 130
 WRONG_CALL = 2
 
 COMMANDS = (
+    alerts_command,
     check_commands,
     data_commands,
     demo_command,
@@ -37,6 +40,7 @@ COMMANDS = (
     lifecycle_command,
     model_commands,
     paths_command,
+    quality_command,
     report_command,
     retention_command,
     store_commands,

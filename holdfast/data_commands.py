@@ -1,4 +1,4 @@
-"""init, ingest, quality, snapshot."""
+"""init, ingest, snapshot, features."""
 
 from __future__ import annotations
 
@@ -51,23 +51,6 @@ def ingest(config: Config = CONFIG, cluster: OnCluster = "none", as_json: Json =
 
     result = as_dict(ingest_sources(settings_of(config), cluster_of(cluster)))
     print_json(result) if as_json else print_fields("Ingested", result)
-
-
-@app.command()
-def quality(config: Config = CONFIG, as_of: AsOf = None, as_json: Json = False) -> None:
-    """What is wrong with the tracking, by day and event."""
-    from events.quality import quality as look
-    from events.store import open_store
-    from holdfast.output import print_json, print_rows
-
-    settings = settings_of(config)
-    found = look(settings, open_store(settings, instant_of(as_of, settings))).to_json()
-    if as_json:
-        print_json(found)
-        return
-    for name, rows in found.items():
-        if isinstance(rows, list):
-            print_rows(name.replace("_", " "), rows)
 
 
 @app.command()

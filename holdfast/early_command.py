@@ -63,11 +63,12 @@ def early(
 ) -> None:
     """Which early behaviours mark those who stay and pay: found on earlier, held to later users."""
     from retention.early import early_markers
-    from retention.early_users import check_users_file, write_users
+    from retention.early_users import write_users
+    from runtime.lists import check_list
     from runtime.settings_early import changed
 
     if users is not None:
-        check_users_file(users)
+        check_list(users)
     settings, store = opened(config, as_of)
     options = {"first_days": days, "counts": counts, "stay_days": stay_days, "pay_days": pay_days}
     settings = settings.model_copy(update={"early": changed(settings.early, options)})

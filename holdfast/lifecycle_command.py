@@ -62,7 +62,8 @@ def lifecycle(
         typer.Option(metavar="DATE", help="Of --users: a day of the period. Of rfm: the instant."),
     ] = None,
     users: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write who they are, as CSV, to FILE.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write who they are to FILE (.csv or .parquet)."),
     ] = None,
     state: Annotated[str | None, typer.Option(help="Whose --users: those in this state.")] = None,
     layer: Annotated[str | None, typer.Option(help="Those in this layer.")] = None,

@@ -201,6 +201,9 @@ def score(
     ] = None,
     device: OnDevice = DeviceName.auto,
     cluster: OnCluster = "none",
+    despite_tracking: Annotated[
+        bool, typer.Option("--despite-tracking", help="Score though the gate would stop it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Churn, value and reasons for every eligible user."""
@@ -209,7 +212,10 @@ def score(
 
     settings = settings_of(config)
     instant, on = instant_of(as_of, settings), device_of(device)
-    result = as_dict(score_users(settings, instant, model, on, cluster_of(cluster, on)))
+    where = cluster_of(cluster, on)
+    done = score_users(settings, instant, model, on, where, despite_tracking=despite_tracking)
+    gate = done.tracking
+    result = as_dict(done) | {"tracking": gate.to_json() if as_json else gate.state}
     print_json(result) if as_json else print_fields("Scored", result)
 
 

@@ -65,6 +65,7 @@ Least = Annotated[
     int | None, typer.Option("--least-users", help="Fewer on either side are not compared.")
 ]
 SHOWN = 15
+EACH = 6
 
 
 @app.command()
@@ -113,12 +114,11 @@ def _print(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif "transitions" in found:
-        print_rows("Transitions", found["transitions"][: 2 * SHOWN])
+        print_rows("Transitions", _first_of_each(found["transitions"], "step"))
         print_rows("Paths", _without(found["paths"], "nodes"))
-        rest = found["rest"]
+        kinds = len(found["paths"]) + found["rest"]["paths"]
         typer.echo(
-            f"{found['count']:,} paths of {found['users']:,} users; not shown: "
-            f"{rest['count']:,} of {rest['paths']:,} kinds"
+            f"{found['count']:,} times a path, of {kinds:,} kinds, by {found['users']:,} users"
         )
     elif "rows" in found:
         shown = ("path", "users", "rate", "rate_without", "lift", "low", "high", "q", "precedes")
@@ -126,9 +126,22 @@ def _print(found: dict[str, Any], as_json: bool) -> None:
         for row in found["rows"]:
             if row["precedes"]:
                 typer.echo(row["words"])
+        idle = found["users"] - found["went"]
+        typer.echo(f"{found['users']:,} users compared, {idle:,} of them did nothing in these days")
         typer.echo(found["note"])
     else:
         print_fields("Who goes it", found)
+
+
+def _first_of_each(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """The first few rows of each value, in their order."""
+    seen: dict[Any, int] = {}
+    shown = []
+    for row in rows:
+        seen[row[name]] = seen.get(row[name], 0) + 1
+        if seen[row[name]] <= EACH:
+            shown.append(row)
+    return shown
 
 
 def _without(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:

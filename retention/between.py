@@ -17,52 +17,58 @@ _PLACES = ("axis", "tie", "kind")
 
 
 def between(
-    starts: pl.LazyFrame, rows: pl.LazyFrame, cells: tuple[Cell, ...], length: int
+    starts: pl.LazyFrame,
+    rows: pl.LazyFrame,
+    cells: tuple[Cell, ...],
+    length: int,
+    *,
+    with_value: bool,
 ) -> pl.LazyFrame:
-    """who, cell (its position), hits and value: the number of `rows` in each cell of each start
-    and the sum of their `value`, where there is one.
+    """who, cell (its position), hits and, if asked for, value: the number of `rows` in each cell
+    of each start and the sum of their `value`; where there are any.
 
-    `starts`: who, user, own, anchor. `rows`: user, here, ts, value. `own` and `here` lie on one
-    axis, on which a period has the `length`; cell a to b is `[own + a, own + b + 1)` of it, and
-    what lies before the anchor itself is left out. Sums are differences of running sums of one
-    user: exact to 1e-15 of what that user has in all.
+    `starts`: who, user, own, anchor. `rows`: user, here, ts and, if asked for, value. `own` and
+    `here` lie on one axis, on which a period has the `length`; cell a to b is
+    `[own + a, own + b + 1)` of it, and what lies before the anchor itself is left out. Sums are
+    differences of running sums of one user: exact to 1e-15 of what that user has in all.
     """
     edges, places = _edges(cells)
+    told = [pl.col("value").cast(pl.Float64)] if with_value else []
+    untold = [pl.lit(None, pl.Float64).alias("value")] if with_value else []
     laid = pl.concat(
         [
             starts.select(
                 "user",
+                *untold,
                 axis=pl.col("own").cast(pl.Int64) + at * length,
                 tie=_instant("anchor") if at == 0 else pl.lit(_BEFORE_ALL, pl.Int64),
                 kind=pl.lit(0, pl.Int8),
                 who=pl.col("who").cast(pl.UInt32),
                 edge=pl.lit(number, pl.Int32),
-                value=pl.lit(None, pl.Float64),
             )
             for number, at in enumerate(edges)
         ]
         + [
             rows.select(
                 "user",
+                *told,
                 axis=pl.col("here").cast(pl.Int64),
                 tie=_instant("ts"),
                 kind=pl.lit(1, pl.Int8),
                 who=pl.lit(None, pl.UInt32),
                 edge=pl.lit(None, pl.Int32),
-                value=pl.col("value").cast(pl.Float64),
             )
         ]
     )
-    run = laid.sort("user", *_PLACES).with_columns(
-        hits=pl.col("kind").cast(pl.Int64).cum_sum(),
-        value=pl.col("value").fill_null(0).cum_sum().over("user"),
-    )
+    sums = {"hits": pl.col("kind").cast(pl.Int64).cum_sum()}
+    if with_value:
+        sums["value"] = pl.col("value").fill_null(0).cum_sum().over("user")
+    run = laid.sort("user", *_PLACES).with_columns(**sums)
     found = run.filter(pl.col("kind") == 0).sort("who", "edge")
     found = found.select(
         "who",
+        *(pl.col(name).shift(-1) - pl.col(name) for name in sums),
         cell=_place(places),
-        hits=pl.col("hits").shift(-1) - pl.col("hits"),
-        value=pl.col("value").shift(-1) - pl.col("value"),
     )
     return found.filter(pl.col("cell").is_not_null() & (pl.col("hits") > 0))
 

@@ -13,6 +13,7 @@ from retention.between import between
 from retention.cells import cell_of
 from retention.groups import with_group
 from retention.numbered import changed, length_of, numbered, offset, own_of
+from retention.paired import paired
 from retention.starts import starts_of
 
 SIZE = -1  # the cell that counts a cohort's users
@@ -119,8 +120,10 @@ def _seen_from_each(starts: pl.LazyFrame, back: pl.LazyFrame, asked: Question) -
         later = starts.select("user", "who", "anchor", "own").join(last, on="user")
         later = later.filter(pl.col("last") >= pl.col("anchor"))
         return _clipped(later.select("who", cell=offset(asked)), asked)
-    length = 1 if asked.clock == "calendar" else length_of(asked)
-    found = between(starts, back, asked.places, length)
+    if asked.clock == "calendar":
+        found = paired(starts, back, asked)
+    else:
+        found = between(starts, back, asked.places, length_of(asked), with_value=asked.is_money)
     if not asked.is_money:
         return found.select("who", "cell")
     # Starts of one user share their money: no interval is told, and so no squares are.

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from events.calendar import period_at
 from events.passes import each_bucket
@@ -23,10 +22,7 @@ from runtime.clock import local_midnight
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.errors import UsageError
-from runtime.files import write_atomic
-
-SUFFIXES = (".csv", ".parquet")
-_ISO = "%Y-%m-%dT%H:%M:%S%.6fZ"
+from runtime.lists import check_list, write_list
 
 
 @dataclass(frozen=True)
@@ -90,8 +86,7 @@ def write_users(
     """Writes user_id, cohort (first day), anchor (UTC) and, with groups, group, one row for each
     counted; whole or not at all. The rows, as many as `count_of` says. Memory: some buckets'.
     Raises UsageError, OutputError."""
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"{path}: the list of users is written as {' or '.join(SUFFIXES)}")
+    check_list(path)
     count_of(table, figure)
     wanted = Wanted(
         _place(table.asked.cells, figure),
@@ -101,10 +96,7 @@ def write_users(
     )
     work = partial(_bucket_plan, table.asked, wanted, store)
     parts = each_bucket(work, store, device, "users", with_bucket=True, cluster=cluster)
-    written: list[int] = []
-    write = _write_csv if path.suffix == ".csv" else _write_parquet
-    write_atomic(path, lambda draft: written.append(write(draft, _named(parts, table))))
-    return written[0]
+    return write_list(path, _named(parts, table))
 
 
 def _place(cells: tuple[Cell, ...], figure: Figure) -> int:
@@ -184,26 +176,3 @@ def _label(table: RetentionTable) -> pl.Expr:
     missing, other = (pl.lit(kinds.get(kind), pl.String) for kind in ("missing", "other"))
     known = pl.when(pl.col("group").is_null()).then(missing).otherwise(pl.col("group"))
     return pl.when(pl.col("pooled")).then(other).otherwise(known)
-
-
-def _write_csv(path: Path, parts: Iterator[pl.DataFrame]) -> int:
-    rows = 0
-    with path.open("wb") as file:
-        for number, part in enumerate(parts):
-            part.with_columns(pl.col("anchor").dt.strftime(_ISO)).write_csv(
-                file, include_header=number == 0
-            )
-            rows += part.height
-    return rows
-
-
-def _write_parquet(path: Path, parts: Iterator[pl.DataFrame]) -> int:
-    rows, writer = 0, None
-    for part in parts:
-        table = part.to_arrow()
-        writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-        writer.write_table(table)
-        rows += part.height
-    assert writer is not None, "a store has at least one bucket"
-    writer.close()
-    return rows

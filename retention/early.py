@@ -17,7 +17,7 @@ from events.properties import Dimension, told_by_event
 from events.store import EventStore
 from retention.early_halves import WEEK_DAYS, Halves, halves_of, last_known
 from retention.early_markers import EarlyMarkers
-from retention.early_plan import MINUTE_US, EarlyQuestion, early_plan, newcomers_plan
+from retention.early_plan import KINDS, MINUTE_US, EarlyQuestion, early_plan, newcomers_plan
 from retention.early_search import OUTCOMES, Half, judge, search
 from retention.early_words import Note
 from runtime.cluster import IN_PROCESS, Cluster
@@ -105,8 +105,14 @@ def markers_in(counts: EarlyCounts, settings: Settings, store: EventStore) -> Ea
         share=settings.early.share,
         judged=judge(later, found.chosen, settings.early.share),
         outcomes=outcomes,
+        only_event=_only_event(counts.table),
         notes=_notes(outcomes, early, asked, halves),
     )
+
+
+def _only_event(table: pl.DataFrame) -> str | None:
+    names = table.filter(pl.col("kind") == KINDS.index("event"))["name"].unique().to_list()
+    return str(names[0]) if len(names) == 1 else None
 
 
 def _notes(

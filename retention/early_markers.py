@@ -23,8 +23,6 @@ from runtime.clock import show
 Language = Literal["en", "zh"]
 LANGUAGES: dict[Language, Words] = {"en": ENGLISH, "zh": CHINESE}
 
-_STAYING = {"sessions", "active_days"}
-
 
 @dataclass(frozen=True)
 class Cohorts:
@@ -63,15 +61,27 @@ class EarlyMarkers:
     share: float
     judged: tuple[Judged, ...]
     outcomes: tuple[str, ...]
+    only_event: str | None  # the name of all events, if they have but one
     notes: tuple[Note, ...]
 
     @property
     def markers(self) -> tuple[Judged, ...]:
         """What was kept, an outcome after the other; last what is the outcome itself, before."""
         kept = [one for one in self.judged if one.kept]
-        return tuple(
-            sorted(kept, key=lambda one: (one.chosen.candidate.outcome, repeats(one, self.asked)))
-        )
+        order = {id(one): (one.chosen.candidate.outcome, self.repeats(one)) for one in kept}
+        return tuple(sorted(kept, key=lambda one: order[id(one)]))
+
+    def repeats(self, one: Judged) -> bool:
+        """Whether a behaviour is its outcome, done before: who pays has paid, who comes stays,
+        who cancels leaves."""
+        behaviours = {one.chosen.candidate.behaviour, *one.chosen.also}
+        if leaves(one, self.asked):
+            return True
+        if one.chosen.candidate.outcome == "stays":
+            coming = {("sessions", ""), ("active_days", ""), ("event", self.only_event)}
+            return bool(coming & behaviours)
+        paying = {*(self.asked.value.events or ()), *self.asked.pay_events}
+        return bool({("paid", ""), *(("event", name) for name in paying)} & behaviours)
 
     def to_json(self, language: Language = "en") -> dict[str, Any]:
         asked, markers, words = self.asked, self.markers, LANGUAGES[language]
@@ -92,22 +102,9 @@ class EarlyMarkers:
             "false_discovery_rate": self.share,
             "caution": words.caution,
             "notes": [words.note(note) for note in self.notes],
-            "rows": [_row(n, one, asked, words) for n, one in enumerate(markers, 1)],
+            "rows": [_row(n, one, self, words) for n, one in enumerate(markers, 1)],
             "not_kept": [_named(one) | _sure(one) for one in self.judged if not one.kept],
         }
-
-
-def repeats(one: Judged, asked: EarlyQuestion) -> bool:
-    """Whether a behaviour is its outcome, done before: who pays has paid, who comes stays, who
-    cancels leaves."""
-    marker = one.chosen.candidate
-    behaviours = {marker.behaviour, *one.chosen.also}
-    if leaves(one, asked):
-        return True
-    if marker.outcome == "stays":
-        return any(kind in _STAYING for kind, _ in behaviours)
-    paying = {*(asked.value.events or ()), *asked.pay_events}
-    return ("paid", "") in behaviours or any(("event", name) in behaviours for name in paying)
 
 
 def leaves(one: Judged, asked: EarlyQuestion) -> bool:
@@ -138,16 +135,16 @@ def _sure(one: Judged) -> dict[str, Any]:
     }
 
 
-def _row(number: int, one: Judged, asked: EarlyQuestion, words: Words) -> dict[str, Any]:
+def _row(number: int, one: Judged, found: EarlyMarkers, words: Words) -> dict[str, Any]:
     two, marker = one.table, one.chosen.candidate
     users = two.users + two.others
     crude, adjusted = ratio(two), within_strata(one.strata)
-    needed = None if leaves(one, asked) else users_per_group(reached(two), two.all_rate)
+    needed = None if leaves(one, found.asked) else users_per_group(reached(two), two.all_rate)
     low, high = wilson(two.users, users)
     return {
         "number": number,
         **_named(one),
-        "repeats": repeats(one, asked),
+        "repeats": found.repeats(one),
         "also": [words.called(behaviour) for behaviour in one.chosen.also],
         "users": users,
         "share": two.users / users,

@@ -1,4 +1,4 @@
-"""Funnels: how many users go through steps in their order, within a window, and how fast."""
+"""Funnels: how many users go through steps, within a window, where they drop, and how fast."""
 
 from __future__ import annotations
 
@@ -9,17 +9,40 @@ from typing import Any
 
 import polars as pl
 
-from events.names import event_names, require_events
-from events.passes import summed
 from events.store import EventStore
+from retention.funnel_count import Asked, counted, require_known, require_told, top_values
+from retention.funnel_plan import STILL_OPEN
+from retention.funnel_times import PERCENTS, quantiles
+from retention.funnel_value import OTHERS, VALUE
 from retention.shares import with_share
-from retention.steps import STILL_OPEN, FunnelQuestion, funnel_plan
-from runtime.clock import MICROSECOND, show
+from retention.steps import FunnelQuestion, Written, question
+from runtime.clock import DAY, MICROSECOND, show
+from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.errors import UsageError
 from runtime.settings import Settings
 
-LEAST_STEPS = 2
+WEEK = timedelta(days=7)
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Group:
+    """A funnel of those whose start has one value. `value` is null for those without one, and
+    for the `others`, all the values that are not among the most frequent."""
+
+    value: str | None
+    others: bool
+    steps: pl.DataFrame
+
+    @property
+    def label(self) -> str:
+        if self.others:
+            return "(others)"
+        return "(none)" if self.value is None else self.value
+
+    def to_json(self) -> dict[str, Any]:
+        return {"value": self.value, "others": self.others, "rows": self.steps.to_dicts()}
 
 
 @dataclass(frozen=True)
@@ -27,21 +50,50 @@ class Funnel:
     """`steps`: one row per step.
 
     Columns: step (from 1), event, users, share (of the first step's users) with low and high,
-    share_of_previous, median_seconds (from the start to the first completion of the step),
-    still_open (users who stopped here so far and whose window has not ended).
+    share_of_previous, dropped (users who reached it and not the next; null for the last), and
+    from the start to the first completion of the step median_seconds, p25_seconds, p75_seconds,
+    p90_seconds; still_open (users who stopped here so far and whose window has not ended).
+    `groups`: the same by value, each user in one, the most frequent first.
     """
 
-    window: timedelta
+    question: FunnelQuestion
     as_of: datetime
-    covered_until: datetime
     steps: pl.DataFrame
+    groups: tuple[Group, ...] = ()
+    name: str | None = None
+    top: tuple[str, ...] = ()  # the values that are not pooled
+
+    @property
+    def window(self) -> timedelta:
+        return self.question.within_us * MICROSECOND
+
+    @property
+    def covered_until(self) -> datetime:
+        return self.question.covered_until
+
+    @property
+    def title(self) -> str:
+        """For people: the name, the order and the window."""
+        days = self.window / DAY
+        length = f"{days:g} day" + "s" * (days != 1)
+        return f"{self.name or 'Funnel'}, {self.question.order}, within {length} of the start"
 
     def to_json(self) -> dict[str, Any]:
+        asked = self.question
         return {
-            "window_days": self.window / timedelta(days=1),
+            "name": self.name,
+            "order": asked.order,
+            "steps": ["|".join(step) for step in asked.steps],
+            "window_days": self.window / DAY,
+            "exclude": [exclusion.written(len(asked.steps)) for exclusion in asked.exclude],
+            "hold": None if asked.hold is None else asked.hold.name,
+            "by": None if asked.by is None else asked.by.name,
+            "since": None if asked.since is None else show(asked.since),
+            "until": None if asked.until is None else show(asked.until),
             "as_of": show(self.as_of),
             "covered_until": show(self.covered_until),
             "rows": self.steps.to_dicts(),
+            "groups": [group.to_json() for group in self.groups],
         }
 
 
@@ -49,73 +101,89 @@ def funnel(
     settings: Settings,
     store: EventStore,
     device: Device,
-    steps: Sequence[str],
-    window: timedelta = timedelta(days=7),
+    steps: Sequence[Written],
+    window: timedelta = WEEK,
     *,
+    order: str = "sequential",
+    exclude: Sequence[str] = (),
+    hold: str | None = None,
+    by: str | None = None,
+    top: int = TOP,
     since: datetime | None = None,
     until: datetime | None = None,
+    name: str | None = None,
+    cluster: Cluster = IN_PROCESS,
 ) -> Funnel:
-    """Users who start with steps[0] in `[since, until)` and do the others in order, each at or
-    after the one before it, all less than `window` after the start; other events may lie
-    between. A user counts once, with the start that leads furthest.
+    """Users who start with steps[0] in `[since, until)` and go on in `order`, all less than
+    `window` after the start; see docs/funnels.md. A user counts once, with the attempt that
+    leads furthest. `by`: broken down by its `top` most frequent values, the others together.
 
-    A step of another name may share its instant with the one before; a name used before needs
-    a later instant. Raises UsageError.
+    Raises UsageError; StoreError where an attribute is asked for and there is no users table.
     """
-    asked = FunnelQuestion(
-        steps=tuple(steps),
-        within_us=window // MICROSECOND,
+    asked = question(
+        settings,
+        store.covered_until,
+        steps,
+        window,
+        order=order,
+        exclude=exclude,
+        hold=hold,
+        by=by,
         since=since,
         until=until,
-        covered_until=store.covered_until,
     )
-    _check(asked)
-    counts = summed(
-        lambda events: funnel_plan(events, asked),
-        store,
-        device,
-        by=("step", "seconds"),
-        label="funnel",
-    )
-    table = _steps(counts, asked.steps)
-    _check_names(table, store, device)
-    return Funnel(window, store.as_of, store.covered_until, table)
+    return answered(Asked(settings, store, device, asked, cluster), top, name)
 
 
-def _check(asked: FunnelQuestion) -> None:
-    if len(asked.steps) < LEAST_STEPS:
-        raise UsageError(f"a funnel of {len(asked.steps)} steps; name at least two events")
-    if asked.within_us <= 0:
-        raise UsageError("a conversion window of no length; name at least one second")
+def answered(asked: Asked, top: int = TOP, name: str | None = None) -> Funnel:
+    """The same of a question that is checked. Raises as `funnel`."""
+    if top < 1:
+        raise UsageError(f"--top {top}: name at least 1 value")
+    require_known(asked)
+    require_told(asked)
+    best = top_values(asked, top)
+    counts = counted(asked, best)
+    whole, groups = _steps(counts, asked.question), _groups(counts, asked.question, best)
+    return Funnel(asked.question, asked.store.as_of, whole, groups, name, best)
 
 
-def _check_names(table: pl.DataFrame, store: EventStore, device: Device) -> None:
-    """A step that nobody reaches may be misspelt: that is looked up, and only then."""
-    unreached = table.filter(pl.col("users") == 0)["event"].to_list()
-    if not unreached:
-        return
-    require_events(unreached, event_names(store, device), "step")
+def _groups(
+    counts: pl.DataFrame, asked: FunnelQuestion, best: tuple[str, ...]
+) -> tuple[Group, ...]:
+    """`best` first, then the others, then those without a value."""
+    if asked.by is None:
+        return ()
+    wanted = [(value, False) for value in best] + [(None, True), (None, False)]
+    groups = []
+    for value, others in wanted:
+        mine = pl.col(VALUE).eq_missing(pl.lit(value, pl.String)) & (pl.col(OTHERS) == others)
+        own = counts.filter(mine)
+        if own.height:
+            groups.append(Group(value, others, _steps(own, asked)))
+    return tuple(groups)
 
 
-def _steps(counts: pl.DataFrame, steps: tuple[str, ...]) -> pl.DataFrame:
+def _steps(counts: pl.DataFrame, asked: FunnelQuestion) -> pl.DataFrame:
     rows = []
-    for step, event in enumerate(steps):
+    for step, event in enumerate(asked.labels):
         here = counts.filter(pl.col("step") == step)
         taken = here.filter(pl.col("seconds") != STILL_OPEN)
+        times = zip(PERCENTS, quantiles(taken), strict=True)
         rows.append(
             {
                 "step": step + 1,
                 "event": event,
                 "users": taken["users"].sum(),
-                "median_seconds": _median(taken),
+                **{f"p{percent}_seconds": seconds for percent, seconds in times},
                 "still_open": here.filter(pl.col("seconds") == STILL_OPEN)["users"].sum(),
             }
         )
-    table = pl.DataFrame(rows, schema_overrides={"median_seconds": pl.Float64})
+    times_of = {f"p{percent}_seconds": pl.Float64() for percent in PERCENTS}
+    table = pl.DataFrame(rows, schema_overrides=times_of)
     table = with_share(
         table.with_columns(first=pl.col("users").first()), "users", "first", pl.lit(value=True)
     )
-    previous = pl.col("users").shift(1)
+    previous, users = pl.col("users").shift(1), pl.col("users")
     return table.select(
         "step",
         "event",
@@ -123,19 +191,11 @@ def _steps(counts: pl.DataFrame, steps: tuple[str, ...]) -> pl.DataFrame:
         "share",
         "low",
         "high",
-        share_of_previous=pl.when(previous > 0).then(pl.col("users") / previous),
-        median_seconds="median_seconds",
+        share_of_previous=pl.when(previous > 0).then(users / previous),
+        dropped=users - users.shift(-1),
+        median_seconds="p50_seconds",
+        p25_seconds="p25_seconds",
+        p75_seconds="p75_seconds",
+        p90_seconds="p90_seconds",
         still_open="still_open",
     )
-
-
-def _median(histogram: pl.DataFrame) -> float | None:
-    """The median of `seconds`, each counted `users` times; the mean of the middle two."""
-    total = int(histogram["users"].sum())
-    if total == 0:
-        return None
-    ordered = histogram.sort("seconds")
-    upto = ordered["users"].cum_sum()
-    low = ordered["seconds"][int((upto > (total - 1) // 2).arg_max() or 0)]
-    high = ordered["seconds"][int((upto > total // 2).arg_max() or 0)]
-    return (int(low) + int(high)) / 2

@@ -67,12 +67,11 @@ def _by_did(starts: pl.LazyFrame, rows: pl.LazyFrame, asked: Question, did: Did)
     """Users are counted from the anchor on: what they did before it is no part of it."""
     day, length = _day("anchor", asked), _length(asked)
     placed = starts.select("who", "user", "anchor", own=day)
-    done = rows.filter(pl.col("event") == did.event).select(
-        "user", "ts", here=_day("ts", asked), value=pl.lit(None, pl.Float64)
-    )
+    done = rows.filter(pl.col("event") == did.event)
+    done = done.select("user", "ts", here=_day("ts", asked))
     first_days = (Cell(0, did.days - 1),)
     if asked.anchor == "every":
-        times = between(placed, done, first_days, length).select("who", "hits")
+        times = between(placed, done, first_days, length, with_value=False)
     else:
         inside = done.join(placed, on="user").filter(
             (pl.col("ts") >= pl.col("anchor"))

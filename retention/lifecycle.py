@@ -19,6 +19,7 @@ from runtime.device import Device
 from runtime.settings import Settings
 
 STATES = ("new", "returning", "resurrected", "dormant")
+_SPAN = 1 << 32  # more than there are periods
 
 
 @dataclass(frozen=True)
@@ -64,33 +65,40 @@ def lifecycle(
     zone = settings.project.timezone
     first, last = shown_periods(store, known, zone, since, until)
     counts = summed(
-        lambda events: lifecycle_plan(events, settings, known),
+        lambda events, bucket: lifecycle_plan(
+            events, settings, known, in_order=store.in_order(bucket)
+        ),
         store,
         device,
         by=("number", "state"),
         label="lifecycle",
+        with_bucket=True,
         cluster=cluster,
     )
     table = _periods(counts, known, zone, store, (first, last))
     return Lifecycle(known, zone, store.as_of, store.covered_until, table)
 
 
-def lifecycle_plan(events: pl.LazyFrame, settings: Settings, period: Period) -> pl.LazyFrame:
+def lifecycle_plan(
+    events: pl.LazyFrame, settings: Settings, period: Period, *, in_order: bool = False
+) -> pl.LazyFrame:
     """Counts of one bucket: number (of the period), state (position in STATES), users."""
-    states = states_plan(events, settings, period)
+    states = states_plan(events, settings, period, in_order=in_order)
     return states.group_by("number", "state").agg(users=pl.len().cast(pl.Int64))
 
 
-def states_plan(events: pl.LazyFrame, settings: Settings, period: Period) -> pl.LazyFrame:
+def states_plan(
+    events: pl.LazyFrame, settings: Settings, period: Period, *, in_order: bool = False
+) -> pl.LazyFrame:
     """A row a user and period with a state: user_id, number, state (position in STATES)."""
-    spans = active_periods(events, settings, period)
+    spans = active_periods(events, settings, period, in_order=in_order)
     number = pl.col("number")
-    same = pl.col("user_id") == pl.col("user_id").shift(1)
+    same = pl.col("user") == pl.col("user").shift(1)
     previous = pl.when(same).then(number.shift(1))
     present = spans.with_columns(
         state=pl.when(previous.is_null()).then(0).when(previous == number - 1).then(1).otherwise(2)
     )
-    follows = (pl.col("user_id") == pl.col("user_id").shift(-1)) & (number.shift(-1) == number + 1)
+    follows = (pl.col("user") == pl.col("user").shift(-1)) & (number.shift(-1) == number + 1)
     silent = spans.filter(~follows.fill_null(value=False)).with_columns(number=number + 1, state=3)
     states = (present, silent)
     return pl.concat(
@@ -98,11 +106,34 @@ def states_plan(events: pl.LazyFrame, settings: Settings, period: Period) -> pl.
     )
 
 
-def active_periods(events: pl.LazyFrame, settings: Settings, period: Period) -> pl.LazyFrame:
-    """The periods in which each user was active, once each, sorted: user_id, number."""
-    number = period_of(pl.col("ts"), period, settings.project.timezone)
+def active_periods(
+    events: pl.LazyFrame, settings: Settings, period: Period, *, in_order: bool = False
+) -> pl.LazyFrame:
+    """The periods in which each user was active, once each, sorted: user (a number within the
+    bucket), number, user_id. `in_order`: each user's rows lie together.
+
+    A row in the period of the one before it says nothing new. What is left is sorted by one whole
+    number of user and period, in a fraction of the time that two columns take.
+    """
     active = events.filter(is_active(settings.activity))
-    return active.select("user_id", number=number).unique().sort("user_id", "number")
+    if not in_order:
+        active = active.sort("user_id")
+    other = (pl.col("user_id") != pl.col("user_id").shift(1)).fill_null(value=True)
+    rows = active.select(
+        "user_id",
+        other=other,
+        user=other.cast(pl.Int64).cum_sum(),
+        number=period_of(pl.col("ts"), period, settings.project.timezone),
+    )
+    fresh = pl.col("other") | (pl.col("number") != pl.col("number").shift(1))
+    key = pl.col("user") * _SPAN + (pl.col("number").cast(pl.Int64) + _SPAN // 2)
+    once = rows.filter(fresh.fill_null(value=True)).select("user_id", key=key).sort("key")
+    once = once.filter((pl.col("key") != pl.col("key").shift(1)).fill_null(value=True))
+    return once.select(
+        user=pl.col("key") // _SPAN,
+        number=(pl.col("key") % _SPAN - _SPAN // 2).cast(pl.Int32),
+        user_id="user_id",
+    )
 
 
 def _periods(

@@ -22,7 +22,7 @@ from runtime.clock import MICROSECOND
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.errors import UsageError
-from runtime.files import write_atomic
+from runtime.lists import check_list, write_list
 from runtime.settings import Settings
 from runtime.settings_lifecycle import MEASURES, OTHER, Rule
 
@@ -69,6 +69,7 @@ def chosen_users(
         raise UsageError("--from goes with --layer: users come from a layer to a layer")
     if path is None:
         raise UsageError(f"--{kind} is for a list of users; add --users FILE")
+    check_list(path)
     at = chosen.at
     if kind == "state" and at is None:
         raise UsageError("--state needs the period: add --at with a day of it")
@@ -92,7 +93,7 @@ def state_users(
     *,
     cluster: Cluster = IN_PROCESS,
 ) -> int:
-    """Who is in a state in the period that `at` falls in, as CSV: user_id. Returns how many.
+    """Who is in a state in the period that `at` falls in: user_id. Returns how many.
 
     Raises UsageError; for "dormant" in a period that has not ended too.
     """
@@ -104,8 +105,8 @@ def state_users(
             f"state 'dormant' at {at:%Y-%m-%d}: this {known} has not ended; choose an earlier one"
         )
 
-    def plan(events: pl.LazyFrame, _: int) -> pl.LazyFrame:
-        states = states_plan(events, settings, known)
+    def plan(events: pl.LazyFrame, bucket: int) -> pl.LazyFrame:
+        states = states_plan(events, settings, known, in_order=store.in_order(bucket))
         here = (pl.col("number") == number) & (pl.col("state") == code)
         return states.filter(here).select("user_id")
 
@@ -154,7 +155,7 @@ def rfm_users(
     at: datetime | None = None,
     cluster: Cluster = IN_PROCESS,
 ) -> int:
-    """Who is in a cell, told by its three scores as in "5-4-5", as CSV: user_id, the scores,
+    """Who is in a cell, told by its three scores as in "5-4-5": user_id, the scores,
     value. Returns how many. Raises UsageError."""
     scores = segment.split("-")
     if len(scores) != len(PARTS) or not all(score.isdigit() for score in scores):
@@ -177,19 +178,8 @@ def rfm_users(
 def write_users(
     plan: BucketPlan, store: EventStore, device: Device, path: Path, cluster: Cluster
 ) -> int:
-    """The rows of a plan as CSV, by user within each bucket: one bucket's are in memory."""
-    rows = 0
-
-    def write(draft: Path) -> None:
-        nonlocal rows
-        parts = each_bucket(plan, store, device, "users", with_bucket=True, cluster=cluster)
-        with draft.open("wb") as file:
-            for number, part in enumerate(parts):
-                part.sort("user_id").write_csv(file, include_header=number == 0)
-                rows += part.height
-
-    write_atomic(path, write)
-    return rows
+    parts = each_bucket(plan, store, device, "users", with_bucket=True, cluster=cluster)
+    return write_list(path, parts)
 
 
 def _at_end_of(store: EventStore, settings: Settings, period: Period, number: int) -> Instants:

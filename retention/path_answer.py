@@ -9,6 +9,7 @@ from pathlib import Path
 
 from events.store import EventStore
 from retention.path_churn import PathsBeforeChurn, paths_before_churn
+from retention.path_churn_users import WayBeforeChurn, users_before_churn
 from retention.path_question import Asked
 from retention.path_users import Way, users_of
 from retention.paths import Paths, paths
@@ -20,7 +21,8 @@ from runtime.settings import Settings
 
 @dataclass(frozen=True)
 class Wanted:
-    """`path` or `transition` (at `step`): who goes it, listed in `file`. `before`: "churn"."""
+    """`path` or `transition` (at `step`): who goes it, listed in `file`. `before`: "churn", then
+    all that follows, and `path` is one of those compared."""
 
     asked: Asked
     path: str | None = None
@@ -44,9 +46,22 @@ def answer(
     device: Device,
     wanted: Wanted,
     cluster: Cluster = IN_PROCESS,
-) -> Paths | Way | PathsBeforeChurn:
+) -> Paths | Way | PathsBeforeChurn | WayBeforeChurn:
     """Raises UsageError for options that do not go together."""
     _check(wanted)
+    if wanted.before is not None and wanted.path is not None:
+        return users_before_churn(
+            settings,
+            store,
+            device,
+            wanted.path,
+            file=wanted.file,
+            cutoff=wanted.cutoff,
+            before_days=wanted.days,
+            whole=wanted.whole,
+            asked=wanted.asked,
+            cluster=cluster,
+        )
     if wanted.before is not None:
         return paths_before_churn(
             settings,
@@ -77,8 +92,6 @@ def answer(
 def _check(wanted: Wanted) -> None:
     if wanted.before not in (None, "churn"):
         raise UsageError(f"--before '{wanted.before}' is not known; write --before churn")
-    way: dict[str, object] = {"--path": wanted.path, "--transition": wanted.transition}
-    listing: dict[str, object] = {"--at": wanted.step, "--users": wanted.file}
     compared: dict[str, object] = {
         "--cutoff": wanted.cutoff,
         "--days": wanted.days,
@@ -86,10 +99,12 @@ def _check(wanted: Wanted) -> None:
         "--least-users": wanted.least_users,
     }
     if wanted.before is not None:
-        _refuse(way | listing, "does not go with --before churn; leave it out")
-        return
-    _refuse(compared, "goes with --before churn; add that or leave it out")
+        alone = {"--transition": wanted.transition, "--at": wanted.step}
+        _refuse(alone, "does not go with --before churn; leave it out")
+    else:
+        _refuse(compared, "goes with --before churn; add that or leave it out")
     if not wanted.names_a_way:
+        listing = {"--at": wanted.step, "--users": wanted.file}
         _refuse(listing, "needs the way whose users are meant; add --path or --transition")
 
 

@@ -15,7 +15,7 @@ from events.users import scan_users, users_path
 from features.attributes import valid_before
 from features.matured import matured_cutoffs, require_matured
 from features.time import Cutoff
-from retention.path_grams import EVERYONE, GRAM, before_plan, labelled_plan
+from retention.path_grams import ANY, EVERYONE, GRAM, before_plan, labelled_plan
 from retention.path_keys import keys_of
 from retention.path_nodes import Per
 from retention.path_question import Asked, PathQuestion, question
@@ -41,7 +41,8 @@ class PathsBeforeChurn:
 
     `whole`: sessions as a whole, else runs of 1 to 3 events. users, churned, base_rate: of all
     eligible users with a label, as a snapshot at the cutoff has them; unknown: of those without
-    one, who were lost in the gap already and are left out.
+    one, who were lost in the gap already and are left out. went, went_churned: of those with any
+    path in these days; who went a path is compared with all others, the idle ones too.
     rows: path (as written), users and churned (of those who went it), rate with rate_low and
     rate_high (95 %, Wilson), users_without, churned_without, rate_without, lift (rate by
     rate_without) with low and high (95 %, Koopman 1984; null where it is not known or has no
@@ -60,6 +61,8 @@ class PathsBeforeChurn:
     churned: int
     base_rate: float | None
     unknown: int
+    went: int
+    went_churned: int
     least_users: int
     false_discovery_rate: float
     compared: int
@@ -79,6 +82,8 @@ class PathsBeforeChurn:
             "churned": self.churned,
             "base_rate": self.base_rate,
             "unknown": self.unknown,
+            "went": self.went,
+            "went_churned": self.went_churned,
             "least_users": self.least_users,
             "false_discovery_rate": self.false_discovery_rate,
             "compared": self.compared,
@@ -106,6 +111,9 @@ def paths_before_churn(
     Which events are told apart is learned from the same days before the cutoff, from what was
     known by it. Raises UsageError; LabelError for a cutoff that has not matured.
     """
+    least = settings.paths.least_users if least_users is None else least_users
+    if least < 1:
+        raise UsageError(f"least users {least} is out of range; choose 1 or more")
     job = Before.of(settings, store, device, cutoff, before_days, whole, asked, cluster)
     counts = summed(
         partial(bucket_counts, job),
@@ -117,10 +125,8 @@ def paths_before_churn(
         cluster=cluster,
     )
     every = counts.filter(pl.col("part") == EVERYONE)
+    anybody = counts.filter(pl.col("part") == ANY)
     users, churned = int(every["users"].sum()), int(every["churned"].sum())
-    least = settings.paths.least_users if least_users is None else least_users
-    if least < 1:
-        raise UsageError(f"least users {least} is out of range; choose 1 or more")
     gone = counts.filter(pl.col("part") == GRAM)
     enough = gone.filter((pl.col("users") >= least) & (users - pl.col("users") >= least))
     return PathsBeforeChurn(
@@ -134,6 +140,8 @@ def paths_before_churn(
         churned=churned,
         base_rate=churned / users if users else None,
         unknown=int(every["unknown"].sum()),
+        went=int(anybody["users"].sum()),
+        went_churned=int(anybody["churned"].sum()),
         least_users=least,
         false_discovery_rate=settings.paths.share,
         compared=enough.height,

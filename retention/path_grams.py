@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from features.definitions import Definitions
@@ -12,7 +14,7 @@ from retention.path_keys import keys_of, path_rows
 from retention.path_question import PathQuestion
 from runtime.settings import Settings
 
-GRAM, EVERYONE = range(2)
+GRAM, EVERYONE, ANY = range(3)
 
 
 def labelled_plan(
@@ -49,7 +51,7 @@ def before_plan(
 ) -> pl.LazyFrame:
     """Counts of one bucket: part, key0..., users (with a label), churned, unknown (without).
 
-    GRAM: of those who went a path. EVERYONE: of all who are eligible.
+    GRAM: of those who went a path. ANY: of those who went any. EVERYONE: of all who are eligible.
     """
     keys = keys_of(asked)
     known = labelled.with_columns(pl.col("churn").cast(pl.Int64))
@@ -61,11 +63,33 @@ def before_plan(
     went = grams_plan(rows, asked, whole=whole).join(known, on="user_id")
     found = went.group_by(keys.names).agg(**counts)
     none = [pl.lit(0, keys.dtype).alias(name) for name in keys.names]
+    anybody = went.select("user_id", "churn").unique("user_id").select(**counts)
     everyone = known.select(**counts).with_columns(*none)
     order = (*keys.names, *counts)
+    parts = {GRAM: found, EVERYONE: everyone, ANY: anybody.with_columns(*none)}
     return pl.concat(
         [
             part.select(pl.lit(number, pl.Int8).alias("part"), *order)
-            for number, part in ((GRAM, found), (EVERYONE, everyone))
+            for number, part in parts.items()
         ]
     )
+
+
+def gone_plan(
+    rows: pl.LazyFrame,
+    labelled: pl.LazyFrame,
+    asked: PathQuestion,
+    codes: Sequence[int],
+    *,
+    whole: bool,
+) -> pl.LazyFrame:
+    """user_id, churn of those with a label who went one path, by user."""
+    keys = keys_of(asked)
+    same = pl.lit(value=True)
+    for place, code in enumerate(codes):
+        same &= keys.digit(place) == code
+    if len(codes) < keys.digits:
+        same &= keys.digit(len(codes)) == 0
+    went = grams_plan(rows, asked, whole=whole).filter(same).select("user_id")
+    known = labelled.filter(pl.col("churn").is_not_null())
+    return went.join(known, on="user_id").select("user_id", "churn").sort("user_id")

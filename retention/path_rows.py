@@ -101,7 +101,7 @@ def coded_rows(store: EventStore, bucket: int, kinds: Mapping[str, int]) -> pl.L
     table = parquet.read(columns, use_threads=False)
     frame = pl.DataFrame(
         {
-            "number": _numbers(table["user_id"]),
+            "number": user_numbers(table["user_id"]),
             "ts": pl.Series(table["ts"]).cast(pl.Int64),
             "kind": _kinds(table["event"], kinds),
         }
@@ -128,7 +128,7 @@ def _all_known(parquet: pq.ParquetFile, as_of: datetime) -> bool:
     return True
 
 
-def _numbers(users: pa.ChunkedArray) -> NDArray[np.int32]:
+def user_numbers(users: pa.ChunkedArray) -> NDArray[np.int32]:
     """Each row's user, counted from 0. Within a chunk no text has two places in the dictionary."""
     number = np.empty(len(users), np.int32)
     row, last, before = 0, -1, None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from events.passes import each_bucket, summed
 from events.store import EventStore
@@ -22,10 +20,9 @@ from retention.paths import as_question, paths
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.errors import UsageError
-from runtime.files import remove_drafts, write_atomic
+from runtime.lists import check_list, write_list
 from runtime.settings import Settings
 
-LISTS = (".csv", ".parquet")
 _NEAREST = 3
 
 
@@ -85,8 +82,8 @@ def users_of(
     backward: ends so). A transition at a step is a row of `Paths.transitions`. Raises UsageError
     where it cannot be or nobody went it, and for a file that is neither .csv nor .parquet.
     """
-    if file is not None and file.suffix not in LISTS:
-        raise UsageError(f"{file}: users are written to {' or '.join(LISTS)}; name one of these")
+    if file is not None:
+        check_list(file)
     chosen = as_question(settings, store, device, asked, cluster)
     target = target_of(chosen, path, transition, step)
     plan = partial(_figure, store, device, chosen, target)
@@ -202,31 +199,6 @@ def _listed(
     return list_plan(rows, asked, target)
 
 
-def write_list(file: Path, parts: Iterator[pl.DataFrame]) -> None:
-    """Memory: one part at a time. Raises OutputError."""
-    remove_drafts(file)
-    write = _write_csv if file.suffix == ".csv" else _write_parquet
-    write_atomic(file, lambda draft: write(draft, parts))
-
-
-def _write_csv(draft: Path, parts: Iterator[pl.DataFrame]) -> None:
-    with draft.open("wb") as out:
-        for number, part in enumerate(parts):
-            part.write_csv(out, include_header=number == 0)
-
-
-def _write_parquet(draft: Path, parts: Iterator[pl.DataFrame]) -> None:
-    writer: pq.ParquetWriter | None = None
-    try:
-        for part in parts:
-            table = part.to_arrow()
-            writer = writer or pq.ParquetWriter(draft, table.schema, compression="zstd")
-            writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()
-
-
 def _nobody(
     target: Target,
     settings: Settings,
@@ -241,6 +213,7 @@ def _nobody(
         most = [f"{row['from']} > {row['to']}" for row in rows.to_dicts()]
     else:
         most = found.paths["path"].to_list()
-    near = ", ".join(f"'{text}'" for text in dict.fromkeys(most[: 2 * _NEAREST]))
+    near = ", ".join(f"'{text}'" for text in list(dict.fromkeys(most))[:_NEAREST])
     at = "" if target.step is None else f" at step {target.step}"
-    return f"{target.kind} '{target.text}'{at}: nobody went it; the most frequent are {near}"
+    hint = f"the most frequent are {near}" if near else "there is no path at all in this range"
+    return f"{target.kind} '{target.text}'{at}: nobody went it; {hint}"

@@ -8,7 +8,7 @@ import polars as pl
 from retention.path_keys import keys_of
 from retention.path_question import PathQuestion
 from retention.path_stats import p_values, q_values, risk_ratio
-from retention.path_text import node_list
+from retention.path_text import path_texts
 from retention.shares import with_share
 
 _COLUMNS = (
@@ -43,7 +43,7 @@ def compared(
     told = counts.select(
         "users",
         "churned",
-        path=node_list(keys_of(asked), asked.nodes, ended=whole).list.join(" > "),
+        path=path_texts(keys_of(asked), asked.nodes, ended=whole),
         users_without=users - pl.col("users"),
         churned_without=churned - pl.col("churned"),
     )

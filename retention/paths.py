@@ -12,7 +12,7 @@ from events.store import EventStore
 from retention.path_counts import ALL, NODE, PATH, TRANSITION, counted
 from retention.path_keys import keys_of
 from retention.path_question import Asked, PathQuestion, question
-from retention.path_text import node_list, texts
+from retention.path_text import node_list, path_texts, texts
 from retention.shares import with_share
 from runtime.clock import show
 from runtime.cluster import IN_PROCESS, Cluster
@@ -20,6 +20,7 @@ from runtime.device import Device
 from runtime.settings import Settings
 
 SHOWN = 50
+MOST_LISTED = 10_000  # different paths; who goes through all of them reads the log itself
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,10 @@ class Paths:
 
     transitions: step (of `from`), from, to, count (occurrences), users (distinct)
     nodes: step, node, count, users. What goes into an event is what is at it, and what goes out.
-    paths: path (as it is written), nodes (a list), steps (its events), count, share (of all
-    paths), users, user_share (of all users with a path) with low and high: 95 %, Wilson
+    paths: the most frequent ones, 10,000 at most: path (as it is written), nodes (a list), steps
+    (its events), count, share (of all paths), users, user_share (of all users with a path) with
+    low and high: 95 %, Wilson
+    rest_paths, rest_count: the paths that are not listed, and how often they are gone
     count, users: of all paths. pooled: the events that `(other events)` stands for
     """
 
@@ -55,6 +58,8 @@ class Paths:
     transitions: pl.DataFrame
     nodes: pl.DataFrame
     paths: pl.DataFrame
+    rest_paths: int
+    rest_count: int
 
     def to_json(self, shown: int = SHOWN) -> dict[str, Any]:
         """The `shown` most frequent paths; `rest` sums the others, so that all add up."""
@@ -77,7 +82,10 @@ class Paths:
             "transitions": self.transitions.to_dicts(),
             "nodes": self.nodes.to_dicts(),
             "paths": self.paths[:shown].to_dicts(),
-            "rest": {"paths": rest.height, "count": int(rest["count"].sum())},
+            "rest": {
+                "paths": rest.height + self.rest_paths,
+                "count": int(rest["count"].sum()) + self.rest_count,
+            },
         }
 
 
@@ -99,6 +107,7 @@ def paths(
     counts = counted(store, device, chosen, cluster=cluster)
     whole = counts.filter(pl.col("part") == ALL)
     count, users = int(whole["count"].sum()), int(whole["users"].sum())
+    listed = _paths(counts.filter(pl.col("part") == PATH), chosen, count, users)
     return Paths(
         per=chosen.per,
         origin=chosen.origin,
@@ -116,7 +125,9 @@ def paths(
         users=users,
         transitions=_transitions(counts.filter(pl.col("part") == TRANSITION), chosen),
         nodes=_nodes(counts.filter(pl.col("part") == NODE), chosen),
-        paths=_paths(counts.filter(pl.col("part") == PATH), chosen, count, users),
+        paths=listed,
+        rest_paths=counts.filter(pl.col("part") == PATH).height - listed.height,
+        rest_count=count - int(listed["count"].sum()),
     )
 
 
@@ -162,9 +173,15 @@ def _nodes(counts: pl.DataFrame, asked: PathQuestion) -> pl.DataFrame:
 
 def _paths(counts: pl.DataFrame, asked: PathQuestion, count: int, users: int) -> pl.DataFrame:
     keys = keys_of(asked)
-    listed = counts.select("count", "users", nodes=node_list(keys, asked.nodes))
+    order = ("count", "users", *keys.names)
+    most = counts.sort(order, descending=[name in order[:2] for name in order]).head(MOST_LISTED)
+    listed = most.select(
+        "count",
+        "users",
+        nodes=node_list(keys, asked.nodes),
+        path=path_texts(keys, asked.nodes),
+    )
     whole = listed.with_columns(
-        path=pl.col("nodes").list.join(" > "),
         steps=(pl.col("nodes").list.len() - 1).cast(pl.Int32),
         all=pl.lit(users),
     )

@@ -60,26 +60,29 @@ def stickiness(
     zone = settings.project.timezone
     shown = shown_periods(store, "day", zone, since, until)
     changes = summed(
-        lambda events: changes_plan(events, settings),
+        lambda events, bucket: changes_plan(events, settings, in_order=store.in_order(bucket)),
         store,
         device,
         by=("number",),
         label="stickiness",
+        with_bucket=True,
         cluster=cluster,
     )
     table = _days(changes, zone, store, shown)
     return Stickiness(zone, store.as_of, store.covered_until, table)
 
 
-def changes_plan(events: pl.LazyFrame, settings: Settings) -> pl.LazyFrame:
+def changes_plan(
+    events: pl.LazyFrame, settings: Settings, *, in_order: bool = False
+) -> pl.LazyFrame:
     """By how much each window's distinct users change on each day, one bucket: number, dau,
     wau, mau.
 
     A user active on day d is in a window of w days from d on until d + w, or until the next
     active day, from which the next count begins: that way nobody is counted twice.
     """
-    days = active_periods(events, settings, "day")
-    same = pl.col("user_id") == pl.col("user_id").shift(-1)
+    days = active_periods(events, settings, "day", in_order=in_order)
+    same = pl.col("user") == pl.col("user").shift(-1)
     following = days.with_columns(next=pl.when(same).then(pl.col("number").shift(-1)))
     one, none = pl.lit(1, pl.Int64), pl.lit(0, pl.Int64)
     parts = [following.select("number", **dict.fromkeys(_WINDOWS, one))]

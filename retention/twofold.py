@@ -71,7 +71,7 @@ def false_discovery(ps: Sequence[float]) -> list[float]:
     order = sorted(range(len(ps)), key=lambda place: ps[place], reverse=True)
     found, least = [1.0] * len(ps), 1.0
     for rank, place in zip(range(len(ps), 0, -1), order, strict=True):
-        least = min(least, ps[place] * len(ps) / rank)
+        least = min(least, ps[place] * (len(ps) / rank))
         found[place] = least
     return found
 

@@ -36,13 +36,15 @@ MAXIMA = ("first_second", "last_second", "first_day", "last_day")
 
 @dataclass(frozen=True)
 class Asked:
-    """What the measures depend on beside the events. `origin`: before every event."""
+    """What the measures depend on beside the events. `origin`: before every event. `arrivals`:
+    whether events may become known after they happened."""
 
     instants: Instants
     definitions: Definitions
     window_days: int
     horizon_days: int
     origin: datetime
+    arrivals: bool = True
 
     @staticmethod
     def of(settings: Settings, store: EventStore, instants: Instants) -> Asked:
@@ -52,6 +54,7 @@ class Asked:
             settings.lifecycle.window_days or settings.churn.horizon_days,
             settings.churn.horizon_days,
             store.first.replace(microsecond=0) - timedelta(seconds=1),
+            store.has_arrivals,
         )
 
     @property
@@ -136,9 +139,12 @@ def _seen(rows: pl.LazyFrame) -> pl.LazyFrame:
 def _days(rows: pl.LazyFrame, asked: Asked) -> tuple[pl.LazyFrame, ...]:
     """The active days that come, that leave the window with their activities, and that leave the
     one before it."""
-    by = ("number", "day", "place")
-    done = rows.filter(pl.col("active")).group_by(by).agg(n=pl.len().cast(pl.Int64))
-    days = done.group_by("number", "day").agg(pl.col("place").min())
+    active, n, place = rows.filter(pl.col("active")), pl.len().cast(pl.Int64), pl.col("place").min()
+    if asked.arrivals:
+        done = active.group_by("number", "day", "place").agg(n=n)
+        days = done.group_by("number", "day").agg(place)
+    else:  # a day's events are known from one instant on
+        done = days = active.group_by("number", "day").agg(place, n=n)
     since = pl.col("day").cast(pl.Int64) - asked.origin_day
     come = days.with_columns(key=_key(asked, pl.col("place"))).group_by("key")
     one, two = asked.window_days, 2 * asked.window_days

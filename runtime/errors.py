@@ -11,6 +11,7 @@
     │   ├── ModelError            a model or run that is unknown or does not fit the data
     │   ├── ClusterError          no scheduler or worker there, or workers that cannot do the work
     │   └── OutputError           a folder that is full, read-only or not a folder
+    ├── TrackingError             the tracking is broken and the gate before scoring stops
     └── BucketError               a bucket failed twice, or its workers died; the others are kept
 
 A message is one line: the thing, the value found, the remedy.
@@ -56,6 +57,9 @@ class ClusterError(UserError): ...
 
 
 class OutputError(UserError): ...
+
+
+class TrackingError(HoldfastError): ...
 
 
 class BucketError(HoldfastError): ...

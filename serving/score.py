@@ -32,6 +32,7 @@ from runtime.progress import say
 from runtime.settings import Settings
 from runtime.tables import open_table, replace
 from serving.fitness import require_fit
+from serving.gate import Gate, pass_gate, record_gate
 from serving.reasons import reasons
 from serving.table import SCORES, as_of_key, scores_path
 from training.model import Model
@@ -48,6 +49,7 @@ class ScoreResult:
     rows: int
     as_of: datetime
     model_run_id: str
+    tracking: Gate
 
 
 @dataclass(frozen=True)
@@ -80,21 +82,26 @@ def score(
     model: str | None,
     device: Device,
     cluster: Cluster = IN_PROCESS,
+    *,
+    despite_tracking: bool = False,
 ) -> ScoreResult:
     """Scores as of `as_of` (default: just after the last event) with a model (default: champion).
 
     Memory: a bucket's events and features, and the contributions of SLICE users.
     Raises ModelError for a model that is unknown, newer than the as-of or of other definitions,
-    LabelError where nobody is eligible, StoreError, OutputError.
+    LabelError where nobody is eligible, TrackingError where the tracking of the newest days is
+    broken and `[quality]` says to stop (not with `despite_tracking`), StoreError, OutputError.
     """
     store = open_store(settings, as_of)
     run = pick(list_runs(settings), model)
     loaded, run_id = load_model(settings, run.run_id)
     require_fit(loaded, run, store.as_of, settings)
+    gate = pass_gate(settings, store, device, cluster, despite=despite_tracking)
     say(f"score: as of {show(store.as_of)}, model {run}, device {device.kind} ({device.reason})")
     with writing_to(settings.store):
         rows = _score(_Job(settings, store, loaded, run, device), cluster)
-    return ScoreResult(scores_path(settings), rows, store.as_of, run_id)
+        record_gate(settings, gate)
+    return ScoreResult(scores_path(settings), rows, store.as_of, run_id, gate)
 
 
 def _score(job: _Job, cluster: Cluster) -> int:

@@ -75,13 +75,13 @@ def open_scores(settings: Settings, as_of: datetime | None = None) -> Scores:
     table = open_table(scores_path(settings), SCORES)
     keys = table.partitions("as_of_key")
     if as_of is not None and as_of_key(as_of) not in keys:
-        known = ", ".join(show(_instant(key)) for key in keys[-5:])
+        known = ", ".join(show(instant_of_key(key)) for key in keys[-5:])
         raise StoreError(
             f"{table.path}: no scores as of {show(as_of)}, the newest are as of {known}; "
             f"run 'holdfast score --as-of {show(as_of)}' first"
         )
-    return Scores(table, as_of or _instant(keys[-1]))
+    return Scores(table, as_of or instant_of_key(keys[-1]))
 
 
-def _instant(key: str) -> datetime:
+def instant_of_key(key: str) -> datetime:
     return datetime.fromisoformat(key).replace(tzinfo=UTC)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from oracles.retention_naive import daily_quality
 from oracles.retention_world import at, settings_in, write_store
 
-from events.baseline import deviations
+from events.baseline import Rule, deviations
 from events.contract import QUARANTINE, TIME
 from events.ingest import quarantine_path
 from events.quality import Quality, quality
@@ -54,6 +54,12 @@ def look_at(folder: Path, log: pl.DataFrame, zone: str = "UTC") -> Quality:
 
 def kinds(found: Quality) -> list[tuple[str, str | None]]:
     return [(f.kind, f.event) for f in found.findings]
+
+
+def later(rows: pl.DataFrame, seconds: int) -> pl.DataFrame:
+    """The rows again, so that none is like another; rows of the day's last moments are left out."""
+    moved = rows.with_columns(pl.col("ts") + pl.duration(seconds=seconds))
+    return moved.filter(moved["ts"].dt.date() == rows["ts"].dt.date())
 
 
 def on(day: int, days: int = 1) -> pl.Expr:
@@ -118,7 +124,8 @@ def test_days_of_an_outage_are_one_finding_for_the_whole_log(tmp_path: Path) -> 
 
 def test_a_doubled_day_is_a_spike_of_its_event(tmp_path: Path) -> None:
     log = a_log()
-    again = [log.filter(on(50) & (pl.col("event") == "view"))] * 2
+    once = log.filter(on(50) & (pl.col("event") == "view"))
+    again = [later(once, seconds) for seconds in (7, 13)]
     found = look_at(tmp_path, pl.concat([log, *again]))
     assert kinds(found) == [("spike", "view")]
     assert found.findings[0].severity == "warning"
@@ -128,9 +135,10 @@ def test_a_weekend_is_no_spike_and_a_weekday_at_weekend_volume_is_known(tmp_path
     """Volume that triples every weekend is that weekday's own level."""
     log = a_log(view=300.0)
     weekend = log.filter(pl.col("ts").dt.weekday() > 5)
-    assert kinds(look_at(tmp_path / "a", pl.concat([log, weekend, weekend]))) == []
+    weekends = [later(weekend, seconds) for seconds in (7, 13)]
+    assert kinds(look_at(tmp_path / "a", pl.concat([log, *weekends]))) == []
     tuesday = log.filter(on(57))
-    odd = pl.concat([log, weekend, weekend, tuesday, tuesday])
+    odd = pl.concat([log, *weekends, *(later(tuesday, seconds) for seconds in (7, 13))])
     assert kinds(look_at(tmp_path / "b", odd)) == [("spike", "view")]
 
 
@@ -217,7 +225,8 @@ def test_expected_is_the_median_of_the_same_weekday() -> None:
     """By hand: a flat 100 a day, 400 on Mondays (days 0, 7, ...), none on day 28."""
     rows = np.where(np.arange(70) % 7 == 0, 400, 100)[:, None].astype(np.int64)
     rows[28] = 0
-    found = deviations(rows, np.ones_like(rows, dtype=np.bool_))
+    alive, no_holiday = np.ones_like(rows, dtype=np.bool_), np.zeros(70, dtype=np.bool_)
+    found = deviations(rows, alive, Rule(), no_holiday)
     assert found.expected[28, 0] == pytest.approx(400)
     assert found.expected[29, 0] == pytest.approx(100)
     assert found.sign[28, 0] == -1

@@ -116,7 +116,7 @@ def test_the_list_is_as_long_as_the_figure(
         (["--days", "3,1"], "first_days must rise; found 3, 1"),
         (["--days", "7,40"], "first_days 40 lies after stay_days 30"),
         (["--pay-days", "7"], "pay_days 7 is not after first_days 7"),
-        (["--users", "list.txt"], "--users list.txt: ends with none of .csv, .parquet"),
+        (["--users", "list.txt"], "--users list.txt: a list is a .csv or .parquet file"),
         (["--users", "list.csv", "--marker", "99"], "--marker 99:"),
         (["--stay-days", "3000"], "3030 days that outcomes need have passed for 0 users"),
         (["--until", "2024-01-02"], "60 are needed at least"),

@@ -88,6 +88,17 @@ def test_paths_before_churn(project: Path, capsys: pytest.CaptureFixture[str]) -
     assert "association" in capsys.readouterr().out
 
 
+def test_the_users_before_churn_are_listed(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = told(project, capsys, "--before", "churn")
+    row, file = found["rows"][0], tmp_path / "users.csv"
+    way = told(project, capsys, "--before", "churn", "--path", row["path"], "--users", str(file))
+    assert (way["users"], way["churned"]) == (row["users"], row["churned"])
+    listed = pl.read_csv(file)
+    assert (listed.height, listed["churn"].sum()) == (row["users"], row["churned"])
+
+
 def test_a_cluster_counts_the_same(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     here = told(project, capsys, "--until", "buy")
     assert told(project, capsys, "--until", "buy", "--cluster", "local:1") == here
@@ -100,7 +111,8 @@ WRONG = {
     "not matured": (["--before", "churn", "--cutoff", "2024-05-09"], "choose a cutoff at or"),
     "nobody": (["--path", "view > view"], "nobody went it"),
     "before what": (["--before", "lunch"], "write --before churn"),
-    "a way before churn": (["--before", "churn", "--path", "view"], "does not go with --before"),
+    "a way before churn": (["--before", "churn", "--transition", "a > b"], "does not go with"),
+    "a list before churn": (["--before", "churn", "--users", "x.csv"], "add --path or"),
     "cutoff alone": (["--cutoff", "2024-04-20"], "goes with --before churn"),
     "whole alone": (["--whole"], "goes with --before churn"),
     "users alone": (["--users", "x.csv"], "add --path or --transition"),

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -69,11 +70,14 @@ def plans() -> dict[str, Plan]:
             asked = asked_of(settings, period)
             name = f"{zone}-{period}"
             for in_order in (True, False):
-                found |= _of_instants(f"{name}-{in_order}", settings, asked, in_order)
+                told = replace(asked, arrivals=in_order)
+                found |= _of_instants(f"{name}-{in_order}", settings, told, in_order)
                 found[f"activity-{name}-{in_order}"] = lambda e, s=settings, p=period, o=in_order: (
                     activity_plan(e, s, p, in_order=o)
                 )
-            found[f"states-{name}"] = lambda e, s=settings, p=period: states_plan(e, s, p)
+            found[f"states-{name}"] = lambda e, s=settings, p=period: states_plan(
+                e, s, p, in_order=True
+            )
     windowed = settings_in(Path(), lifecycle={"rfm": {"window_days": 90}})
     for name, settings in (*SETTINGS.items(), ("window", windowed)):
         found[f"rfm-values-{name}"] = lambda e, s=settings: rfm_values_plan(e, s, NOW)

@@ -151,3 +151,28 @@ def path_counts_in_sql(rows: Sequence[Row], asked: Plain) -> dict[str, tuple[int
         connection.register("log", as_frame(rows).to_arrow())
         sql = SQL.format(kept=names, steps=asked.steps, end=asked.end.isoformat(), gap=gap)
         return {p: (count, users) for p, count, users in connection.execute(sql).fetchall()}
+
+
+def runs_before(
+    rows: Sequence[Row], asked: Plain, cutoff: datetime, horizon: timedelta
+) -> tuple[dict[str, tuple[int, int]], tuple[int, int]]:
+    """run of 1 to 3 events -> (users who went it, those of them who churn), and both of everyone.
+
+    Eligible is who did anything before the cutoff; who does nothing in the horizon churns.
+    """
+    eligible = {user for user, ts, _ in rows if ts < cutoff}
+    stays = {user for user, ts, _ in rows if cutoff <= ts < cutoff + horizon}
+    gone: dict[str, set[str]] = defaultdict(set)
+    for user in eligible:
+        own = sorted(
+            (ts, name)
+            for other, ts, name in rows
+            if other == user and ts < cutoff and (asked.since is None or ts >= asked.since)
+        )
+        for unit in _units(own, asked):
+            names = _pooled([name for _, name in unit], asked)
+            for length in (1, 2, 3):
+                for first in range(len(names) - length + 1):
+                    gone[" > ".join(names[first : first + length])].add(user)
+    counts = {run: (len(users), len(users - stays)) for run, users in gone.items()}
+    return counts, (len(eligible), len(eligible - stays))

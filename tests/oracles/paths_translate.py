@@ -22,7 +22,7 @@ from events.contract import EVENTS
 from events.names import names_plan
 from features.time import Cutoff
 from retention.path_counts import counts_plan, pairs_plan
-from retention.path_grams import before_plan, labelled_plan
+from retention.path_grams import before_plan, gone_plan, labelled_plan
 from retention.path_nodes import Nodes
 from retention.path_question import PathQuestion
 from retention.path_rows import named_rows
@@ -90,6 +90,9 @@ def churn_plans() -> dict[str, Plan]:
         q = asked("start", per, 3)
         plans[f"before-{name}-{whole}-{per}"] = lambda e, q=q, s=settings, w=whole: before_plan(
             rows(e, q, in_order=True), labelled_plan(e, Cutoff(LATER), s, None), q, whole=w
+        )
+        plans[f"gone-{name}-{whole}-{per}"] = lambda e, q=q, s=settings, w=whole: gone_plan(
+            rows(e, q, in_order=True), labelled_plan(e, Cutoff(LATER), s, None), q, (1, 2), whole=w
         )
     return plans
 

@@ -17,9 +17,7 @@ from oracles.features_translate import untranslated
 from oracles.retention_world import settings_in
 
 from events.contract import EVENTS
-from events.daily import daily_plan
 from retention.lifecycle import lifecycle_plan
-from retention.steps import FunnelQuestion, funnel_plan
 from retention.stickiness import changes_plan
 
 ZONE = "Europe/Berlin"
@@ -30,13 +28,9 @@ Plan = Callable[[pl.LazyFrame], pl.LazyFrame]
 
 
 PLANS: dict[str, Plan] = {
-    "funnel": lambda e: funnel_plan(
-        e, FunnelQuestion(("a", "b", "a"), 1_000_000, START, None, START)
-    ),
     "lifecycle-week": lambda e: lifecycle_plan(e, SETTINGS, "week"),
     "lifecycle-month": lambda e: lifecycle_plan(e, SETTINGS, "month"),
     "stickiness": lambda e: changes_plan(e, SETTINGS),
-    "daily": lambda e: daily_plan(e, ZONE),
 }
 
 

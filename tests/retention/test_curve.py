@@ -67,7 +67,7 @@ def retained(table: RetentionTable) -> dict[tuple[str, str], int]:
     period=st.sampled_from(["day", "week", "month"]),
     mode=st.sampled_from(["nday", "rolling", "bracket"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_calendar_counts_equal_those_of_sql(rows, zone, period, mode) -> None:
     active = ("view", "buy")
     table = table_of(
@@ -85,7 +85,7 @@ def test_calendar_counts_equal_those_of_sql(rows, zone, period, mode) -> None:
 
 
 @given(rows=logs(), zone=st.sampled_from(ZONES), period=st.sampled_from(["day", "week"]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_elapsed_counts_equal_those_of_a_loop(rows, zone, period) -> None:
     table = table_of(rows, zone, mode="nday", period=period, periods=8, clock="elapsed")
     length = timedelta(days=1 if period == "day" else 7)

@@ -19,7 +19,7 @@ from oracles.worked_cases import Case, cases_in, instant
 from events.contract import EVENTS
 from events.store import open_store
 from retention.early import EarlyCounts, early_counts
-from retention.early_plan import EVERYONE, KINDS, Candidate
+from retention.early_plan import EVERYONE, KINDS, Candidate, done_by_plan
 from retention.early_search import Judged, judge, search
 from retention.twofold import TwoShares
 from runtime.device import Device
@@ -150,6 +150,24 @@ def _tables(found: EarlyCounts) -> dict[tuple[object, ...], tuple[int, int]]:
         .seen.select("outcome", "days", "kind", "name", "at_least", "busy", "users", "hits")
         .iter_rows()
     }
+
+
+@given(log=logs())
+@settings(max_examples=15, deadline=None)
+def test_a_list_holds_those_that_were_counted(log: pl.DataFrame) -> None:
+    """Beside what is drawn: someone whose second event and last payment lie on the edges of the
+    first days."""
+    start = at("2024-03-27")
+    edges = [(0, "view", None), (1, "buy", 1.0), (2, "view", None), (2, "mail", None)]
+    more = [("y", start + timedelta(days=n), name, None, paid) for n, name, paid in edges]
+    log = pl.concat([log, pl.DataFrame(more, schema=log.schema, orient="row")])
+    found = counted(log, sections=SECTIONS)
+    tables = found.half(1).tables()
+    for candidate in tables:
+        listed = done_by_plan(log.lazy(), found.asked, candidate).collect()
+        assert listed["user_id"].n_unique() == listed.height == tables[candidate].users
+        assert listed["outcome"].sum() == tables[candidate].hits
+        assert (listed["reached"] - listed["first"] < timedelta(days=candidate.days)).all()
 
 
 @given(log=logs())

@@ -230,3 +230,37 @@ def test_what_the_log_has_not_is_refused(
     asked = settings.model_copy(update={"early": settings.early.model_copy(update=early)})
     with pytest.raises(UsageError, match=words):
         early_markers(asked, store, CPU)
+
+
+def repeated(
+    log: pl.DataFrame, folder: Path, **sections: dict[str, object]
+) -> set[tuple[str, str]]:
+    """Outcome and behaviour of the markers that are the outcome itself, done before."""
+    churn = {"horizon_days": 30} | sections.pop("churn", {})
+    settings = settings_in(folder, churn=churn, **sections)
+    rows = early_markers(settings, write_store(settings, log), CPU).to_json()["rows"]
+    told = [(row["outcome"], row["repeats"]) for row in rows]
+    assert told == sorted(told), "an outcome after the other, its own kind last"
+    return {(r["outcome"], r["event"] or r["behaviour"]) for r in rows if r["repeats"]}
+
+
+def test_what_is_the_outcome_itself_comes_last_and_is_marked(tmp_path: Path) -> None:
+    """Who pays early pays later: e4 is a value event here, so it is paying itself; e2, which
+    marks the leaving, is a cancellation, for which no experiment is proposed."""
+    log = newcomers(6000, 8, pay_ratio=2.5, stay_ratio=0.5)
+    found = repeated(log, tmp_path / "none")
+    assert not {name for _, name in found} & {"e2", "e4"}
+    found = repeated(
+        log,
+        tmp_path / "some",
+        value={"events": ["e4", "buy"]},
+        churn={"kind": "active", "events": ["e2"]},
+    )
+    assert ("pays", "e4") in found
+    assert ("stays", "e2") in found
+
+
+def test_where_all_events_are_one_doing_it_is_being_active(tmp_path: Path) -> None:
+    """The busy stay; of a log of nothing but orders a second order says no more than that."""
+    log = busy_and_calm(4000, 5).with_columns(event=pl.lit("order"))
+    assert ("stays", "order") in repeated(log, tmp_path)

@@ -1,10 +1,9 @@
-"""Layers, tags, movements, activity and RFM: DuckDB on random logs says the same."""
+"""Layers, tags, movements, activity and RFM equal DuckDB's on random logs; what holds of them."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 from math import ceil
@@ -48,28 +47,26 @@ SCHEMA = {
 
 @st.composite
 def logs(draw: st.DrawFn, days: int = 40) -> pl.DataFrame:
-    """Few users, half-days, equal prices: many ties. Some events arrive late."""
+    """Few users, half-days, equal prices: many ties. In some logs events arrive late."""
     start = at("2024-03-10T16:00")
     quarters = st.integers(0, days * 2)
-    late = st.one_of(st.none(), st.none(), st.integers(1, 20))
+    late = st.none()
+    if draw(st.booleans()):
+        late = st.one_of(st.none(), st.none(), st.integers(1, 20))
     row = st.tuples(
         st.sampled_from("abcdefghijkl"),
         quarters,
         st.sampled_from(["view", "view", "buy", "mail"]),
         st.sampled_from([None, 0.0, 1.5, 2.0, 8.0, -1.0]),
         late,
+        st.sampled_from([0, 0, 10, 30, 45]),
     )
     rows = draw(st.lists(row, min_size=1, max_size=90))
-    told = [
-        (
-            user,
-            ts := start + timedelta(hours=12 * n),
-            name,
-            amount,
-            None if wait is None else ts + timedelta(hours=9 * wait),
-        )
-        for user, n, name, amount, wait in rows
-    ]
+    told = []
+    for user, n, name, amount, wait, minutes in rows:
+        ts = start + timedelta(hours=12 * n, minutes=minutes)
+        received = None if wait is None else ts + timedelta(hours=9 * wait)
+        told.append((user, ts, name, amount, received))
     return pl.DataFrame(told, schema=SCHEMA, orient="row")
 
 
@@ -84,7 +81,7 @@ def world(
         churn={"horizon_days": 10},
         lifecycle=lifecycle,
     )
-    return chosen, write_store(chosen, log, 3)
+    return chosen, write_store(chosen, log, 2)
 
 
 @given(
@@ -93,7 +90,7 @@ def world(
     period=st.sampled_from(["day", "week", "month"]),
     window=st.sampled_from([None, 3, 10]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_layers_tags_and_movements_equal_duckdbs(log, zone, period, window) -> None:
     with TemporaryDirectory() as folder:
         chosen, store = world(folder, log, zone, window_days=window)
@@ -107,11 +104,8 @@ def test_layers_tags_and_movements_equal_duckdbs(log, zone, period, window) -> N
 
 def equal_layers(found: Layers, told: pl.DataFrame) -> None:
     sizes = Counter(told.select("period", "layer").rows())
-    mine = {
-        (p, name): users
-        for p, name, users in found.layers.select("period", "layer", "users").rows()
-    }
-    assert {key: users for key, users in mine.items() if users} == dict(sizes)
+    mine = found.layers.filter(pl.col("users") > 0).select("period", "layer", "users").rows()
+    assert {row[:2]: row[2] for row in mine} == dict(sizes)
     money = told.group_by("period", "layer").agg(pl.col("value_total", "value_recent").sum())
     expected = {(p, name): sums for p, name, *sums in money.rows()}
     for row in found.layers.to_dicts():
@@ -169,7 +163,7 @@ def holds_together(found: Layers) -> None:
 
 
 @given(log=logs(), zone=st.sampled_from(ZONES), period=st.sampled_from(["day", "week"]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_the_list_of_a_layer_has_the_oracles_measures(log, zone, period) -> None:
     with TemporaryDirectory() as folder:
         chosen, store = world(folder, log, zone)
@@ -188,16 +182,15 @@ def test_the_list_of_a_layer_has_the_oracles_measures(log, zone, period) -> None
 
 
 @given(log=logs(), zone=st.sampled_from(ZONES), period=st.sampled_from(["day", "week", "month"]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_activity_equals_duckdbs(log, zone, period) -> None:
     with TemporaryDirectory() as folder:
         chosen, store = world(folder, log, zone)
         told = lifecycle_duckdb.activity(log, chosen, store, period)
         before = 0
         states = lifecycle(chosen, store, CPU, period).periods.to_dicts()
-        for row, state in zip(
-            activity(chosen, store, CPU, period).periods.to_dicts(), states, strict=True
-        ):
+        found = activity(chosen, store, CPU, period).periods.to_dicts()
+        for row, state in zip(found, states, strict=True):
             expected = told.get(row["period"], {"users": 0, "renewed": 0})
             assert (row["users"], row["renewed"]) == (expected["users"], expected["renewed"])
             assert (row["users"], row["renewed"]) == (state["active"], state["returning"])
@@ -210,7 +203,7 @@ def test_activity_equals_duckdbs(log, zone, period) -> None:
 
 
 @given(log=logs(), zone=st.sampled_from(ZONES), parts=st.integers(2, 6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_rfm_equals_duckdbs(log, zone, parts) -> None:
     with TemporaryDirectory() as folder:
         chosen, store = world(folder, log, zone, rfm={"parts": parts})
@@ -234,13 +227,13 @@ def test_an_instant_in_the_past_is_what_it_was_then(log, zone, period) -> None:
     with TemporaryDirectory() as folder:
         chosen, store = world(folder, log, zone)
         whole = layers(chosen, store, CPU, period)
-        ends = whole.layers.filter(pl.col("complete")).select("period", "at").unique().sort("at")
-        if not ends.height:
-            return
-        for begun, end in (ends.row(0), ends.row(ends.height // 2)):
-            then = open_store(chosen, end) if store.first < end else None
-            if then is None or then.covered_until != end:
-                continue
+        heard = log.select(pl.max_horizontal("ts", "received").min()).item()
+        told = pl.col("complete") & (pl.col("at") > heard)
+        ends = whole.layers.filter(told).select("period", "at").unique().sort("at")
+        for begun, end in ends.gather_every(max(ends.height // 2, 1)).rows():
+            then = open_store(chosen, end)
+            if then.covered_until != end or then.first != store.first:
+                continue  # the log would end, or begin, on another day
             past = layers(chosen, then, CPU, period)
             for name in ("layers", "tags", "movements", "tag_movements"):
                 now = getattr(whole, name).filter(pl.col("period") <= begun)
@@ -253,17 +246,16 @@ def test_the_number_of_buckets_and_of_passes_changes_nothing(monkeypatch, tmp_pa
     whole = layers(chosen, store, CPU, "day").to_json()
     monkeypatch.setattr(instants, "MOST_AT_ONCE", 7)
     assert layers(chosen, store, CPU, "day").to_json() == whole
-    other = settings_in(
-        tmp_path / "one",
-        "Europe/Berlin",
-        **{n: getattr(chosen, n).model_dump() for n in ("activity", "value", "churn", "lifecycle")},
-    )
+    sections = ("activity", "value", "churn", "lifecycle")
+    same = {name: getattr(chosen, name).model_dump() for name in sections}
+    other = settings_in(tmp_path / "one", "Europe/Berlin", **same)
     shuffled = write_store(other, log.sample(fraction=1, shuffle=True, seed=1), 1)
     assert layers(other, shuffled, CPU, "day").to_json() == whole
     assert activity(other, shuffled, CPU).to_json() == activity(chosen, store, CPU).to_json()
     assert rfm(other, shuffled, CPU).to_json() == rfm(chosen, store, CPU).to_json()
 
 
+@pytest.mark.slow
 def test_a_cluster_finds_the_same(tmp_path) -> None:
     chosen, store = world(str(tmp_path), example(120), "Asia/Shanghai")
     over = LocalProcesses(2)
@@ -296,7 +288,7 @@ def example(rows: int) -> pl.DataFrame:
 
 
 @given(log=logs(20), zone=st.sampled_from(ZONES), period=st.sampled_from(["day", "week"]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_a_range_shows_a_part_of_the_whole(log, zone, period) -> None:
     with TemporaryDirectory() as folder:
         chosen, store = world(folder, log, zone)
@@ -342,7 +334,7 @@ def test_the_users_of_a_state_are_as_many_as_it_says(log, zone) -> None:
     ),
     shares=st.lists(st.fractions(Fraction(1, 100), 1), min_size=1, max_size=4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_order_statistics_are_those_of_the_sorted_values(values, shares) -> None:
     with TemporaryDirectory() as folder:
         store = write_store(
@@ -365,12 +357,9 @@ def test_order_statistics_are_those_of_the_sorted_values(values, shares) -> None
 
 def test_the_tables_are_json(tmp_path) -> None:
     chosen, store = world(str(tmp_path), example(60), "UTC")
-    for table in (
-        layers(chosen, store, CPU),
-        activity(chosen, store, CPU),
-        rfm(chosen, store, CPU),
-    ):
-        assert json.loads(json.dumps(table.to_json())) == table.to_json()
+    for count in (layers, activity, rfm):
+        told = count(chosen, store, CPU).to_json()
+        assert json.loads(json.dumps(told)) == told
 
 
 def test_the_rules_stand_beside_the_numbers(tmp_path) -> None:
@@ -379,4 +368,3 @@ def test_the_rules_stand_beside_the_numbers(tmp_path) -> None:
     assert [rule["rule"] for rule in told["layers"]] == [rule.rule for rule in LAYERS]
     assert [rule["says"] for rule in told["tags"]] == [rule.says for rule in TAGS]
     assert all(rule.says for rule in (*LAYERS, *TAGS))
-    assert replace(layers(chosen, store, CPU), learned=()).learned == ()

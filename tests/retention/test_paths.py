@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from oracles.retention_world import at, settings_in, write_store
 from oracles.worked_cases import Case, cases_in
@@ -14,6 +15,7 @@ from events.store import EventStore, open_store
 from features.time import Cutoff, Window
 from retention.path_nodes import Nodes, node_text, split
 from retention.path_question import Asked
+from retention.path_rows import user_numbers
 from retention.path_users import users_of
 from retention.paths import Paths, paths
 from runtime.clock import parse_instant
@@ -205,6 +207,16 @@ def test_a_way_that_cannot_be_gone_ends_in_one_line(name: str, tmp_path: Path) -
     assert "\n" not in str(error.value)
 
 
+def test_an_event_that_is_not_in_the_range_begins_no_path(tmp_path: Path) -> None:
+    settings, store = world_of(tmp_path)
+    question = Asked(start="buy", until_date=at("2024-05-01T10:01:30"))
+    found = paths(settings, store, CPU, question)
+    assert (found.count, found.users) == (0, 0)
+    assert found.paths.height == found.transitions.height == found.nodes.height == 0
+    with pytest.raises(UsageError, match="there is no path at all in this range"):
+        users_of(settings, store, CPU, question, path="buy")
+
+
 def test_sessions_of_a_log_of_dates_are_refused(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     store = write_store(settings, [("a", at("2024-05-01"), "x"), ("a", at("2024-05-02"), "x")])
@@ -250,6 +262,24 @@ def test_sessions_are_those_of_the_features(tmp_path: Path) -> None:
     sessions = sum(int(bucket_rows(job, b)["sessions_total"].sum()) for b in store.buckets)
     assert paths(settings, store, CPU).count == sessions
     assert Window(7).days == spec.windows[0].days
+
+
+def test_a_user_in_two_row_groups_is_one() -> None:
+    """Each row group has a dictionary of its own: u2 is place 1 of the first, 0 of the second."""
+    chunks = [["u1", "u2", "u2"], ["u2", "u3"], [], ["u3"], ["u4"]]
+    coded = pa.chunked_array([pa.array(c, pa.string()).dictionary_encode() for c in chunks])
+    assert user_numbers(coded).tolist() == [0, 1, 1, 1, 2, 2, 3]
+
+
+def test_paths_that_are_not_listed_are_summed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retention.paths.MOST_LISTED", 1)
+    settings, store = world_of(tmp_path)
+    found = paths(settings, store, CPU)
+    assert (found.paths.height, found.rest_paths, found.rest_count) == (1, 1, 1)
+    assert found.to_json()["rest"] == {"paths": 1, "count": 1}
+    assert found.count == 2
 
 
 def test_the_result_is_json(tmp_path: Path) -> None:

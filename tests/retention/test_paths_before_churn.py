@@ -19,6 +19,7 @@ from oracles.worked_cases import Case, cases_in
 from events.store import open_store
 from features.snapshots import read, snapshot
 from retention.path_churn import NOTE, PathsBeforeChurn, paths_before_churn
+from retention.path_churn_users import users_before_churn
 from retention.path_question import Asked
 from retention.path_stats import p_values, q_values, risk_ratio, score
 from runtime.clock import parse_instant, show
@@ -67,11 +68,37 @@ def test_a_table_worked_by_hand(case: Case, tmp_path: Path) -> None:
     for name in ("kept", "pooled"):
         if name in expect:
             assert list(getattr(found, name)) == expect.pop(name)
-    for name in ("users", "churned", "unknown", "compared", "left_out"):
+    for name in ("users", "churned", "unknown", "went", "went_churned", "compared", "left_out"):
         if name in expect:
             assert getattr(found, name) == expect.pop(name)
     assert not expect, f"{case.name}: nothing looks at {sorted(expect)}"
     assert len(rows) == found.compared
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_figure_agrees_with_its_drill_down(case: Case, tmp_path: Path) -> None:
+    """Counts in a path that disagree with their own drill-down: PostHog #32772."""
+    found = answer(case, tmp_path)
+    ask = dict(case.ask)
+    chosen = settings_in(tmp_path, case.zone, **case.settings)
+    store = open_store(chosen, parse_instant(ask["as_of"], case.zone))
+    for row in found.rows.to_dicts():
+        file = tmp_path / "users.parquet"
+        way = users_before_churn(
+            chosen,
+            store,
+            CPU,
+            row["path"],
+            file=file,
+            cutoff=found.cutoff,
+            before_days=found.before_days,
+            whole=found.whole,
+            asked=Asked(per=ask.get("per"), top=ask.get("top")),
+        )
+        assert (way.users, way.churned) == (row["users"], row["churned"])
+        listed = pl.read_parquet(file)
+        assert listed["user_id"].n_unique() == listed.height == row["users"]
+        assert listed["churn"].sum() == row["churned"]
 
 
 CHURNS: dict[str, dict[str, Any]] = {
@@ -217,6 +244,14 @@ def test_wrong_calls_end_in_one_line(tmp_path: Path) -> None:
         paths_before_churn(chosen, store, CPU, asked=Asked(start="view"))
     with pytest.raises(UsageError, match="least users 0 is out of range"):
         paths_before_churn(chosen, store, CPU, least_users=0)
+    with pytest.raises(UsageError, match="nobody went it before"):
+        users_before_churn(chosen, store, CPU, "help > help > help")
+    with pytest.raises(UsageError, match="write events alone"):
+        users_before_churn(chosen, store, CPU, "help > (cut)")
+    with pytest.raises(UsageError, match="write events, then how the session ends"):
+        users_before_churn(chosen, store, CPU, "help", whole=True)
+    with pytest.raises(UsageError, match="has 4 events, paths here at most 3"):
+        users_before_churn(chosen, store, CPU, "help > view > help > view")
     with pytest.raises(UsageError, match="days 0 before the cutoff"):
         paths_before_churn(chosen, store, CPU, before_days=0)
 

@@ -16,11 +16,14 @@ from oracles.paths_naive import (
     path_counts,
     path_counts_in_sql,
     paths_of,
+    runs_before,
     transition_counts,
 )
 from oracles.retention_world import Row, at, settings_in, write_store
 
-from events.store import EventStore
+from events.store import EventStore, open_store
+from retention.path_churn import paths_before_churn
+from retention.path_keys import Keys
 from retention.path_question import Asked
 from retention.path_users import users_of
 from retention.paths import Paths, paths
@@ -185,6 +188,87 @@ def test_every_figure_agrees_with_its_drill_down(rows, asked, where) -> None:
             assert (way.count, way.users) == (row["count"], row["users"])
             assert pl.read_parquet(file)["count"].sum() == row["count"]
             assert pl.read_parquet(file).height == row["users"]
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from("ab"), st.integers(0, 90), st.sampled_from(range(40))),
+        min_size=30,
+        max_size=60,
+    ),
+    asked=st.builds(
+        Asked,
+        per=st.sampled_from(["session", "user"]),
+        steps=st.sampled_from([7, 13, 20]),
+        top=st.sampled_from([25, 100]),
+        collapse=st.booleans(),
+    ),
+    where=WHERE,
+)
+@settings(max_examples=15, deadline=None)
+def test_long_paths_of_many_events_equal_those_of_a_loop(rows, asked, where) -> None:
+    """Their keys take several words."""
+    rows = [(user, START + timedelta(minutes=10 * n), f"e{name}") for user, n, name in rows]
+    asked = with_origin(asked, where, rows)
+    with TemporaryDirectory() as folder:
+        chosen, store = world(Path(folder), rows)
+        found = paths(chosen, store, CPU, asked)
+        expected = paths_of(rows, plain(asked, found, (), store))
+        row = found.paths.row(0, named=True)
+        way = users_of(chosen, store, CPU, asked, path=row["path"], file=Path(folder, "u.csv"))
+        assert (way.count, way.users) == (row["count"], row["users"])
+    assert told(found.paths, "path") == path_counts(expected)
+    assert told(found.transitions, "step", "from", "to") == transition_counts(
+        expected, backward=where == "until"
+    )
+    add_up(found)
+
+
+def test_keys_of_long_paths_take_several_words() -> None:
+    assert Keys(44, 20).names == ("key0", "key1")
+    assert Keys(104, 20).names == ("key0", "key1", "key2")
+    assert Keys(16, 5).is_small
+    assert not Keys(104, 5).is_small
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 400), st.sampled_from(NAMES)),
+        min_size=2,
+        max_size=60,
+    ),
+    per=st.sampled_from(["session", "user"]),
+    top=st.sampled_from([1, 2, 4]),
+    days=st.sampled_from([1, 2]),
+)
+@settings(max_examples=25, deadline=None)
+def test_runs_before_churn_equal_those_of_a_loop(rows, per, top, days) -> None:
+    rows = [(user, START + timedelta(minutes=10 * n), name) for user, n, name in rows]
+    rows.append(("first", START - timedelta(days=3, minutes=5), "buy"))
+    rows.append(("last", START + timedelta(days=2, hours=23), "view"))  # complete to the end
+    cutoff, horizon = START + timedelta(days=2), timedelta(days=1)
+    with TemporaryDirectory() as folder:
+        chosen = settings_in(Path(folder), churn={"horizon_days": 1})
+        write_store(chosen, rows)
+        store = open_store(chosen, cutoff + horizon)
+        found = paths_before_churn(
+            chosen,
+            store,
+            CPU,
+            cutoff=cutoff,
+            before_days=days,
+            least_users=1,
+            asked=Asked(per=per, top=top),
+        )
+    asked = Plain(found.per, 3, found.kept, cutoff, since=cutoff - timedelta(days=days))
+    counts, (users, churned) = runs_before(rows, asked, cutoff, horizon)
+    assert (found.users, found.churned) == (users, churned)
+    assert told_churn(found.rows) == {r: c for r, c in counts.items() if c[0] < users}
+    assert found.left_out == sum(c[0] == users for c in counts.values())
+
+
+def told_churn(rows: pl.DataFrame) -> dict[str, tuple[int, int]]:
+    return {row["path"]: (row["users"], row["churned"]) for row in rows.to_dicts()}
 
 
 def listed(file: Path) -> dict[str, int]:

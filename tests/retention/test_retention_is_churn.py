@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -11,16 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles.retention_world import Row, at, settings_in, write_store
 
-from events.store import EventStore
+from events.contract import TIME
+from events.store import EventStore, open_store
+from events.users import VALID_FROM
 from features.definitions import Definitions
 from features.eligible import eligible_plan
 from features.labels import label_plan
 from features.time import Cutoff
 from retention.curve import retention
+from retention.drill import Figure, write_users
 from runtime.collect import collect
 from runtime.device import Device
 from runtime.errors import LabelError, UsageError
 from runtime.settings import Settings
+from runtime.tables import TableKind, rewrite
 
 CPU = Device("cpu", "a test")
 START = at("2024-03-01")
@@ -35,12 +41,77 @@ def churned(chosen: Settings, store: EventStore, cutoff: Cutoff) -> tuple[int, i
     return users, int(lost or 0)
 
 
+LOGS = st.lists(
+    st.tuples(st.sampled_from("abcdef"), st.integers(0, 60), st.sampled_from(["view", "mail"])),
+    min_size=8,
+    max_size=60,
+)
+TOLD_APART = ({}, {"by": "tier"}, {"by": "tier", "top": 1}, {"by": "joined"})
+
+
+def with_users(folder: Path, rows: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The section of a users table whose attributes change, and the table where it is read."""
+    frame = pl.DataFrame(
+        [(user, START + timedelta(days=n), tier, float(n)) for n, (user, tier) in enumerate(rows)],
+        schema={"user_id": pl.String, VALID_FROM: TIME, "tier": pl.String, "joined": pl.Float64},
+        orient="row",
+    )
+    held = [frame.with_columns(bucket=pl.lit(n, pl.Int32)) for n in (0, 1)]
+    kind = TableKind("users", 1, dict(held[0].schema), ("bucket",))
+    rewrite(folder / "store" / "users", kind, held, {})
+    named = {"path": "u.csv", "columns": {"user_id": "u"}, "valid_from": "v"}
+    return {"users": named | {"attributes": ["tier", "joined"]}}
+
+
 @given(
-    rows=st.lists(
-        st.tuples(st.sampled_from("abcdef"), st.integers(0, 60), st.sampled_from(["view", "mail"])),
-        min_size=8,
-        max_size=60,
-    ),
+    rows=LOGS,
+    people=st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["x", "y"])), max_size=9),
+    cutoff_at=st.integers(1, 40),
+    gap=st.integers(0, 1).map(lambda weeks: 7 * weeks),
+    horizon=st.integers(1, 2).map(lambda weeks: 7 * weeks),
+    how=st.sampled_from(TOLD_APART),
+    cohort=st.sampled_from([None, "day", "week", "month"]),
+    period=st.sampled_from(["day", "week"]),
+    split=st.booleans(),
+    back=st.booleans(),
+)
+@settings(max_examples=30, deadline=None)
+def test_the_promise_survives_every_option_that_asks_for_the_same_users(
+    rows, people, cutoff_at, gap, horizon, how, cohort, period, split, back, tmp_path_factory
+) -> None:
+    """Told apart by an attribute, the top values and the rest pooled, in any cohorts, by weeks of
+    the elapsed clock, split in brackets with the users of each listed, with the activity named in
+    the call: the lost of all groups together are those labelled as churned."""
+    log: list[Row] = [("first", START, "view"), ("last", START + timedelta(days=60), "view")]
+    log += [(user, START + timedelta(hours=12 * n), name) for user, n, name in rows]
+    folder = tmp_path_factory.mktemp("churn")
+    chosen = settings_in(
+        folder,
+        activity={"events": ["view"]},
+        churn={"kind": "passive", "horizon_days": horizon, "gap_days": gap},
+        **with_users(folder, people),
+    )
+    write_store(chosen, log[: len(log) // 2] if split else log)
+    if split:
+        write_store(chosen, log[len(log) // 2 :])
+    store = open_store(chosen)
+    cutoff = Cutoff(START + timedelta(hours=12 * cutoff_at))
+    users, lost = churned(chosen, store, cutoff)
+    unit = 7 if period == "week" else 1
+    brackets = [(gap // unit, (gap + horizon) // unit - 1)]
+    asked = {"anchor": cutoff, "clock": "elapsed", "period": period, "cohort": cohort, **how}
+    named = {"back": ["view"]} if back else {}
+    table = retention(chosen, store, CPU, brackets=brackets, **asked, **named)
+    (cell,) = table.overall.to_dicts()
+    assert (cell["users"], cell["users"] - cell["retained"]) == (users, lost)
+    whole = table.groups if how else table.overall
+    assert whole["users"].sum() - whole["retained"].sum() == lost
+    path = folder / "lost.csv"
+    assert write_users(path, table, Figure(cell["cell"], lost=True), store, CPU) == lost
+
+
+@given(
+    rows=LOGS,
     cutoff_at=st.integers(1, 40),
     gap=st.integers(0, 3),
     horizon=st.integers(1, 12),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from oracles.worked_cases import Case, cases_in
 from scipy.optimize import minimize_scalar
@@ -157,6 +157,7 @@ def test_benjamini_and_hochbergs_own_example() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+@example([1e-300, 0.1, 0.1, 0.7])
 def test_q_is_no_less_than_p_and_in_its_order(ps: list[float]) -> None:
     qs = false_discovery(ps)
     assert all(p <= q <= 1 for p, q in zip(ps, qs, strict=True))
