@@ -16,6 +16,7 @@ from runtime.settings_funnel import Funnel
 from runtime.settings_lifecycle import Lifecycle
 from runtime.settings_paths import Paths
 from runtime.settings_quality import Quality
+from runtime.settings_report import Report
 from runtime.settings_retention import Retention
 from runtime.settings_words import in_words
 
@@ -226,6 +227,7 @@ class Settings(Section):
     lifecycle: Lifecycle = Lifecycle()
     early: Early = Early()
     quality: Quality = Quality()
+    report: Report = Report()
     _folder: Path = PrivateAttr(default=Path())
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from runtime.settings import Settings
 from training import level_plot, plots, tracking, tried_plot
 from training.auto import AutoSpec
 from training.compare import shown
+from training.curves import CURVES, curves
 from training.fitting import Task
 from training.kinds import Spec
 from training.lineage import code_version
@@ -97,8 +98,9 @@ def log_candidates(run: tracking.OpenRun, trained: Trained, tags: Mapping[str, s
 def write_files(
     folder: Path, trained: Trained, task: Task, split: Split, frame: pl.DataFrame
 ) -> None:
-    """review.html, metrics.json and spec.json."""
+    """review.html, metrics.json, curves.json and spec.json."""
     write_json(folder / "metrics.json", trained.evaluation.metrics)
+    write_json(folder / CURVES, curves(trained.evaluation))
     write_json(folder / "spec.json", task.spec.to_dict())
     write_text(folder / "review.html", review(trained, task, split, frame))
 

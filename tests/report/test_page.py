@@ -1,0 +1,142 @@
+"""The page as a file: whole, offline, the same twice, and of nothing but what was asked."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from report_tools import asked_of, document_of, without_plotly, written
+from small_project import small_log, write_small_project
+
+from events.ingest import ingest
+from events.store import open_store
+from report import risk
+from report.asked import funnels_asked
+from report.page import inline
+from report.words import words_of
+from runtime.collect import collect
+from runtime.errors import UsageError
+from runtime.settings import Settings, load_settings
+
+MOST_BYTES = 6_000_000
+
+
+def test_the_same_inputs_give_the_same_bytes(
+    project: Settings, page_en: Path, tmp_path: Path
+) -> None:
+    again = written(project, tmp_path / "again.html")
+    assert again.file.read_bytes() == page_en.read_bytes()
+    assert again.bytes == len(page_en.read_bytes()) < MOST_BYTES
+
+
+def test_it_calls_nobody_and_tells_nothing_of_the_machine(project: Settings, page_en: Path) -> None:
+    own = without_plotly(page_en)
+    assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", own)
+    assert str(project.store) not in own
+    assert str(Path.home()) not in own
+    assert "default-src 'none'" in own
+
+
+def test_no_user_is_named_unless_asked(project: Settings, page_en: Path, tmp_path: Path) -> None:
+    scores = risk.scores_before(project, open_store(project).as_of)
+    users = collect(scores.scan().select("user_id"), risk.CPU)["user_id"].to_list()
+    own = without_plotly(page_en)
+    assert not [user for user in users if re.search(rf'[">]{user}["<]', own)]
+    named = without_plotly(written(project, tmp_path / "ids.html", ids=True).file)
+    assert any(f">{user}<" in named for user in users)
+
+
+def test_the_list_holds_as_many_as_its_figure_says(project: Settings) -> None:
+    asked = asked_of(project)
+    found = risk.gather(risk.scores_before(project, asked.store.as_of), 10_000)
+    for band in (risk.ALL, *risk.BANDS):
+        assert len(found.listed[band]) == risk.users_of(found, band)
+    drawn = risk.section(asked).panels[0].views[risk.ALL,]
+    assert sum(row[1] for row in drawn.table.rows) == found.summary.rows
+    assert drawn.figure is not None
+    assert sum(sum(trace["y"]) for trace in drawn.figure["data"]) == found.summary.rows
+
+
+def test_every_figure_has_its_numbers_and_a_sentence(page_en: Path) -> None:
+    for name, panel in document_of(page_en)["panels"].items():
+        for view in panel["views"].values():
+            assert view["told"], name
+            if view["figure"]:
+                assert view["rows"], name
+                assert all(len(row) == len(view["columns"]) for row in view["rows"]), name
+
+
+def test_a_log_without_scores_or_model_has_a_page_that_says_so(tmp_path: Path) -> None:
+    settings = load_settings(write_small_project(tmp_path / "p", small_log(60)))
+    ingest(settings)
+    done = written(settings, tmp_path / "bare.html")
+    assert done.sections["risk"] == done.sections["model"] == 0
+    assert "holdfast score" in without_plotly(done.file)
+
+
+def test_a_model_that_knows_what_the_as_of_hides_is_not_shown(project: Settings) -> None:
+    from report import model
+
+    asked = asked_of(project)
+    assert model.gather(asked) is not None
+    earlier = open_store(project, asked.store.as_of - timedelta(days=30))
+    early = type(asked)(project, earlier, asked.device, asked.words)
+    assert model.gather(early) is None
+    assert risk.section(early).nothing
+
+
+EVIL = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>"
+
+
+def test_what_the_log_says_is_text_and_nothing_else(tmp_path: Path) -> None:
+    log = small_log(120).with_columns(
+        what=pl.col("what").replace({"view": EVIL, "search": "{0} & <b>bold</b>"}),
+        where=pl.col("where").replace({"app": EVIL}),
+    )
+    settings = load_settings(write_small_project(tmp_path / "p", log))
+    ingest(settings)
+    own = without_plotly(written(settings, tmp_path / "evil.html").file)
+    assert EVIL not in own
+    assert "<script>document.title" not in own
+    assert "<img" not in own
+    assert own.count("<script") == 3
+    assert EVIL in json.dumps(document_of(tmp_path / "evil.html"), ensure_ascii=False)
+
+
+def test_json_in_the_page_cannot_end_its_element() -> None:
+    held = {"a": "</script><!--", "b": "\u2028", "c": 0.1}
+    assert not set(inline(held)) & set("<>&\u2028")
+    assert json.loads(inline(held)) == held
+
+
+def test_many_users_make_the_page_no_larger(tmp_path: Path) -> None:
+    sizes = []
+    for users in (150, 3000):
+        folder = tmp_path / str(users)
+        log = small_log(150)
+        copies = [
+            log.with_columns(customer=pl.col("customer") + f"-{n}", id=pl.col("id") + n * 10**6)
+            for n in range(users // 150)
+        ]
+        settings = load_settings(write_small_project(folder, pl.concat(copies)))
+        ingest(settings)
+        written(settings, folder / "report.html")
+        sizes.append((folder / "report.html").stat().st_size)
+    # Longer numbers, and nothing else.
+    assert sizes[1] < 1.02 * sizes[0]
+
+
+def test_a_funnel_is_named_or_written_out(project: Settings) -> None:
+    (one,) = funnels_asked(project, ["view > purchase"])
+    assert one.steps == ("view", "purchase")
+    with pytest.raises(UsageError, match=r"funnel 'nope' is not known: holdfast.toml has none"):
+        funnels_asked(project, ["nope"])
+
+
+def test_an_unknown_language_is_refused() -> None:
+    with pytest.raises(UsageError, match="language 'fr' is not known; choose one of en, zh"):
+        words_of("fr")
