@@ -22,6 +22,7 @@ from runtime.device import Device
 BINS_A_FOLD = 512  # bins each time a value grows e times
 _ZERO = 1 << 20  # beyond the bin of any number
 _BINS = 1 << 22
+_KEYS = 16
 _SMALLEST = 1e-300
 Shares = Mapping[int, Sequence[Fraction]]
 
@@ -81,11 +82,16 @@ def order_statistics(
 def binned_plan(values: pl.LazyFrame) -> pl.LazyFrame:
     """Counts of one bucket: place, key, bin, users."""
     known = values.filter(pl.col("value").is_not_null())
-    return (
-        known.select("place", "key", bin=_bin())
-        .group_by("place", "key", "bin")
-        .agg(users=pl.len().cast(pl.Int64))
+    cells = known.select(cell=_cell(pl.col("place"), pl.col("key"), _bin()))
+    counts = cells.group_by("cell").agg(users=pl.len().cast(pl.Int64))
+    whole = (pl.col("cell") + _BINS // 2) // _BINS  # a bin may lie below 0
+    told = counts.select(
+        "users",
+        place=(whole // _KEYS).cast(pl.Int32),
+        key=(whole % _KEYS).cast(pl.Int32),
+        bin=(pl.col("cell") - whole * _BINS).cast(pl.Int32),
     )
+    return told.select("place", "key", "bin", "users")
 
 
 def distinct_plan(values: pl.LazyFrame, cells: Sequence[int]) -> pl.LazyFrame:
@@ -107,7 +113,7 @@ def _bin() -> pl.Expr:
 
 
 def _cell(place: pl.Expr, key: pl.Expr, number: pl.Expr) -> pl.Expr:
-    return (place.cast(pl.Int64) * 16 + key) * _BINS + number
+    return (place.cast(pl.Int64) * _KEYS + key) * _BINS + number
 
 
 @dataclass(frozen=True)
