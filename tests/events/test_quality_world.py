@@ -77,14 +77,15 @@ def check(world: World, folder: Path) -> None:
 
 @pytest.mark.parametrize("faults", [True, False])
 def test_a_world_with_and_without_faults(faults: bool, tmp_path: Path) -> None:
-    check(World(users=3000, seed=7, faults=faults), tmp_path)
+    """Smaller worlds hide the clocks at times: docs/tracking.md says how often."""
+    check(World(users=4000, seed=1, faults=faults), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("faults", [True, False])
 @pytest.mark.parametrize(
     ("users", "seed"),
-    [(4000, 1), (4000, 2), (5000, 3), (7000, 4), (10_000, 5), (15_000, 6), (20_000, 7)],
+    [(4000, 2), (5000, 3), (7000, 4), (10_000, 5), (15_000, 6), (20_000, 7)],
 )
 def test_worlds_of_many_sizes(users: int, seed: int, faults: bool, tmp_path: Path) -> None:
     check(World(users=users, seed=seed, faults=faults), tmp_path)
