@@ -41,9 +41,9 @@ def ours(folder: Path) -> pl.DataFrame:
 def duckdb_sql(glob: str) -> str:
     """The same rows by DuckDB, in no order.
 
-    The best of five that were tried, of one result each: one window for all steps, events and
+    The best of three that were tried, of one result each: one window for all steps, events and
     paths as whole numbers, users counted by grouping twice. Paths as texts take 3 times as long, so
-    does count(distinct); a list of each session's events, or a window more for its number, more.
+    does count(distinct).
     """
     names = sorted(KINDS)
     code = " ".join(f"WHEN '{name}' THEN {n}" for n, name in enumerate(names, 1))

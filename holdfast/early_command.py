@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,14 @@ from holdfast.app import (
     device_of,
     instant_of,
 )
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from events.store import EventStore
+    from runtime.cluster import Cluster
+    from runtime.device import Device
+    from runtime.settings import Settings
 
 SMALLEST_Q = 0.001  # that is printed as it is
 
@@ -62,8 +70,6 @@ def early(
     as_json: Json = False,
 ) -> None:
     """Which early behaviours mark those who stay and pay: found on earlier, held to later users."""
-    from retention.early import early_markers
-    from retention.early_users import write_users
     from runtime.lists import check_list
     from runtime.settings_early import changed
 
@@ -73,20 +79,30 @@ def early(
     options = {"first_days": days, "counts": counts, "stay_days": stay_days, "pay_days": pay_days}
     settings = settings.model_copy(update={"early": changed(settings.early, options)})
     on = device_of(device)
-    where = cluster_of(cluster, on)
-    found = early_markers(
-        settings,
-        store,
-        on,
-        since=instant_of(since, settings),
-        until=instant_of(until, settings),
-        cluster=where,
-    )
+    over = cluster_of(cluster, on)
+    begin, end = instant_of(since, settings), instant_of(until, settings)
+    _print(_told(settings, store, on, over, begin, end, users, marker), top, as_json)
+
+
+def _told(
+    settings: Settings,
+    store: EventStore,
+    device: Device,
+    cluster: Cluster,
+    since: datetime | None,
+    until: datetime | None,
+    users: Path | None,
+    marker: int,
+) -> dict[str, Any]:
+    from retention.early import early_markers
+    from retention.early_users import write_users
+
+    found = early_markers(settings, store, device, since=since, until=until, cluster=cluster)
     told = found.to_json() | {"users_file": None}
     if users is not None:
-        rows = write_users(found, marker, users, store, on, where)
+        rows = write_users(found, marker, users, store, device, cluster)
         told["users_file"] = {"marker": marker, "rows": rows, "path": str(users)}
-    _print(told, top, as_json)
+    return told
 
 
 def _print(told: dict[str, Any], top: int, as_json: bool) -> None:
