@@ -70,12 +70,13 @@ def marked(
     (from 1; with a property held, of each user and value of it), at (microseconds since 1970),
     the marks; `named`: user_id and `held` too. `in_order`: so the events lie already."""
     keys = ["user_id"] if asked.hold is None else ["user_id", HELD]
+    told = {} if asked.hold is None else {HELD: told_by_event(asked.hold)}
+    rows = events.with_columns(at=pl.col("ts").cast(pl.Int64), **marks.made())
     if asked.order != "strict":  # there every event may lie between
-        events = events.filter(is_one_of({*asked.events, *(e.event for e in asked.exclude)}))
+        rows = rows.filter(pl.any_horizontal(list(marks.made())))
+    rows = rows.with_columns(**told).select(*keys, "at", *marks.made())
     if asked.hold is not None:
-        events = events.with_columns(told_by_event(asked.hold).alias(HELD))
-        events = events.filter(pl.col(HELD).is_not_null())
-    rows = events.select(*keys, at=pl.col("ts").cast(pl.Int64), **marks.made())
+        rows = rows.filter(pl.col(HELD).is_not_null())
     if not in_order or asked.hold is not None:
         rows = rows.sort(*keys, "at")
     rows = rows.with_columns(changes(keys).cum_sum().alias(PERSON))
