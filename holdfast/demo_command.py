@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from holdfast.analysis import opened
 from holdfast.app import DeviceName, Json, OnDevice, app, device_of
+
+if TYPE_CHECKING:
+    from runtime.device import Device
 
 SHOWN = (  # of the CRM file: all its columns are wider than a terminal
     "rank",
@@ -43,7 +47,9 @@ def demo(
     from serving.demo import demo as walk
 
     started = time.monotonic()
-    result = as_dict(walk(folder, tracking, World(users=users, seed=seed), device_of(device)))
+    on = device_of(device)
+    result = as_dict(walk(folder, tracking, World(users=users, seed=seed), on))
+    result["report"] = _page(folder, result["as_of"], on)
     result["seconds"] = time.monotonic() - started
     if as_json:
         print_json(result)
@@ -53,3 +59,13 @@ def demo(
     rows = [{name: row[name] for name in SHOWN} for row in result.pop("first_rows")]
     print_rows("The first rows of the CRM file, some of its columns", rows)
     print_fields("Done", result)
+
+
+def _page(folder: Path, as_of: str, device: Device) -> Path:
+    from report.asked import Asked
+    from report.page import write_report
+    from report.words import words_of
+
+    settings, store = opened(folder / "holdfast.toml", as_of)
+    asked = Asked(settings, store, device, words_of("en"))
+    return write_report(asked, folder / "report.html").file
