@@ -162,6 +162,9 @@ TITLES = {
 
 
 def _print(show: Show, found: dict[str, Any], as_json: bool) -> None:
+    if show is Show.rfm and not as_json:
+        edges = [{"part": name, "edges": told} for name, told in found["edges"].items()]
+        print_found("Edges between the scores", {"rows": edges}, as_json)
     if as_json or show in TITLES:
         print_found(TITLES.get(show, ""), found, as_json)
         return
