@@ -11,7 +11,7 @@ from pathlib import Path
 APART = {"__main__", "gpu_check", "features", "ingest", "memory", "retention"}
 APART |= {"buying", "gpu_tabular", "oracle_gap", "order_world", "over_time", "sequence_training"}
 APART |= {"tabular_models", "worth"}
-PARTS = {"gpu_buying", "gpu_sequences", "big_log", "feature_pandas", "feature_set"}
+PARTS = {"gpu_analysis", "gpu_buying", "gpu_sequences", "big_log", "feature_pandas", "feature_set"}
 PARTS |= {"sequence_clock", "sequence_rival", "sequence_world"}
 PARTS |= {"retention_cohorts", "retention_funnel", "retention_paths", "retention_lifecycle"}
 

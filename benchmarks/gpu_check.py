@@ -2,13 +2,13 @@
 
     python -m benchmarks.gpu_check [USERS] [EVENTS]
 
-Builds a synthetic world, computes its features, labels, sequences, retention, funnel and
-lifecycle on both devices and compares them column by column (whole numbers exactly, others to
-1e-5 relative; the largest difference is printed); takes snapshots of a large log on `cuda` and on
-all cores, with the floor of a bare scan of the same columns on the same device; then trains
-every model on both and compares: the whole path with XGBoost, each tabular model
-(benchmarks.gpu_tabular), sequence models (benchmarks.gpu_sequences) and models of buying. Exits
-with 2 where there is no device.
+Builds a synthetic world, computes its features, labels, sequences and analyses
+(benchmarks.gpu_analysis) on both devices and compares them column by column (whole numbers
+exactly, others to 1e-5 relative; the largest difference is printed); takes snapshots of a large
+log on `cuda` and on all cores, with the floor of a bare scan of the same columns on the same
+device; then trains every model on both and compares: the whole path with XGBoost, each tabular
+model (benchmarks.gpu_tabular), sequence models (benchmarks.gpu_sequences) and models of buying.
+Exits with 2 where there is no device.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from polars.testing import assert_series_equal
 from benchmarks import gpu_buying, gpu_sequences, gpu_tabular, tabular_models
 from benchmarks.big_log import write_big_log
 from benchmarks.features import settings_in
+from benchmarks.gpu_analysis import analyses
 from events.ingest import ingest
 from events.store import EventStore, open_store
 from events.synthetic import World, write_world
@@ -38,9 +39,6 @@ from features.plan import feature_plan
 from features.sequences import sequence_plan
 from features.snapshots import build_snapshots, read
 from features.time import Cutoff
-from retention.curve import retention
-from retention.funnel import funnel
-from retention.lifecycle import lifecycle
 from runtime.cluster import Cluster, Gpus, LocalProcesses, connected
 from runtime.collect import collect
 from runtime.device import Device, decide
@@ -130,10 +128,8 @@ def check_plans(settings: Settings, world: World, gpu: Device) -> None:
     both("sequences", lambda device: buckets(store, sequences, device), gpu)
     both("features", lambda device: buckets(store, features, device), gpu)
     both("labels", lambda device: buckets(store, labels, device), gpu)
-    both("retention", lambda device: retention(settings, store, device).cells, gpu)
-    both("lifecycle", lambda device: lifecycle(settings, store, device).periods, gpu)
-    steps = ("login", "purchase")
-    both("funnel", lambda device: funnel(settings, store, device, steps).steps, gpu)
+    for name, work in analyses(settings, store).items():
+        both(name, work, gpu)
 
 
 def check_throughput(

@@ -8,8 +8,10 @@ import polars as pl
 import pytest
 
 from benchmarks import gpu_buying, gpu_check, gpu_sequences
+from benchmarks.gpu_analysis import analyses
 from benchmarks.gpu_check import check_plans, check_throughput, compared, large_log
 from events.ingest import ingest
+from events.store import open_store
 from events.synthetic import World, write_world
 from runtime.cluster import IN_PROCESS
 from runtime.device import Device
@@ -31,10 +33,9 @@ def test_every_plan_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[st
         "sequences",
         "features",
         "labels",
-        "retention",
-        "lifecycle",
-        "funnel",
+        *analyses(settings, open_store(settings)),
     ]
+    assert len(names) > 15
     assert all("0.0e+00" in line for line in lines[2:])
 
 
