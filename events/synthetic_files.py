@@ -95,6 +95,11 @@ horizon_days = 30
 
 [value]
 events = ["payment", "purchase", "refund"]
+
+[[funnel]]
+name = "first steps"
+steps = ["signup", "view", "play", "favourite"]
+within_days = 14
 """
 
 
