@@ -30,16 +30,19 @@ def settings_in(folder: Path, zone: str = "UTC", **sections: Any) -> Settings:
 
 
 def write_store(
-    settings: Settings, rows: Sequence[Row] | pl.DataFrame, buckets: int = 2
+    settings: Settings, rows: Sequence[Row] | pl.DataFrame, buckets: int = 2, files: int = 1
 ) -> EventStore:
-    """A store of these (user, instant, event) rows, or of a frame with more columns."""
+    """A store of these (user, instant, event) rows, or of a frame with more columns, in as many
+    files a bucket."""
     frame = rows if isinstance(rows, pl.DataFrame) else as_frame(rows)
     blank = [pl.lit(None, t).alias(n) for n, t in EVENTS.schema.items() if n not in frame.columns]
     frame = frame.with_columns(blank).with_columns(
         bucket=(pl.col("user_id").rank("dense") % buckets).cast(pl.Int32),
         source=pl.col("source").fill_null("log"),
     )
-    append(events_path(settings), EVENTS, [frame.select(EVENTS.schema.keys())])
+    frame = frame.select(EVENTS.schema.keys())
+    for part in frame.iter_slices(-(-frame.height // files)):
+        append(events_path(settings), EVENTS, [part])
     return open_store(settings)
 
 

@@ -192,7 +192,7 @@ WRONG_WAYS = {
     "step of path": ({"path": "view", "step": 1}, "goes with --transition"),
     "neither": ({}, "name the users to list by --path or by --transition"),
     "both": ({"path": "view", "transition": "view > buy"}, "one of the two"),
-    "file": ({"path": "view", "file": Path("users.txt")}, "written to .csv or .parquet"),
+    "file": ({"path": "view", "file": Path("users.txt")}, "a list is a .csv or .parquet file"),
 }
 
 

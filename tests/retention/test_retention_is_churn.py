@@ -91,9 +91,7 @@ def test_the_promise_survives_every_option_that_asks_for_the_same_users(
         churn={"kind": "passive", "horizon_days": horizon, "gap_days": gap},
         **with_users(folder, people),
     )
-    write_store(chosen, log[: len(log) // 2] if split else log)
-    if split:
-        write_store(chosen, log[len(log) // 2 :])
+    write_store(chosen, log, files=2 if split else 1)
     store = open_store(chosen)
     cutoff = Cutoff(START + timedelta(hours=12 * cutoff_at))
     users, lost = churned(chosen, store, cutoff)

@@ -71,7 +71,7 @@ def test_a_run_says_what_it_was_made_of(results: list[TrainResult], client: Mlfl
     assert run.data.metrics == pytest.approx(result.metrics)
     assert run.inputs.dataset_inputs[0].dataset.digest == run.data.params["data_digest"]
     files = {f.path for f in client.list_artifacts(result.run_id)}
-    assert files == {"review.html", "metrics.json", "spec.json"}
+    assert files == {"review.html", "metrics.json", "spec.json", "curves.json"}
 
 
 def test_metrics_have_names_intervals_and_floors(results: list[TrainResult]) -> None:
