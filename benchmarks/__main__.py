@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 # What needs a device, a large log (`make bench-features`), or is read by others, is run by itself.
-APART = {"__main__", "gpu_check", "features", "ingest", "memory", "retention"}
+APART = {"__main__", "gpu_check", "features", "ingest", "memory", "pages", "retention"}
 APART |= {"buying", "gpu_tabular", "oracle_gap", "order_world", "over_time", "sequence_training"}
 APART |= {"tabular_models", "worth"}
 PARTS = {"gpu_analysis", "gpu_buying", "gpu_sequences", "big_log", "feature_pandas", "feature_set"}
