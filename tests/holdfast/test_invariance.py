@@ -79,6 +79,7 @@ def test_layout_does_not_matter(
     assert_frame_equal(_scores(config), base[2], rel_tol=0, abs_tol=1e-6)
 
 
+@pytest.mark.slow
 def test_threads_do_not_matter(
     base: tuple[Path, pl.DataFrame, pl.DataFrame], tmp_path: Path
 ) -> None:

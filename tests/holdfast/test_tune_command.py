@@ -20,7 +20,7 @@ from killing import command, undisturbed
 from small_project import small_log, write_small_project
 
 MOMENTS = 5
-IN_THE_SUITE = 1
+IN_THE_SUITE = 0
 TRIALS = 6
 TUNE = ("tune", "--as-of", "2024-08-01", "--model", "logistic", "--trials", str(TRIALS))
 FINISHED = "('COMPLETE', 'PRUNED')"

@@ -18,6 +18,7 @@ from runtime.device import Device
 from runtime.settings import load_settings
 from training.sequence_spec import SequenceSpec
 
+ADDED_OTHERWISE = 1e-12
 PRETENDED = Device("cpu", "in a GPU's place")
 
 
@@ -36,7 +37,9 @@ def test_every_plan_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[st
         *analyses(settings, open_store(settings)),
     ]
     assert len(names) > 15
-    assert all("0.0e+00" in line for line in lines[2:])
+    # Sums of money are added in the order in which threads come.
+    off = [float(line.split("|")[-2].split()[0]) for line in lines[2:]]
+    assert max(off) < ADDED_OTHERWISE
 
 
 def test_throughput_is_told_beside_the_floor(
