@@ -66,7 +66,7 @@ def _check_layout(settings: Settings, buckets: int) -> None:
     assert opened.rows() == seen
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     counts=st.lists(st.integers(1, 17), min_size=2, max_size=3),
     ingests=st.lists(st.integers(1, 60), min_size=1, max_size=3),

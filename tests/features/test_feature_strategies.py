@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from oracles import features_naive
 from oracles.features_strategies import CLOCK_CHANGES, HOUR, World, worlds
@@ -34,6 +35,7 @@ LEAST = {
 }
 
 
+@pytest.mark.slow
 def test_awkward_logs_are_frequent() -> None:
     counted: Counter[str] = Counter()
 

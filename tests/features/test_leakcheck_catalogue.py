@@ -118,7 +118,9 @@ def project(meant: Definitions, log: Log, folder: Path = Path()) -> Settings:
     return settings_of(meant, folder, **sections)
 
 
-@pytest.mark.parametrize("name", PROJECTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "full" else ()) for n in PROJECTS]
+)
 def test_the_catalogue_raises_no_alarm(name: str) -> None:
     rows, known, meant = PROJECTS[name]
     log = Log(rows(), known())

@@ -106,7 +106,10 @@ def _moments() -> list[object]:
 
 
 @pytest.mark.parametrize("moment", _moments())
-@pytest.mark.parametrize("name", STAGES)
+# A score that is killed is tested in this process too, at every moment: tests/serving.
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "score" else ()) for n in STAGES]
+)
 def test_killed_and_run_again(ready: Ready, tmp_path: Path, name: str, moment: int) -> None:
     before, expected, seconds = ready.stage(name)
     folder = tmp_path / "project"

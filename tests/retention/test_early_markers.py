@@ -165,6 +165,7 @@ def test_the_list_holds_as_many_users_as_the_figure(
         write_users(found, len(rows) + 1, tmp_path / "2.csv", store, CPU)
 
 
+@pytest.mark.slow
 def test_processes_find_what_this_one_finds(
     project: tuple[Settings, EventStore], tmp_path: Path
 ) -> None:

@@ -132,6 +132,7 @@ def test_the_test_slice_does_not_matter(settings: Settings, tmp_path: Path) -> N
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_processes_try_the_same_and_find_the_same(settings: Settings, tmp_path: Path) -> None:
     bench, _ = _made(settings, "logistic")
     with connected(parse_cluster("local:2")) as started:
