@@ -1,6 +1,7 @@
 """The page of the examples and of a synthetic world: built, opened in a browser, a filter clicked.
 
     python -m benchmarks.pages [FOLDER] [NAME …]
+    python -m benchmarks.pages --large FOLDER      (a log that benchmarks.retention has left there)
 
 For each: ingest, train (logistic regression), score, `holdfast report`; then headless Chromium
 opens the file, chooses months in the place of weeks, reads the last full month's active users off
@@ -19,7 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.examples import configured, holdfast
+from benchmarks.features import CPU, settings_in, timed
+from events.store import open_store
 from events.synthetic import World, write_world
+from report.asked import Asked
+from report.page import write_report
+from report.words import words_of
 
 NAMES = ("retentioneering_ecom", "megaline", "yandex_afisha", "synthetic")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -78,6 +84,15 @@ def row(name: str, folder: Path) -> str:
     return f"| {name} | {' | '.join(figures)} | {read} active in the month of {last['period']} |"
 
 
+def large(folder: Path) -> None:
+    """The page of the large log, without a model: what it takes, and how large it is."""
+    settings = settings_in(folder)
+    asked = Asked(settings, open_store(settings), CPU, words_of("en"))
+    started = time.perf_counter(), time.process_time()
+    told = write_report(asked, folder / "page.html")
+    print(f"{told.bytes:,} bytes", timed(started))
+
+
 def main(folder: str = "", *names: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(folder or scratch)
@@ -89,4 +104,7 @@ def main(folder: str = "", *names: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1:2] == ["--large"]:
+        large(Path(sys.argv[2]))
+    else:
+        main(*sys.argv[1:])
