@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from retention.early_plan import EVERYONE, KINDS, Candidate
-from retention.twofold import TwoShares, chi_square, false_discovery, fisher
+from retention.risk_ratio import q_values
+from retention.twofold import TwoShares, chi_square, fisher
 
 OUTCOMES = ("pays", "stays")
 CHI_SQUARE_5 = 3.841458820694124  # one degree of freedom
@@ -188,7 +190,9 @@ def judge(half: Half, chosen: Sequence[Chosen], share: float) -> tuple[Judged, .
     tables = [half.table(one.candidate) for one in chosen]
     ps = [fisher(two) if two.users and two.others else 1.0 for two in tables]
     found = []
-    for one, two, p, q in zip(chosen, tables, ps, false_discovery(ps), strict=True):
+    for one, two, p, q in zip(
+        chosen, tables, ps, q_values(np.array(ps, float)).tolist(), strict=True
+    ):
         strata = tuple(half.strata(one.candidate).values())
         kept = q <= share and _one_way(one.table, two)
         found.append(Judged(one, two, strata, p, q, kept))

@@ -7,8 +7,8 @@ import polars as pl
 
 from retention.path_keys import keys_of
 from retention.path_question import PathQuestion
-from retention.path_stats import p_values, q_values, risk_ratio
 from retention.path_text import path_texts
+from retention.risk_ratio import p_values, q_values, risk_ratio
 from retention.shares import with_share
 
 _COLUMNS = (

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-CONFIDENCE = 0.95
+import numpy as np
+
+from retention.risk_ratio import risk_ratio
+from retention.shares import CONFIDENCE
+
 POWER = 0.8
 _Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
-_STEPS = 80  # halvings: the interval's ends are then as exact as a float
-_FARTHEST = 1e9  # a ratio that no interval reaches beyond
 
 
 @dataclass(frozen=True)
@@ -65,52 +67,14 @@ def fisher(t: TwoShares) -> float:
     return float(fisher_exact(table).pvalue)
 
 
-def false_discovery(ps: Sequence[float]) -> list[float]:
-    """The q of each p: the least false discovery rate at which it is still kept. Benjamini and
-    Hochberg 1995, the step-up procedure, as adjusted p-values."""
-    order = sorted(range(len(ps)), key=lambda place: ps[place], reverse=True)
-    found, least = [1.0] * len(ps), 1.0
-    for rank, place in zip(range(len(ps), 0, -1), order, strict=True):
-        least = min(least, ps[place] * (len(ps) / rank))
-        found[place] = least
-    return found
-
-
 def ratio(t: TwoShares) -> Interval:
-    """The ratio of the shares with its score interval, which unlike Katz's log interval is there
-    for counts of 0 and keeps its level for small ones. Koopman 1984; the shares under a ratio in
-    closed form are Miettinen and Nurminen's, 1985, eq. 12; Fagerland, Lydersen and Laake 2015
-    compare."""
-    value = t.rate / t.other_rate if t.other_hits else None
-    low = 0.0 if t.hits == 0 else _crossing(t, _Z)
-    high = None if t.other_hits == 0 else _crossing(t, -_Z)
+    """The ratio of the shares with its score interval; see `risk_ratio`. Fagerland, Lydersen and
+    Laake 2015 compare it with others."""
+    counts = (t.hits, t.users, t.other_hits, t.others)
+    value, low, high = (found.item() for found in risk_ratio(*np.array(counts, float)[:, None]))
+    if t.other_hits == 0:
+        return Interval(None, 0.0 if t.hits == 0 else low, None)
     return Interval(value, low, high)
-
-
-def _score(t: TwoShares, ratio: float) -> float:
-    """How many standard errors the shares lie above a ratio of so much."""
-    n = t.users + t.others
-    b = -(t.users * ratio + t.hits + t.others + t.other_hits * ratio)
-    a, c = n * ratio, t.hits + t.other_hits
-    other = (-b - math.sqrt(max(b * b - 4 * a * c, 0.0))) / (2 * a)
-    share = min(ratio * other, 1.0)
-    variance = share * (1 - share) / t.users + ratio**2 * other * (1 - other) / t.others
-    above = t.rate - ratio * t.other_rate
-    if variance <= 0:
-        return math.copysign(math.inf, above) if above else 0.0
-    return above / math.sqrt(variance)
-
-
-def _crossing(t: TwoShares, target: float) -> float:
-    """The ratio at which the score, which falls as the ratio grows, is `target`."""
-    low, high = -math.log(_FARTHEST), math.log(_FARTHEST)
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        if _score(t, math.exp(middle)) > target:
-            low = middle
-        else:
-            high = middle
-    return math.exp((low + high) / 2)
 
 
 def difference(t: TwoShares) -> Interval:

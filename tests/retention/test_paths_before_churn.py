@@ -21,7 +21,7 @@ from features.snapshots import read, snapshot
 from retention.path_churn import NOTE, PathsBeforeChurn, paths_before_churn
 from retention.path_churn_users import users_before_churn
 from retention.path_question import Asked
-from retention.path_stats import p_values, q_values, risk_ratio, score
+from retention.risk_ratio import p_values, q_values, risk_ratio, score
 from runtime.clock import parse_instant, show
 from runtime.device import Device
 from runtime.errors import LabelError, UsageError

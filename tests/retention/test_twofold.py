@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import example, given
@@ -13,12 +14,12 @@ from oracles.worked_cases import Case, cases_in
 from scipy.optimize import minimize_scalar
 from scipy.stats.contingency import relative_risk
 
+from retention.risk_ratio import q_values
 from retention.shares import with_share
 from retention.twofold import (
     TwoShares,
     chi_square,
     difference,
-    false_discovery,
     fisher,
     ratio,
     users_per_group,
@@ -149,17 +150,17 @@ def test_benjamini_and_hochbergs_own_example() -> None:
     """1995, section 3.2: 15 hypotheses, of which the four smallest are rejected at 5 %."""
     ps = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344]
     ps += [0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0]
-    qs = false_discovery(ps)
+    qs = q_values(np.array(ps)).tolist()
     assert [q <= 0.05 for q in qs] == [True] * 4 + [False] * 11
     assert qs[3] == pytest.approx(0.0095 * 15 / 4)
-    assert false_discovery(ps[::-1]) == qs[::-1]
-    assert false_discovery([]) == []
+    assert q_values(np.array(ps[::-1])).tolist() == qs[::-1]
+    assert q_values(np.array([])).tolist() == []
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 @example([1e-300, 0.1, 0.1, 0.7])
 def test_q_is_no_less_than_p_and_in_its_order(ps: list[float]) -> None:
-    qs = false_discovery(ps)
+    qs = q_values(np.array(ps)).tolist()
     assert all(p <= q <= 1 for p, q in zip(ps, qs, strict=True))
     ordered = [q for _, q in sorted(zip(ps, qs, strict=True))]
     assert ordered == sorted(ordered)

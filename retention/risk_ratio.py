@@ -72,9 +72,7 @@ def p_values(x1: Floats, n1: Floats, x0: Floats, n0: Floats) -> Floats:
 
 def q_values(p: Floats) -> Floats:
     """The smallest false discovery rate at which each would be found. Benjamini and Hochberg
-    1995, as adjusted p values: of the i-th smallest, the least p * m / j of all j from i on."""
-    order = np.argsort(p, kind="stable")
-    scaled = p[order] * (len(p) / np.arange(1, len(p) + 1))
-    found = np.empty_like(p)
-    found[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return found
+    1995, as adjusted p values; shape (n,)."""
+    from scipy.stats import false_discovery_control
+
+    return np.asarray(false_discovery_control(p) if len(p) else p, np.float64)
