@@ -49,7 +49,7 @@ def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> Feature
         channels=channels,
         pools_events=len(events) < len(seen.events),
         pools_channels=len(channels) < len(seen.channels),
-        has_amount=seen.has_amount,
+        has_amount=bool(seen.paid),
         has_events=len(seen.events) > 1,
         has_channels=len(seen.channels) > 1,
         has_times=seen.has_times,
@@ -62,6 +62,7 @@ def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> Feature
         roles=_roles(limits),
         holidays=tuple(sorted(limits.holidays)),
         own=own_file(settings.resolve(limits.own)) if limits.own else None,
+        paid=tuple(sorted(seen.paid)),
     )
     require_users(settings, spec)
     return replace(spec, peers=_learn_peers(store, before, spec, settings))
@@ -124,21 +125,20 @@ def _mean(row: dict[str, float] | None, name: str) -> float | None:
 class _Seen:
     events: dict[str, int]
     channels: dict[str, int]
-    has_amount: bool = False
+    paid: dict[str, int]
     has_times: bool = False
 
 
 def _look(store: EventStore, before: Cutoff, definitions: Definitions, zone: str) -> _Seen:
-    seen = _Seen({}, {})
+    seen = _Seen({}, {}, {})
     local_time = pl.col("ts").dt.convert_time_zone(zone).dt.time()
-    amounts = value_amount(definitions.value).is_not_null().any()
+    paid = value_amount(definitions.value).is_not_null()
     for bucket in store.buckets:
         rows = store.scan(bucket).filter(known_before(before.at))
-        flags = collect(rows.select(amounts, times=(local_time != time()).any()), CPU).row(0)
-        seen.has_amount |= flags[0]
-        seen.has_times |= flags[1]
+        seen.has_times |= collect(rows.select((local_time != time()).any()), CPU).item()
         _count(rows, "event", seen.events)
         _count(rows, "channel", seen.channels)
+        _count(rows.filter(paid), "event", seen.paid)
     return seen
 
 

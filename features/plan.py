@@ -14,6 +14,7 @@ import polars as pl
 from events.store import known_before
 from features.activity import activity, decay
 from features.aggregate import Wanted, aggregated
+from features.amounts import amounts
 from features.attributes import held, keys, valid_at
 from features.change import change
 from features.eligible import eligibility_measures, eligible_at, with_dates
@@ -44,6 +45,7 @@ FAMILIES: tuple[Callable[[FeatureSpec], Family], ...] = (
     gaps,
     money,
     kinds,
+    amounts,
     channels,
     sessions,
     rhythm,

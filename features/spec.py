@@ -74,6 +74,7 @@ class FeatureSpec:
     holidays: tuple[date, ...] = ()
     peers: tuple[Peers, ...] = ()
     own: OwnFile | None = None
+    paid: tuple[str, ...] = ()  # the kinds of event that carry amounts, sorted
 
     @property
     def activity(self) -> Activity:
@@ -116,6 +117,7 @@ class FeatureSpec:
             ],
             "definitions": self.definitions.to_dict(),
             "chosen": list(self.chosen),
+            "paid": list(self.paid),
             "roles": {role: list(events) for role, events in self.roles},
             "holidays": [day.isoformat() for day in self.holidays],
             "peers": {p.name: list(p.means) for p in self.peers},
@@ -134,6 +136,7 @@ class FeatureSpec:
             ),
             definitions=Definitions.from_dict(raw["definitions"]),
             chosen=tuple(raw["chosen"]),
+            paid=tuple(raw.get("paid", ())),  # older models know of none
             roles=tuple((role, tuple(events)) for role, events in raw["roles"].items()),
             holidays=tuple(date.fromisoformat(day) for day in raw["holidays"]),
             peers=tuple(Peers(name, tuple(means)) for name, means in raw["peers"].items()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oracles.duck_base import within
+from oracles.duck_base import text, within
 
 from features.spec import FeatureSpec
 
@@ -38,4 +38,27 @@ def money(spec: FeatureSpec) -> str:
         count(paid) / any_value(days) as purchases_per_active_day{windows}
     from people join actives using (t, user_id) left join steps using (t, user_id)
     group by t, user_id
+    """
+
+
+def amounts(spec: FeatureSpec) -> str:
+    """By kind of event, where several carry amounts."""
+    slugs = {name: slug for name, slug in spec.event_slugs.items() if name in spec.paid}
+    if not spec.has_amount or len(spec.paid) < 2 or not slugs:
+        return ""
+    columns = []
+    for name, slug in slugs.items():
+        mine = f"event = {text(name)}"
+        columns += [
+            f'coalesce(sum(paid) filter ({mine}), 0) as "event_amount_total_{slug}"',
+            f'avg(paid) filter ({mine}) as "event_amount_mean_{slug}"',
+        ]
+        if month := spec.month:
+            recent = f"{mine} and {within(month.days)}"
+            columns.append(
+                f'coalesce(sum(paid) filter ({recent}), 0) as "event_amount_{month}_{slug}"'
+            )
+    return f"""
+    select t, user_id, {", ".join(columns)}
+    from people left join purchases using (t, user_id) group by t, user_id
     """

@@ -19,7 +19,7 @@ from oracles.duck_base import tables
 from oracles.duck_change import change
 from oracles.duck_gaps import gaps
 from oracles.duck_kinds import channels, kinds
-from oracles.duck_money import money
+from oracles.duck_money import amounts, money
 from oracles.duck_rhythm import rhythm, sessions
 from oracles.duck_season import peers, season
 from oracles.duck_statics import statics
@@ -34,6 +34,7 @@ FAMILIES: tuple[Callable[[FeatureSpec], str], ...] = (
     gaps,
     money,
     kinds,
+    amounts,
     channels,
     sessions,
     rhythm,

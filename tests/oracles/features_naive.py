@@ -14,7 +14,7 @@ from oracles.naive_activity import activity, decay
 from oracles.naive_change import change
 from oracles.naive_gaps import gaps
 from oracles.naive_kinds import channels, kinds
-from oracles.naive_money import money
+from oracles.naive_money import amounts, money
 from oracles.naive_person import DAY, Person, Row, Values
 from oracles.naive_rhythm import rhythm, sessions
 from oracles.naive_season import peers, season
@@ -41,6 +41,7 @@ FAMILIES: tuple[Callable[[Person], Values], ...] = (
     gaps,
     money,
     kinds,
+    amounts,
     channels,
     sessions,
     rhythm,

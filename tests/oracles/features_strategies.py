@@ -155,6 +155,7 @@ windowed = st.builds(
     attributes=st.sampled_from(((), ATTRIBUTES)),
     roles=st.sampled_from(((), WHOLE.roles, WHOLE.roles[1:])),
     holidays=st.lists(st.dates(date(2022, 6, 1), date(2025, 9, 1)), max_size=4).map(tuple),
+    paid=st.lists(names, unique=True, max_size=4).map(sorted).map(tuple),
 )
 # A set, and the patterns of one of a project's own.
 OTHER_SETS = (("default", ()), ("lean", ()), ("mine", ("*_30d*", "gap_*")))

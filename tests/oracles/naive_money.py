@@ -12,6 +12,22 @@ def money(person: Person) -> Values:
     return _ever(person) | _habit(person) | _windowed(person) if person.spec.has_amount else {}
 
 
+def amounts(person: Person) -> Values:
+    """By kind of event, where several carry amounts."""
+    spec, month = person.spec, person.spec.month
+    if not spec.has_amount or len(spec.paid) < 2:
+        return {}
+    out: Values = {}
+    for name, slug in spec.event_slugs.items():
+        if name in spec.paid:
+            mine = [row for row in person.paid if row["event"] == name]
+            out[f"event_amount_total_{slug}"] = amount(mine)
+            out[f"event_amount_mean_{slug}"] = over(amount(mine), len(mine))
+            if month:
+                out[f"event_amount_{month}_{slug}"] = amount(person.since(mine, month.days))
+    return out
+
+
 def _ever(person: Person) -> Values:
     paid = person.paid
     amounts = [row["amount"] for row in paid]
