@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class EventStore:
     date_only: bool  # every event lies at a local midnight
     parted_in: int | None = None  # the number of buckets users are hashed to
     has_arrivals: bool = False  # some row tells when it became known
+    is_sample: bool = False  # of its buckets the first alone
 
     @property
     def version(self) -> int:
@@ -48,6 +49,10 @@ class EventStore:
     def in_order(self, bucket: int) -> bool:
         """Whether the bucket's rows lie in ROW_ORDER, as those of each file do."""
         return self.table.in_one_file(bucket=bucket)
+
+    def first_buckets(self, count: int) -> EventStore:
+        """The same with the users of its first buckets alone: a random sample of them."""
+        return replace(self, buckets=self.buckets[:count], is_sample=count < len(self.buckets))
 
     def scan_all(self) -> pl.LazyFrame:
         return self.table.scan().filter(known_before(self.as_of))

@@ -123,6 +123,7 @@ def _digest(work: _Work) -> str:
             "as_of": show(work.store.as_of),
             "codes": _codes(work),
             "index": _of_the_index(work),
+            **({"buckets": work.store.buckets} if work.store.is_sample else {}),
         }
     )
 

@@ -152,6 +152,8 @@ def _table_digest(job: Job) -> str:
             "cutoffs": [show(cutoff.at) for cutoff in job.cutoffs],
             "labelled": job.labelled,
             **({"steps": _known_steps(job)} if job.steps else {}),
+            # Beside the table of everyone: one would throw out what the other holds.
+            **({"buckets": job.store.buckets} if job.store.is_sample else {}),
         }
     )
 

@@ -19,10 +19,10 @@ from runtime.settings import Settings
 from training.evaluate import Evaluation, evaluate
 from training.fitting import Task
 from training.model import Model
-from training.plan import plan_of
 from training.prepare import snapshots_of
 from training.recipe import measured_rows, train
 from training.rows import Rows, labelled
+from training.sample import sampled
 from training.sequences_at import beside
 from training.tracking import load_model
 
@@ -74,8 +74,8 @@ def judge(settings: Settings, run: str, at: datetime, device: Device) -> Judged:
 def _fit_rows(settings: Settings, model: Model, device: Device) -> Rows:
     """What the model was fitted on: the floors learn from the same rows, where the log was too
     young for the horizon from labels of the longest step that had matured."""
-    store = open_store(settings, model.as_of)
-    plan, seed = plan_of(settings, store), settings.training.seed
+    store, plan = sampled(settings, open_store(settings, model.as_of))
+    seed = settings.training.seed
     frame = read(snapshots_of(settings, store, plan, model.spec, device))
     task = Task(model.kind, model.spec, model.features, model.as_of, seed, device, plan.steps)
     task = replace(task, measured=plan.measured)

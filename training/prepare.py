@@ -20,14 +20,16 @@ from runtime.settings import Settings
 from training.auto import AutoSpec
 from training.fitting import Task
 from training.kinds import Spec, spec_of
-from training.plan import Plan, plan_of
+from training.plan import Plan
+from training.sample import sampled
 from training.sequence_spec import SequenceSpec
 from training.sequences_at import sequences_at
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """`frame`: the snapshots in memory, at every cutoff of the plan."""
+    """`frame`: the snapshots in memory, at every cutoff of the plan; of a large log `store` and all
+    that is made from it hold a sample of the users."""
 
     store: EventStore
     plan: Plan
@@ -52,10 +54,10 @@ def prepared(
     """
     kind = model or settings.training.model
     chosen = spec or _spec(kind, settings)
-    store = open_store(settings, as_of)
-    plan = plan_of(settings, store)
-    say(f"train {kind} as of {show(store.as_of)} on {device.kind} ({device.reason})")
-    features = learn_spec(store, plan.learn_before, settings)
+    everyone = open_store(settings, as_of)
+    say(f"train {kind} as of {show(everyone.as_of)} on {device.kind} ({device.reason})")
+    store, plan = sampled(settings, everyone)
+    features = learn_spec(everyone, plan.learn_before, settings)
     snapshots = snapshots_of(settings, store, plan, features, device, cluster)
     task = _task(settings, store, plan, features, snapshots, kind, chosen, device, cluster)
     return Prepared(store, plan, snapshots, read(snapshots), chosen, task)

@@ -24,9 +24,9 @@ from runtime.settings import Settings
 from training import trials
 from training.fitting import Task
 from training.lineage import requirements
-from training.plan import plan_of
 from training.prepare import snapshots_of
 from training.recipe import TrainResult, train
+from training.sample import sampled
 from training.search import Search, Wanted
 from training.spaces import (
     SPACES,
@@ -95,9 +95,9 @@ def _bench(
     settings: Settings, as_of: datetime | None, kind: str, device: Device, cluster: Cluster
 ) -> tuple[Bench, Split]:
     """What a training as of then would fit on."""
-    store = open_store(settings, as_of)
-    plan = plan_of(settings, store)
-    features = learn_spec(store, plan.learn_before, settings)
+    everyone = open_store(settings, as_of)
+    store, plan = sampled(settings, everyone)
+    features = learn_spec(everyone, plan.learn_before, settings)
     snapshots = snapshots_of(settings, store, plan, features, device, cluster)
     seed = settings.training.seed
     task = Task(
