@@ -53,7 +53,8 @@ class Evidence:
     counts: Mapping[str, Ints]
 
     def total(self, event: str) -> Ints:
-        return self.counts[event].sum(axis=0)
+        total: Ints = self.counts[event].sum(axis=0)
+        return total
 
     def take(self, users: Ints) -> Evidence:
         """Of the users at these places, a user as often as named."""
@@ -104,7 +105,7 @@ def evidence(world: World, log: Log, cast: Cast, users: Ints, day: int) -> Evide
         country=cast.country[users],
         acquisition=cast.acquisition[users],
         plan=cast.plan[users],
-        alive=sum(count for event, count in counts.items() if event not in NO_SIGN) > 0,
+        alive=np.any([counts[event] > 0 for event in EVENTS if event not in NO_SIGN], axis=0),
         visits=_counted(*_visits(world, log, place), shape),
         spent=spent,
         new_plan=new_plan,

@@ -139,11 +139,12 @@ class Acts:
         buys = _log_poisson(bought[:, None, None], self.purchases * self.buying[d])
         scale = mean / PURCHASE_SHAPE  # gamma; the rest of its density is the same for all
         amounts = -PURCHASE_SHAPE * bought[:, None] * np.log(scale) - day.spent[:, None] / scale
-        return (
+        result: Floats = (
             (visits[:, None] + mix)[:, :, None, None, :]
             + emails[:, None, None, :, :]
             + (buys + amounts[:, :, None])[:, None, :, None, :]
         )
+        return result
 
     def troubles(self, day: Day, support: Ints) -> Floats:
         """Likelihood of more tickets, tries and refunds, by (k, PAYMENTS)."""
