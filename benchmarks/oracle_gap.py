@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from events.ingest import ingest
 from events.synthetic import World, oracle, write_world
@@ -26,7 +27,7 @@ from runtime.settings import load_settings
 from training import auto
 from training.auto import AutoSpec
 from training.metrics import Floats, churn_metrics, value_metrics
-from training.prepare import prepared
+from training.prepare import Prepared, prepared
 from training.recipe import measured_rows
 
 CPU = Device("cpu", "a benchmark")
@@ -36,41 +37,70 @@ DRAWS = 200
 
 @dataclass(frozen=True)
 class Found:
-    """Of the test rows: what was, and what each forecaster said."""
+    """Of the test rows: who, what was, and what each forecaster said."""
 
+    users: list[str]
     churn: Floats
     value: Floats
-    probability: Mapping[str, Floats]
-    expected: Mapping[str, Floats]
-    chosen: tuple[str, str]
+    probability: dict[str, Floats]
+    expected: dict[str, Floats]
+    chosen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A world that is ready to train on, as of a month before its end; `known`: its oracle at the
+    test cutoff, on `day`; `horizons`: days of gap, of churn and of value."""
+
+    world: World
+    prepared: Prepared
+    known: pl.DataFrame
+    day: int
+    horizons: tuple[int, int, int]
 
 
 def one_world(seed: int, users: int) -> Found:
     with tempfile.TemporaryDirectory() as folder:
-        world = World(users=users, seed=seed)
-        settings = load_settings(write_world(world, Path(folder)).config)
-        ingest(settings)
-        at = world.end_at - timedelta(days=settings.churn.horizon_days)
-        ready = prepared(settings, at, "auto", CPU)
-        split, task = ready.plan.split, ready.task
-        fit = auto.fit(ready.frame, split.fit, split.calibrate, AutoSpec(), task)
-        churn = settings.churn
-        days = (churn.gap_days, churn.horizon_days, settings.value_horizon_days)
-        known = oracle(world, split.test.cutoffs[0].at, *days)
-    test = split.test.rows(ready.frame, task.seed).select("user_id")
-    rows = measured_rows(ready.frame, split.test, task)
-    truth = test.join(known, on="user_id", how="left", maintain_order="left")
+        ready = ready_world(World(users=users, seed=seed), Path(folder))
+        return with_models(tested(ready), ready.prepared)
+
+
+def ready_world(world: World, folder: Path) -> Ready:
+    settings = load_settings(write_world(world, folder).config)
+    ingest(settings)
+    at = world.end_at - timedelta(days=settings.churn.horizon_days)
+    ready = prepared(settings, at, "auto", CPU)
+    churn = settings.churn
+    days = (churn.gap_days, churn.horizon_days, settings.value_horizon_days)
+    cutoff = ready.plan.split.test.cutoffs[0].at
+    return Ready(world, ready, oracle(world, cutoff, *days), world.day_of(cutoff), days)
+
+
+def tested(ready: Ready) -> Found:
+    """The test rows, with the oracle's forecasts."""
+    one, test = ready.prepared, ready.prepared.plan.split.test
+    users = test.rows(one.frame, one.task.seed).select("user_id")
+    truth = users.join(ready.known, on="user_id", how="left", maintain_order="left")
+    rows = measured_rows(one.frame, test, one.task)
+    assert rows.value is not None
     probability = {"oracle": truth["churn_probability"].to_numpy()}
     expected = {"oracle": truth["expected_value"].to_numpy()}
-    for one in fit.candidates:
-        x = measured_rows(one.frame, split.test, task, one.model.inputs).x
-        probability[one.mix.name] = one.model.churn_probability(x)
-        value = one.model.expected_value(x)
+    return Found(users["user_id"].to_list(), rows.churn, rows.value, probability, expected)
+
+
+def with_models(found: Found, one: Prepared) -> Found:
+    """`found` with each model that "auto" tries."""
+    split, task = one.plan.split, one.task
+    fit = auto.fit(one.frame, split.fit, split.calibrate, AutoSpec(), task)
+    probability, expected = dict(found.probability), dict(found.expected)
+    for tried in fit.candidates:
+        x = measured_rows(tried.frame, split.test, task, tried.model.inputs).x
+        value = tried.model.expected_value(x)
         assert value is not None
-        expected[one.mix.name] = value
-    assert rows.value is not None
+        probability[tried.mix.name] = tried.model.churn_probability(x)
+        expected[tried.mix.name] = value
     chosen = (fit.settled.churn.name, fit.settled.value.name)
-    return Found(rows.churn, rows.value, probability, expected, chosen)
+    return replace(found, probability=probability, expected=expected, chosen=chosen)
 
 
 def auc(churn: Floats, said: Floats, weights: Floats) -> float:

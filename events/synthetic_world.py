@@ -31,20 +31,20 @@ CLASSES = (len(TEMPERAMENTS), len(PURSES), len(RESPONSES), 2)  # 2: untreated, t
 
 _COUNTRY_SHARE = (0.28, 0.17, 0.20, 0.12, 0.23)
 _ACQUISITION_SHARE = (0.35, 0.25, 0.22, 0.18)
-_TEMPERAMENT_BY_ACQUISITION = (
+TEMPERAMENT_BY_ACQUISITION = (
     (0.35, 0.45, 0.20),
     (0.22, 0.43, 0.35),
     (0.52, 0.38, 0.10),
     (0.15, 0.40, 0.45),
 )
-_LAVISH_BY_COUNTRY = (0.25, 0.22, 0.32, 0.12, 0.42)
-_PLAN_BY_PURSE = ((0.58, 0.32, 0.10), (0.25, 0.42, 0.33))
-_RESPONSE_BY_TEMPERAMENT = (
+LAVISH_BY_COUNTRY = (0.25, 0.22, 0.32, 0.12, 0.42)
+PLAN_BY_PURSE = ((0.58, 0.32, 0.10), (0.25, 0.42, 0.33))
+RESPONSE_BY_TEMPERAMENT = (
     (0.20, 0.45, 0.10, 0.25),
     (0.35, 0.25, 0.20, 0.20),
     (0.40, 0.10, 0.35, 0.15),
 )
-_ENGAGEMENT_BY_TEMPERAMENT = (
+ENGAGEMENT_BY_TEMPERAMENT = (
     (0.09, 0.22, 0.16, 0.20, 0.19, 0.14),
     (0.13, 0.29, 0.19, 0.18, 0.14, 0.07),
     (0.18, 0.37, 0.18, 0.14, 0.09, 0.04),
@@ -135,18 +135,18 @@ def draw_cast(world: World, block: int) -> Cast:
     rng = stream(world, block, 0)
     country = _pick(rng, np.array([_COUNTRY_SHARE]), np.zeros(BLOCK_USERS, np.int64))
     acquisition = _pick(rng, np.array([_ACQUISITION_SHARE]), np.zeros(BLOCK_USERS, np.int64))
-    temperament = _pick(rng, np.array(_TEMPERAMENT_BY_ACQUISITION), acquisition)
-    purse = (rng.random(BLOCK_USERS) < np.array(_LAVISH_BY_COUNTRY)[country]).astype(np.int64)
+    temperament = _pick(rng, np.array(TEMPERAMENT_BY_ACQUISITION), acquisition)
+    purse = (rng.random(BLOCK_USERS) < np.array(LAVISH_BY_COUNTRY)[country]).astype(np.int64)
     # The service grows: the density of signups rises as t^0.11.
     signup = (world.days * rng.random(BLOCK_USERS) ** 0.9).astype(np.int64)
     return Cast(
         signup=np.minimum(signup, world.days - 1),
         temperament=temperament,
         purse=purse,
-        response=_pick(rng, np.array(_RESPONSE_BY_TEMPERAMENT), temperament),
+        response=_pick(rng, np.array(RESPONSE_BY_TEMPERAMENT), temperament),
         treated=(rng.random(BLOCK_USERS) < world.treated_share).astype(np.int64),
-        plan=_pick(rng, np.array(_PLAN_BY_PURSE), purse),
-        engagement=_pick(rng, np.array(_ENGAGEMENT_BY_TEMPERAMENT), temperament),
+        plan=_pick(rng, np.array(PLAN_BY_PURSE), purse),
+        engagement=_pick(rng, np.array(ENGAGEMENT_BY_TEMPERAMENT), temperament),
         country=country,
         acquisition=acquisition,
         web_share=np.array(_WEB_SHARE)[rng.integers(0, len(_WEB_SHARE), BLOCK_USERS)],
