@@ -204,7 +204,7 @@ class Training(Section):
     minutes: float = Field(default=30, gt=0)
     steps: int | None = Field(default=None, ge=1, le=60)
     cutoffs: int = Field(default=12, ge=1, le=1000)
-    rows: int = Field(default=1_000_000, ge=1)
+    rows: int = Field(default=500_000, ge=1)
     every_days: Days | None = None
     min_history_days: Days | None = None
     bootstrap: int = Field(default=200, ge=0, le=10000)
