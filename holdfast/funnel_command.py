@@ -134,6 +134,7 @@ def funnel(
 
 def _print(found: Funnel, written: Listed | None) -> None:
     from holdfast.output import print_rows
+    from runtime.counted import counted
     from runtime.progress import say
 
     print_rows(found.title, [_shown(row) for row in found.steps.to_dicts()])
@@ -142,7 +143,7 @@ def _print(found: Funnel, written: Listed | None) -> None:
         title = f"{by.name if by else ''} {group.label}"
         print_rows(title, [_shown(row) for row in group.steps.to_dicts()])
     if written is not None:
-        say(f"{written.file}: {written.rows:,} users")
+        say(f"{written.file}: {counted(written.rows, 'users')}")
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
