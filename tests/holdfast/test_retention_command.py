@@ -164,6 +164,8 @@ def test_people_read_a_triangle_and_no_ids(
     assert "gold" in shown
     assert "…" in shown
     assert "together" not in shown  # of one cohort
+    _, shown, _ = called(capsys, config, "--period", "day", "--periods", "2", "--by", "plan")
+    assert "2 cohorts by day together" in shown
 
 
 @pytest.mark.parametrize(
