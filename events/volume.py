@@ -12,9 +12,10 @@ from itertools import pairwise
 import numpy as np
 
 from events.baseline import WEEKS, Deviations, Floats, Rule, Signs, common_factor, deviations
-from events.findings import Finding, Kind, called, day_or_days
+from events.findings import Finding, called, day_or_days
 from events.grid import Cell, Counts, Flags, Grid
 from runtime.counted import counted
+from runtime.settings_quality import Kind
 
 LARGE = 10.0  # expected rows a day: a cell that would show it if it went
 TELLING = 30.0  # one whose share of a day is not all chance
