@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from runtime.settings import Settings
 
 GENEROUS_MS = 15_000  # a bound for a busy machine; the figure itself is printed
 WORDS = words_of("en")
-HEAT = "document.querySelector('[data-panel=retention-heat] .figure').data[0]"
+HEAT = "document.querySelector('[data-panel=retention-heat] .figure').data[1]"
 
 
 def rows_of(page: Any, panel: str) -> list[list[str]]:
@@ -232,3 +233,46 @@ def test_the_period_of_the_last_days_is_never_drawn_as_a_fall(page: Any, project
         for n, value in enumerate(row):
             ended = monday + timedelta(weeks=n + 1) <= store.covered_until
             assert (value is not None) == ended, (day, n)
+
+
+def test_what_has_not_ended_is_hatched_and_said_so(browser: Any, page_en: Path) -> None:
+    """The last cell of a cohort: striped where it is null, of one colour where it is known."""
+    fill = "r => getComputedStyle(r).fill"
+    with opened(browser, page_en) as page:
+        page.select_option('[data-filter="period"]', "month")
+        heat = page.locator("[data-panel=retention-heat]")
+        assert heat.locator("rect.bg").evaluate(fill) == 'url("#hatch")'
+        assert heat.locator(".key rect").evaluate(fill) == 'url("#hatch")'
+        assert "Hatched: that period has not ended yet" in heat.locator(".key").text_content()
+        assert page.locator(".key").count() == 1
+        assert page.evaluate(f"{HEAT}.z.flat().includes(null)")
+        drawn = page.evaluate(COLOURS_OF, _picture(heat))
+    assert drawn["null"] > 2  # stripes
+    assert drawn["known"] == 1
+
+
+COLOURS_OF = """async picture => {
+  const image = new Image();
+  image.src = picture;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  const panel = document.querySelector("[data-panel=retention-heat]");
+  canvas.width = image.width; canvas.height = image.height;
+  const drawn = canvas.getContext("2d", { willReadFrequently: true });
+  drawn.drawImage(image, 0, 0);
+  const [data, at] = [panel.querySelector(".figure").data[1], panel.getBoundingClientRect()];
+  const box = panel.querySelector("rect.bg").getBoundingClientRect();
+  const [wide, high] = [box.width / data.z[0].length, box.height / data.z.length];
+  const colours = row => {
+    const x = box.right - wide - at.left + 4, y = box.top + row * high - at.top + 4;
+    const held = drawn.getImageData(x, y, wide - 8, high - 8).data, seen = new Set();
+    for (let n = 0; n < held.length; n += 4) seen.add(held.slice(n, n + 3).join());
+    return seen.size;
+  };
+  const last = data.z.map(row => row[row.length - 1]);
+  return { null: colours(last.indexOf(null)), known: colours(last.findIndex(one => one !== null)) };
+}"""
+
+
+def _picture(part: Any) -> str:
+    return "data:image/png;base64," + base64.b64encode(part.screenshot()).decode()
