@@ -137,6 +137,18 @@ def test_the_risk_band_changes_the_list(page: Any) -> None:
     assert "at low risk" in sentence
 
 
+def test_the_layer_changes_the_list_too(page: Any) -> None:
+    everyone = rows_of(page, "risk-list")
+    page.select_option('[data-filter="layer"]', "silent")
+    silent, sentence = rows_of(page, "risk-list"), told(page, "risk-list")
+    assert 0 < len(silent) <= 20
+    assert silent != everyone
+    assert sentence.startswith("In the layer “silent”, chosen under “Layers”. The first")
+    page.select_option('[data-filter="band"]', "high")
+    assert {row[1] for row in rows_of(page, "risk-list")} <= {"high"}
+    assert "In the layer “silent”" in told(page, "risk-list")
+
+
 def test_choices_are_kept_in_the_address(browser: Any, page_en: Path, tmp_path: Path) -> None:
     with opened(browser, page_en) as page:
         page.goto(f"{page_en.as_uri()}#period=month&mode=bracket&theme=dark")

@@ -9,18 +9,21 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from report_tools import asked_of, document_of, without_plotly, written
+from report_tools import CPU, asked_of, document_of, without_plotly, written
 from small_project import small_log, write_small_project
 
 from events.ingest import ingest
 from events.store import open_store
-from report import risk
+from report import layers, risk, risk_list
 from report.asked import funnels_asked
 from report.page import inline
 from report.words import words_of
+from retention.lifecycle_users import layers_now
+from runtime.clock import show
 from runtime.collect import collect
 from runtime.errors import UsageError
 from runtime.settings import Settings, load_settings
+from serving.ranking import ranked, summarise
 
 MOST_BYTES = 6_000_000
 
@@ -52,13 +55,42 @@ def test_no_user_is_named_unless_asked(project: Settings, page_en: Path, tmp_pat
 
 def test_the_list_holds_as_many_as_its_figure_says(project: Settings) -> None:
     asked = asked_of(project)
-    found = risk.gather(risk.scores_before(project, asked.store.as_of), 10_000)
-    for band in (risk.ALL, *risk.BANDS):
-        assert len(found.listed[band]) == risk.users_of(found, band)
+    scores = risk.scores_before(project, asked.store.as_of)
+    found = risk.gather(scores)
+    standing = layers_now(project, asked.store, CPU)
+    listed = risk_list.gather(scores, found.summary, standing, 10_000)
+    for band in (risk_list.ALL, *risk_list.BANDS):
+        here = listed[band, risk_list.ALL]
+        assert len(here.rows) == here.users == risk.users_of(found, band)
     drawn = risk.section(asked).panels[0].views[risk.ALL,]
     assert sum(row[1] for row in drawn.table.rows) == found.summary.rows
     assert drawn.figure is not None
     assert sum(sum(trace["y"]) for trace in drawn.figure["data"]) == found.summary.rows
+
+
+def test_the_list_follows_the_layer(project: Settings) -> None:
+    """As counted from the layers that the lifecycle lists, one user at a time."""
+    asked = asked_of(project)
+    scores = risk.scores_before(project, asked.store.as_of)
+    summary = summarise(scores.scan())
+    standing = layers_now(project, asked.store, CPU)
+    drawn = {row["layer"]: row["users"] for row in layers.gather(asked).to_json()["rows"]}
+    assert dict(standing["layer"].value_counts().rows()) == {k: n for k, n in drawn.items() if n}
+    of = dict(standing.rows())
+    ranks = collect(ranked(scores.scan(), summary, show(scores.as_of)), CPU).to_dicts()
+    listed = risk_list.gather(scores, summary, standing, 50)
+    assert {layer for _, layer in listed} == {risk_list.ALL, *of.values()}
+    for (band, layer), found in listed.items():
+        mine = [
+            row["rank"]
+            for row in ranks
+            if band in (risk_list.ALL, row["risk_band"])
+            and layer in (risk_list.ALL, of[row["user_id"]])
+        ]
+        most = 50 if layer == risk_list.ALL else risk_list.MOST_OF_A_LAYER
+        assert found.users == len(mine), (band, layer)
+        assert found.rows["rank"].to_list() == mine[:most], (band, layer)
+    assert sum(found.users > 20 for (_, layer), found in listed.items() if layer != "all") > 1
 
 
 def test_every_figure_has_its_numbers_and_a_sentence(page_en: Path) -> None:
