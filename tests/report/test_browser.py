@@ -16,6 +16,7 @@ from report.cohorts import curve_table, gather
 from report.document import BETWEEN
 from report.shown import shown
 from report.words import words_of
+from retention.activity import activity
 from retention.curve import retention
 from retention.lifecycle import lifecycle
 from runtime.settings import Settings
@@ -72,6 +73,30 @@ def test_the_period_changes_figure_table_and_sentence(page: Any, project: Settin
     assert bars == [row["returning"] for row in rows]
     assert "In the month from" in sentence
     assert address == "#period=month"
+
+
+@pytest.mark.parametrize("name", ["frequency", "depth", "breadth", "renewal"])
+def test_each_dimension_of_activity_can_be_chosen(page: Any, project: Settings, name: str) -> None:
+    page.select_option('[data-filter="period"]', "month")
+    page.select_option('[data-filter="dimension"]', name)
+    found, sentence = rows_of(page, "lifecycle-activity"), told(page, "lifecycle-activity")
+    rows = activity(project, open_store(project), CPU, "month").to_json()["rows"]
+    done = [row for row in rows if row["complete"]]
+    kind = "share" if name == "renewal" else "number"
+    names = ["mean", "median", "p90"] if kind == "number" else ["", "low", "high"]
+    figures = [[row[f"{name}_{one}".rstrip("_")] for one in names] for row in done]
+    assert [row[0] for row in found] == [row["period"] for row in done]
+    assert [row[2:] for row in found] == [
+        [shown(value, kind, WORDS) for value in row]  # type: ignore[arg-type]
+        for row in figures
+    ]
+    drawn = page.evaluate(
+        "document.querySelector('[data-panel=lifecycle-activity] .figure').data.map(one => one.y)"
+    )
+    kept = drawn[0] if kind == "number" else drawn[2]
+    pairs = zip(kept, (row[0] for row in figures), strict=True)
+    assert all(a == b if b is None else a == pytest.approx(b, rel=1e-5) for a, b in pairs)
+    assert f"In the month from {done[-1]['period']}" in sentence
 
 
 def test_a_range_of_cohorts_is_summed_as_the_analysis_sums_it(page: Any, project: Settings) -> None:

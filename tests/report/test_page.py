@@ -14,7 +14,7 @@ from small_project import small_log, write_small_project
 
 from events.ingest import ingest
 from events.store import open_store
-from report import layers, risk, risk_list
+from report import activity, layers, lifecycle, rfm, risk, risk_list
 from report.asked import funnels_asked
 from report.page import inline
 from report.words import words_of
@@ -91,6 +91,52 @@ def test_the_list_follows_the_layer(project: Settings) -> None:
         assert found.users == len(mine), (band, layer)
         assert found.rows["rank"].to_list() == mine[:most], (band, layer)
     assert sum(found.users > 20 for (_, layer), found in listed.items() if layer != "all") > 1
+
+
+def test_rfm_shows_the_cells_of_the_analysis(project: Settings) -> None:
+    asked = asked_of(project)
+    found = rfm.rfm(project, asked.store, CPU)
+    panel = rfm.panel(asked)
+    assert panel is not None
+    (view,) = panel.views.values()
+    cells = {
+        f"{row['recency']}-{row['frequency']}-{row['monetary']}": row
+        for row in found.cells.to_dicts()
+    }
+    assert len(view.table.rows) == len(cells)
+    for segment, users, share, low, high, mean_value in view.table.rows:
+        assert users == cells[segment]["users"]
+        assert low < share < high
+        assert share == pytest.approx(users / found.users)
+        assert mean_value == pytest.approx(cells[segment]["value"] / users)
+    assert view.figure is not None
+    assert sum(map(sum, view.figure["data"][0]["z"])) == found.users
+    best = found.cells.filter((pl.col("recency") == 5) & (pl.col("frequency") == 5))
+    assert f"{found.users} users have bought. {best['users'].sum()} of them" in view.told
+    assert f"{best['value'].sum() / found.cells['value'].sum():.1%}"[:-1] in view.told
+
+
+def test_a_log_without_amounts_has_no_rfm_and_says_so(tmp_path: Path) -> None:
+    log = small_log(40).with_columns(paid=pl.lit(None, dtype=pl.Float64))
+    settings = load_settings(write_small_project(tmp_path / "p", log))
+    ingest(settings)
+    found = lifecycle.section(asked_of(settings))
+    assert [panel.name for panel in found.panels] == ["lifecycle-states", "lifecycle-activity"]
+    assert found.lines == ("RFM: nobody has bought, or the log has no amounts.",)
+
+
+def test_a_log_of_dates_has_no_depth(tmp_path: Path) -> None:
+    config = write_small_project(tmp_path / "p", small_log(40))
+    for file in config.parent.glob("data/*.csv"):
+        held = pl.read_csv(file, infer_schema=False).with_columns(pl.col("when").str.head(10))
+        held.write_csv(file)
+    settings = load_settings(config)
+    ingest(settings)
+    panel = activity.panel(asked_of(settings), lifecycle.MOST)
+    assert panel.views["week", "depth"].figure is None
+    assert "no sessions" in panel.views["week", "depth"].told
+    assert "active on 1" in panel.views["day", "frequency"].told
+    assert panel.views["day", "frequency"].figure is not None
 
 
 def test_every_figure_has_its_numbers_and_a_sentence(page_en: Path) -> None:
