@@ -16,6 +16,7 @@ from events.ledger import Held, read_contents
 from events.store import CPU, EventStore, events_path
 from runtime.clock import DAY
 from runtime.collect import collect
+from runtime.counted import counted
 from runtime.settings import Settings
 from runtime.tables import committed
 
@@ -83,8 +84,9 @@ def _late(file: File, mine: Sequence[File], zone: str) -> Finding:
         last_day=days[1],
         found=float(file.rows),
         expected=0,
-        message=f"{file.rows:,} rows of source '{file.source}' from {days[0]} to {days[1]} came "
-        f"{how} ({file.path}), within days that another file had covered: late, or left out before",
+        message=f"{counted(file.rows, 'rows')} of source '{file.source}' from {days[0]} to "
+        f"{days[1]} came {how} ({file.path}), within days that another file had covered: late, or "
+        "left out before",
     )
 
 
@@ -129,6 +131,6 @@ def _duplicates(source: str, twice: int, usable: int) -> Finding:
         last_day=None,
         found=round(twice / usable, 4),
         expected=0,
-        message=f"{twice:,} rows of source '{source}' ({twice / usable:.1%}) had come before; "
-        "each is kept once",
+        message=f"{counted(twice, 'rows')} of source '{source}' ({twice / usable:.1%}) had come "
+        "before; each is kept once",
     )

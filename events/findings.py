@@ -8,25 +8,9 @@ from datetime import date
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
+from runtime.settings_quality import Kind
+
 Severity = Literal["error", "warning", "info"]
-Kind = Literal[
-    "missing",
-    "drop",
-    "spike",
-    "vanished",
-    "appeared",
-    "amounts",
-    "property",
-    "type",
-    "repeats",
-    "duplicates",
-    "late",
-    "clock",
-    "ahead",
-    "gaps",
-    "stray",
-    "refused",
-]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 WORDS: dict[Kind, str] = {
     "missing": "no row on days that usually have some",

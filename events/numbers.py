@@ -18,6 +18,7 @@ from events.passes import each_bucket
 from events.store import CPU, EventStore
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.settings import Settings
+from runtime.wilson import wilson
 
 RANGE = 1024  # neighbouring numbers are looked at together, or not at all
 SAMPLED_ROWS = 1_000_000
@@ -78,12 +79,10 @@ def gaps_in(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _many(gaps: int, looked_at: int, least: float) -> bool:
-    """Whether surely more than `least` (one-sided, 1 in 10,000; Wilson 1927)."""
+    """Whether surely more than `least` (one-sided, 1 in 10,000)."""
     if looked_at < LEAST_LOOKED_AT or gaps / looked_at > MOST_GAPS:
         return False
-    n, p = looked_at, gaps / looked_at
-    reach: float = _Z * (p * (1 - p) / n + _Z**2 / (4 * n**2)) ** 0.5
-    low: float = (p + _Z**2 / (2 * n) - reach) / (1 + _Z**2 / n)
+    low, _ = wilson(gaps / looked_at, looked_at, _Z)
     return low > least
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from events.findings import Finding, Kind, Severity, called, day_or_days
+from events.findings import Finding, Severity, called, day_or_days
 from events.grid import Cell, Counts, Grid
+from runtime.settings_quality import Kind
 
 DAYS_BEFORE = 28
 LEAST_DAYS = 7

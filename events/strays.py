@@ -7,6 +7,7 @@ import polars as pl
 
 from events.calendar import first_day
 from events.findings import Finding
+from runtime.counted import counted
 
 SILENCE_DAYS = 30
 MOST_SHARE = 0.001
@@ -50,6 +51,6 @@ def _finding(rows: int, span: tuple[int, int], side: str, edge: int) -> Finding:
         last_day=first_day(span[1], "day"),
         found=rows,
         expected=0,
-        message=f"{rows:,} rows lie {side} {first_day(edge, 'day')} with a long silence between: "
-        f"a wrong clock? set events.{key} to keep such rows out",
+        message=f"{counted(rows, 'rows')} {side} {first_day(edge, 'day')} with a long silence "
+        f"between: a wrong clock? set events.{key} to keep such rows out",
     )

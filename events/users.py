@@ -16,6 +16,7 @@ from events.readers import InputFile, find_files, read
 from events.staging import bucket_of
 from events.store import BUCKETS, events_path
 from events.timestamps import ambiguous, detect
+from runtime.counted import counted
 from runtime.errors import InputError
 from runtime.files import digest_file, digest_of
 from runtime.settings import Settings, Users
@@ -177,7 +178,8 @@ def _check_ids(frame: pl.DataFrame) -> None:
     ids = frame["user_id"]
     empty = ids.is_null() | (ids.str.strip_chars() == "")
     if empty.any():
-        raise InputError(f"users: {empty.sum():,} rows have no user id; remove them from the file")
+        rows = counted(int(empty.sum()), "rows")
+        raise InputError(f"users: no user id in {rows}; remove such rows from the file")
     in_time = VALID_FROM in frame.columns
     key = ["user_id", VALID_FROM] if in_time else ["user_id"]
     doubled = ids.filter(frame.select(key).is_duplicated())

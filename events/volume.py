@@ -12,8 +12,10 @@ from itertools import pairwise
 import numpy as np
 
 from events.baseline import WEEKS, Deviations, Floats, Rule, Signs, common_factor, deviations
-from events.findings import Finding, Kind, called, day_or_days
+from events.findings import Finding, called, day_or_days
 from events.grid import Cell, Counts, Flags, Grid
+from runtime.counted import counted
+from runtime.settings_quality import Kind
 
 LARGE = 10.0  # expected rows a day: a cell that would show it if it went
 TELLING = 30.0  # one whose share of a day is not all chance
@@ -124,6 +126,6 @@ def _finding(grid: Grid, cell: Cell, span: tuple[int, int], found: int, usual: f
         last_day=last,
         found=found,
         expected=round(usual, 1),
-        message=f"{called(*cell)} has {found:,} rows {day_or_days(first, last)}; "
+        message=f"{called(*cell)} has {counted(found, 'rows')} {day_or_days(first, last)}; "
         f"about {usual:,.0f} were to be expected",
     )

@@ -8,10 +8,10 @@ from datetime import date
 
 import numpy as np
 
-from events.findings import Finding, Kind, Severity
+from events.findings import Finding, Severity
 from events.grid import Cell, Counts, Grid
 from events.shares import MOSTLY, Shift, Watched, Words
-from runtime.settings_quality import Quality
+from runtime.settings_quality import Kind, Quality
 
 DAYS_APART = 7  # a cell of few rows shows a change some days later
 
@@ -118,37 +118,44 @@ def _amounts(grid: Grid, rule: Quality, cell: Cell, members: list[int]) -> Watch
     return _watched(grid, cell, members, "nulls", "rows", "amounts", "warning", rise, words)
 
 
-def _repeats(grid: Grid, rule: Quality, cell: Cell, members: list[int]) -> Watched | None:
-    def words(shift: Shift, name: str, when: str) -> str:
-        return (
-            f"{shift.found:.0%} of the rows of {name} {when} are like another one of the same "
-            f"user and instant in all but the id; usually {shift.usual:.0%}: sent twice?"
-        )
+def _of_rows(
+    kind: Kind, severity: Severity, rise: Callable[[Quality], float], sentence: str
+) -> Watch:
+    """A share of the rows, whose measure has the kind's name; `sentence` has blanks for the share
+    found and the usual one, what the rows are called, when, and the hours that are late."""
 
-    rise = rule.repeat_share
-    return _watched(grid, cell, members, "repeats", "rows", "repeats", "error", rise, words)
+    def watch(grid: Grid, rule: Quality, cell: Cell, members: list[int]) -> Watched | None:
+        def words(shift: Shift, name: str, when: str) -> str:
+            shares = {"found": shift.found, "usual": shift.usual}
+            return sentence.format(name=name, when=when, hours=rule.late_hours, **shares)
 
+        named = (kind, "rows", kind, severity)
+        return _watched(grid, cell, members, *named, rise(rule), words)
 
-def _late(grid: Grid, rule: Quality, cell: Cell, members: list[int]) -> Watched | None:
-    def words(shift: Shift, name: str, when: str) -> str:
-        return (
-            f"{shift.found:.0%} of the rows of {name} {when} arrived more than "
-            f"{rule.late_hours:g} hours after they happened; usually {shift.usual:.0%}"
-        )
-
-    rise = rule.late_share
-    return _watched(grid, cell, members, "late", "rows", "late", "warning", rise, words)
+    return watch
 
 
-def _ahead(grid: Grid, rule: Quality, cell: Cell, members: list[int]) -> Watched | None:
-    def words(shift: Shift, name: str, when: str) -> str:
-        return (
-            f"{shift.found:.0%} of the rows of {name} {when} happened after they had arrived; "
-            f"usually {shift.usual:.0%}: clocks that are ahead?"
-        )
-
-    rise = rule.repeat_share / 2
-    return _watched(grid, cell, members, "ahead", "rows", "ahead", "warning", rise, words)
+_repeats = _of_rows(
+    "repeats",
+    "error",
+    lambda rule: rule.repeat_share,
+    "{found:.0%} of the rows of {name} {when} are like another one of the same user and instant in "
+    "all but the id; usually {usual:.0%}: sent twice?",
+)
+_late = _of_rows(
+    "late",
+    "warning",
+    lambda rule: rule.late_share,
+    "{found:.0%} of the rows of {name} {when} arrived more than {hours:g} hours after they "
+    "happened; usually {usual:.0%}",
+)
+_ahead = _of_rows(
+    "ahead",
+    "warning",
+    lambda rule: rule.repeat_share / 2,
+    "{found:.0%} of the rows of {name} {when} happened after they had arrived; usually "
+    "{usual:.0%}: clocks that are ahead?",
+)
 
 
 def _type_of(name: str) -> Watch:

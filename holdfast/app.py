@@ -59,6 +59,13 @@ OnCluster = Annotated[
 CONFIG = Path("holdfast.toml")
 
 
+def folder_of(text: str) -> Path:
+    """Parses a folder's option. An empty text would be the working folder, which nobody named."""
+    if not text:
+        raise typer.BadParameter("is empty; name a folder")
+    return Path(text)
+
+
 def settings_of(config: Path) -> Settings:
     from runtime.settings import load_settings
 

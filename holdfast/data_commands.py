@@ -34,8 +34,9 @@ def init(
     from events.propose import propose
     from holdfast.output import print_fields, print_json
     from runtime.errors import UsageError
-    from runtime.files import write_text
+    from runtime.files import check_file, write_text
 
+    check_file(config, "--config")
     if config.exists() and not force:
         raise UsageError(f"{config}: exists already; give --force to replace it or name another")
     write_text(config, propose(files, config))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from holdfast.analysis import opened
-from holdfast.app import DeviceName, Json, OnDevice, app, device_of
+from holdfast.app import DeviceName, Json, OnDevice, app, device_of, folder_of
 
 if TYPE_CHECKING:
     from runtime.device import Device
@@ -30,12 +30,16 @@ SHOWN = (  # of the CRM file: all its columns are wider than a terminal
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option("--out", help="Where the demo's files go.")] = Path(
-        "demo"
-    ),
-    tracking: Annotated[Path, typer.Option("--tracking", help="Where its runs go.")] = Path(
-        "mlruns"
-    ),
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "--out", parser=folder_of, metavar="<path>", help="Where the demo's files go."
+        ),
+    ] = Path("demo"),
+    tracking: Annotated[
+        Path,
+        typer.Option("--tracking", parser=folder_of, metavar="<path>", help="Where its runs go."),
+    ] = Path("mlruns"),
     users: Annotated[int, typer.Option("--users", min=1000, help="Size of the world.")] = 20_000,
     seed: Annotated[int, typer.Option("--seed", help="Which world.")] = 0,
     device: OnDevice = DeviceName.auto,

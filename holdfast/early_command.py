@@ -146,5 +146,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _users(cohorts: dict[str, Any]) -> str:
+    from runtime.counted import counted
+
     span = f"from {cohorts['since']} to before {cohorts['until']}"
-    return f"{cohorts['users']:,} users first seen {span}"
+    return f"{counted(cohorts['users'], 'users')} first seen {span}"

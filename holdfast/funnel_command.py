@@ -134,6 +134,7 @@ def funnel(
 
 def _print(found: Funnel, written: Listed | None) -> None:
     from holdfast.output import print_rows
+    from runtime.counted import counted
     from runtime.progress import say
 
     print_rows(found.title, [_shown(row) for row in found.steps.to_dicts()])
@@ -142,26 +143,24 @@ def _print(found: Funnel, written: Listed | None) -> None:
         title = f"{by.name if by else ''} {group.label}"
         print_rows(title, [_shown(row) for row in group.steps.to_dicts()])
     if written is not None:
-        say(f"{written.file}: {written.rows:,} users")
+        say(f"{written.file}: {counted(written.rows, 'users')}")
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    from holdfast.output import percent
+
     return {
         "step": row["step"],
         "event": row["event"],
         "users": row["users"],
-        "share": _percent(row["share"]),
-        "95 %": f"{_percent(row['low'])} to {_percent(row['high'])}",
-        "of previous": _percent(row["share_of_previous"]),
+        "share": percent(row["share"]),
+        "95 %": f"{percent(row['low'])} to {percent(row['high'])}",
+        "of previous": percent(row["share_of_previous"]),
         "dropped": row["dropped"],
         "median time": _time(row["median_seconds"]),
         "90 % within": _time(row["p90_seconds"]),
         "still open": row["still_open"],
     }
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
 
 
 def _time(seconds: float | None) -> str:

@@ -153,28 +153,54 @@ COUNTS = {
     Show.tags: _layers,
     Show.movements: _layers,
 }
-TITLES = {
-    Show.states: "Lifecycle",
-    Show.stickiness: "Stickiness",
-    Show.activity: "Activity",
-    Show.rfm: "RFM",
-}
+ACTIVITY = "Activity: means over users"
+ACTIVITY_SAYS = """\
+frequency: active days of a user; depth: activities a session; breadth: kinds of
+events; renewal: share of the users before who came again, 95 % interval.
+--json has medians and 90 % points."""
 
 
 def _print(show: Show, found: dict[str, Any], as_json: bool) -> None:
-    if show is Show.rfm and not as_json:
+    from holdfast.output import print_json, print_rows
+
+    if as_json:
+        print_json(found)
+    elif show is Show.states:
+        print_rows("Lifecycle", found["rows"])
+    elif show is Show.stickiness:
+        print_rows("Stickiness", found["rows"])
+    elif show is Show.activity:
+        print_rows(ACTIVITY, [_activity_in_short(row) for row in found["rows"]])
+        typer.echo(ACTIVITY_SAYS)
+    elif show is Show.rfm:
         edges = [{"part": name, "edges": told} for name, told in found["edges"].items()]
-        print_found("Edges between the scores", {"rows": edges}, as_json)
-    if as_json or show in TITLES:
-        print_found(TITLES.get(show, ""), found, as_json)
-        return
+        print_rows("Edges between the scores", edges)
+        print_rows("RFM", found["rows"])
+    else:
+        _print_layers(show, found)
+
+
+def _activity_in_short(row: dict[str, Any]) -> dict[str, Any]:
+    """What 80 columns have room for; a period that has not ended has dashes."""
+    from holdfast.output import percent
+
+    names = {"frequency_mean": "frequency", "depth_mean": "depth", "breadth_mean": "breadth"}
+    means = {called: row[name] for name, called in names.items()}
+    shares = {"renewal": "renewal", "renewal_low": "low", "renewal_high": "high"}
+    told = {called: percent(row[name]) for name, called in shares.items()}
+    return {"period": row["period"], "users": row["users"], **means, **told}
+
+
+def _print_layers(show: Show, found: dict[str, Any]) -> None:
+    from holdfast.output import print_rows
+
     if show is not Show.tags:
-        print_found("Layers: the first rule that holds", found, as_json, rows="layers")
+        print_rows("Layers: the first rule that holds", found["layers"])
     if show is not Show.layers:
-        print_found("Tags: every rule that holds", found, as_json, rows="tags")
+        print_rows("Tags: every rule that holds", found["tags"])
     if show is Show.movements:
-        print_found("From layer to layer, by period", found, as_json, rows="movements")
-        print_found("Tags gained and lost, by period", found, as_json, rows="tag_movements")
+        print_rows("From layer to layer, by period", found["movements"])
+        print_rows("Tags gained and lost, by period", found["tag_movements"])
         return
-    rows = "tag_rows" if show is Show.tags else "rows"
-    print_found("Users at the end of each period", found, as_json, rows=rows)
+    rows = found["tag_rows" if show is Show.tags else "rows"]
+    print_rows("Users at the end of each period", rows)

@@ -18,6 +18,7 @@ from holdfast.app import (
     app,
     cluster_of,
     device_of,
+    folder_of,
     instant_of,
     settings_of,
 )
@@ -224,7 +225,13 @@ def export(
     config: Config = CONFIG,
     to: Annotated[str, typer.Option("--format", help="The format the CRM takes.")] = "csv",
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder; default: holdfast.toml's exports.")
+        Path | None,
+        typer.Option(
+            "--out",
+            parser=folder_of,
+            metavar="<path>",
+            help="Folder; default: holdfast.toml's exports.",
+        ),
     ] = None,
     as_of: AsOf = None,
     as_json: Json = False,

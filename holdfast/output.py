@@ -56,12 +56,17 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]], heads: bool = True
         console.print(f"{title}: nothing")
         return
     table = Table(title=title, title_justify="left", show_header=heads)
-    for name, value in rows[0].items():
+    for name in rows[0]:
+        value = next((row[name] for row in rows if row[name] is not None), None)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
     console.print(table)
+
+
+def percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
 
 
 def _shown(value: Any) -> str:

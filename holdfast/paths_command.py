@@ -110,6 +110,7 @@ def paths(
 
 def _print(found: dict[str, Any], as_json: bool) -> None:
     from holdfast.output import print_fields, print_json, print_rows
+    from runtime.counted import counted
 
     if as_json:
         print_json(found)
@@ -117,9 +118,8 @@ def _print(found: dict[str, Any], as_json: bool) -> None:
         print_rows("Transitions", _first_of_each(found["transitions"], "step"))
         print_rows("Paths", _without(found["paths"], "nodes"))
         kinds = len(found["paths"]) + found["rest"]["paths"]
-        typer.echo(
-            f"{found['count']:,} times a path, of {kinds:,} kinds, by {found['users']:,} users"
-        )
+        went = f"{counted(found['count'], 'paths')} of {counted(kinds, 'kinds')}"
+        typer.echo(f"{went}, by {counted(found['users'], 'users')}")
     elif "rows" in found:
         shown = ("path", "users", "rate", "rate_without", "lift", "low", "high", "q", "precedes")
         print_rows("Before churn", [{n: row[n] for n in shown} for row in found["rows"][:SHOWN]])
@@ -127,7 +127,8 @@ def _print(found: dict[str, Any], as_json: bool) -> None:
             if row["precedes"]:
                 typer.echo(row["words"])
         idle = found["users"] - found["went"]
-        typer.echo(f"{found['users']:,} users compared, {idle:,} of them did nothing in these days")
+        users = counted(found["users"], "users")
+        typer.echo(f"{users} compared, {idle:,} of them did nothing in these days")
         typer.echo(found["note"])
     else:
         print_fields("Who goes it", found)

@@ -135,6 +135,7 @@ def retention(
 
 def _print(table: RetentionTable, listed: dict[str, Any] | None, as_json: bool) -> None:
     from retention.triangle import remarks, triangle
+    from runtime.counted import counted
 
     if as_json:
         print_found("Retention", table.to_json() | {"users_file": listed}, as_json)
@@ -143,7 +144,7 @@ def _print(table: RetentionTable, listed: dict[str, Any] | None, as_json: bool) 
     for line in remarks(table):
         typer.echo(line)
     if listed is not None:
-        typer.echo(f"{listed['rows']:,} users written to {listed['path']}.")
+        typer.echo(f"{counted(listed['rows'], 'users')} written to {listed['path']}.")
 
 
 def _brackets(text: Text) -> list[tuple[int, int]] | None:

@@ -14,6 +14,7 @@ from report.parts import Column, Filter, Key, Kind, Panel, Section, Table, View,
 from report.shown import count, share
 from report.words import Words, look_up
 from retention.layers import Layers, layers
+from runtime.settings import Settings
 from runtime.settings_lifecycle import OTHER, Rule
 
 SHOWN: dict[Period, int] = {"day": 30, "week": 26, "month": 24}
@@ -34,9 +35,8 @@ Rows = list[dict[str, Any]]
 def section(asked: Asked) -> Section:
     words, found = asked.words, gather(asked)
     told = found.to_json()
-    names = [rule.name for rule in found.layer_rules]
     options = [(ALL, words("layers.all"))]
-    options += [(name, layer_in(words, name)) for name in (*names, OTHER)]
+    options += [(name, layer_in(words, name)) for name in layers_of(asked.settings)]
     panels = [_sizes_panel(told, found, asked), _moves_panel(told, [o for o, _ in options], asked)]
     if found.tag_rules:
         panels.append(_tags_panel(told, found, asked))
@@ -61,6 +61,10 @@ def gather(asked: Asked) -> Layers:
         since=max(since, asked.store.first),
         cluster=asked.cluster,
     )
+
+
+def layers_of(settings: Settings) -> tuple[str, ...]:
+    return (*(rule.name for rule in settings.lifecycle.layers), OTHER)
 
 
 def layer_in(words: Words, name: str) -> str:
@@ -100,7 +104,7 @@ def _sizes_panel(told: dict[str, Any], found: Layers, asked: Asked) -> Panel:
             _draw_sizes(days, names, done, chosen, words),
             Table(tuple(columns), body),
         )
-        for chosen in (ALL, *(rule.name for rule in found.layer_rules), OTHER)
+        for chosen in (ALL, *layers_of(asked.settings))
     }
     return Panel(
         name="layers-sizes",

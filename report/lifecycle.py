@@ -1,4 +1,5 @@
-"""Lifecycle over time: who is new, stays, comes back or falls silent."""
+"""Lifecycle over time: who is new, stays, comes back or falls silent; how active they are, and
+RFM."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from events.calendar import PERIODS, Period
+from report import activity, rfm
 from report.asked import Asked
 from report.cohorts import ordered
 from report.figures import bars, column, figure
@@ -34,7 +36,16 @@ def section(asked: Asked) -> Section:
         filters=("period",),
         along=True,
     )
-    return Section("lifecycle", words("lifecycle.title"), words("lifecycle.about"), (panel,))
+    bought = rfm.panel(asked)
+    panels = [panel, activity.panel(asked, MOST), *([bought] if bought else [])]
+    return Section(
+        name="lifecycle",
+        title=words("lifecycle.title"),
+        about=words("lifecycle.about"),
+        panels=tuple(panels),
+        filters=(activity.choice(words),),
+        lines=() if bought else (words("rfm.nobody"),),
+    )
 
 
 def gather(asked: Asked, period: Period) -> Rows:

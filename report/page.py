@@ -37,7 +37,7 @@ from report.head import as_of
 from report.parts import Section
 from report.shown import shown
 from report.words import look_up
-from runtime.files import remove_drafts, write_text
+from runtime.files import check_file, remove_drafts, write_text
 from runtime.progress import progress
 
 SECTIONS: tuple[Callable[[Asked], Section], ...] = (
@@ -66,6 +66,7 @@ class Written:
 
 def write_report(asked: Asked, file: Path) -> Written:
     """Raises UsageError, StoreError, OutputError; the file is whole or absent."""
+    check_file(file, "--out")
     sections = gather(asked)
     text = render(sections, asked)
     remove_drafts(file)

@@ -1,7 +1,4 @@
-"""Who is at risk: users by risk band, and the list with value and reasons, from the scores.
-
-No user's id is on the page unless it is asked for: the rank names a row, as in the export.
-"""
+"""Who is at risk: users by risk band, from the scores, and the list of whom to look at first."""
 
 from __future__ import annotations
 
@@ -12,40 +9,36 @@ from typing import Any
 
 import polars as pl
 
+from report import risk_list
 from report.asked import Asked
 from report.figures import PERCENT, bars, figure, titled
 from report.parts import Column, Filter, Key, Kind, Panel, Section, Table, View
-from report.reasons import reason_in
+from report.risk_list import ALL, BANDS, CPU
 from report.shown import count, share
+from retention.lifecycle_users import layers_now
 from runtime.clock import show
 from runtime.collect import collect
-from runtime.device import Device
 from runtime.errors import StoreError
 from runtime.settings import Settings
 from runtime.tables import open_table
 from serving.ranking import Summary, ranked, summarise
 from serving.table import SCORES, Scores, scores_path
 
-CPU = Device("cpu", "one pass over the scores")
-BANDS = {"high": "$c4", "medium": "$c2", "low": "$c1"}
-ALL = "all"
+COLOURS = dict(zip(BANDS, ("$c4", "$c2", "$c1"), strict=True))
 BINS = 30
 ROUND = 20  # the histogram ends at a multiple of 5 %
 STALE_DAYS = 7
-REASONS = ("reason_1", "reason_2", "reason_3")
 
 
 @dataclass(frozen=True)
 class Risk:
     """`bands`: risk_band, users, expected_value, expected_loss. `bins`: risk_band, bin, users;
-    `width`: of a bin, a probability.
-    `listed`: the first of each band and of all, by rank."""
+    `width`: of a bin, a probability."""
 
     as_of: datetime
     summary: Summary
     bands: dict[str, dict[str, Any]]
     bins: pl.DataFrame
-    listed: dict[str, pl.DataFrame]
     width: float
 
     @property
@@ -60,17 +53,22 @@ def section(asked: Asked) -> Section:
         scores = scores_before(asked.settings, asked.store.as_of)
     except StoreError:
         return Section(**common, about=words("risk.about"), nothing=words("risk.nothing"))
-    risk = gather(scores, asked.page.listed)
+    risk = gather(scores)
+    standing = layers_now(asked.settings, asked.store, asked.device, cluster=asked.cluster)
+    listed = risk_list.gather(scores, risk.summary, standing, asked.page.listed)
     options = tuple((band, words(f"risk.{band}")) for band in (ALL, *BANDS))
     return Section(
         **common,
         about=_about(risk, asked),
-        panels=(_figure_panel(risk, asked), _list_panel(risk, asked)),
+        panels=(
+            _figure_panel(risk, asked),
+            risk_list.panel(listed, asked, valued=risk.has_value),
+        ),
         filters=(Filter("band", words("filter.band"), options),),
     )
 
 
-def gather(scores: Scores, listed: int) -> Risk:
+def gather(scores: Scores) -> Risk:
     summary = summarise(scores.scan())
     rows = ranked(scores.scan(), summary, show(scores.as_of))
     most = collect(scores.scan().select(pl.col("churn_probability").max()), CPU).item()
@@ -91,15 +89,7 @@ def gather(scores: Scores, listed: int) -> Risk:
         pl.col("users", "expected_value", "expected_loss").sum()
     )
     bands = {row["risk_band"]: row for row in sums.to_dicts()}
-    top = collect(
-        rows.with_columns(place=pl.int_range(pl.len()).over("risk_band"))
-        .filter((pl.col("place") < listed) | (pl.col("rank") <= listed))
-        .drop("place"),
-        CPU,
-    )
-    first = {ALL: top.filter(pl.col("rank") <= listed)}
-    first |= {band: top.filter(pl.col("risk_band") == band).head(listed) for band in BANDS}
-    return Risk(scores.as_of, summary, bands, counted, first, width)
+    return Risk(scores.as_of, summary, bands, counted, width)
 
 
 def scores_before(settings: Settings, at: datetime) -> Scores:
@@ -179,7 +169,7 @@ def _told(risk: Risk, band: str, asked: Asked) -> str:
 def _draw(risk: Risk, band: str, asked: Asked) -> dict[str, Any]:
     """How many users have which probability, coloured by band; the chosen band stands out."""
     words, traces = asked.words, []
-    for one, colour in BANDS.items():
+    for one, colour in COLOURS.items():
         counts = dict(
             risk.bins.filter(pl.col("risk_band") == one).select("bin", "users").iter_rows()
         )
@@ -205,40 +195,3 @@ def _draw(risk: Risk, band: str, asked: Asked) -> dict[str, Any]:
         xaxis=x_axis,
         yaxis=titled(words("column.users"), tickformat="~s"),
     )
-
-
-def _list_panel(risk: Risk, asked: Asked) -> Panel:
-    words = asked.words
-    heads = tuple(
-        Column(words(f"column.{name}"), kind) for name, kind in _list_columns(risk, asked)
-    )
-    views: dict[Key, View] = {}
-    for band, rows in risk.listed.items():
-        users = users_of(risk, band)
-        note = words("page.first_of", shown=count(len(rows)), of=count(users))
-        body = tuple(_row(row, risk, asked) for row in rows.to_dicts())
-        views[band,] = View(note, None, Table(heads, body))
-    return Panel(
-        name="risk-list",
-        title=words("risk.list"),
-        about=words("risk.list_ids" if asked.ids else "risk.list_about"),
-        views=views,
-        filters=("band",),
-    )
-
-
-def _list_columns(risk: Risk, asked: Asked) -> list[tuple[str, Kind]]:
-    found: list[tuple[str, Kind]] = [("rank", "count")]
-    found += [("user_id", "name")] if asked.ids else []
-    found += [("band", "text"), ("churn_probability", "share")]
-    if risk.has_value:
-        found += [("expected_value", "money"), ("expected_loss", "money")]
-    return [*found, ("reasons", "text")]
-
-
-def _row(row: dict[str, Any], risk: Risk, asked: Asked) -> tuple[Any, ...]:
-    told = [reason_in(asked.words, row[name]) for name in REASONS if row[name]]
-    found = [row["rank"], *([row["user_id"]] if asked.ids else [])]
-    found += [asked.words(f"risk.{row['risk_band']}"), row["churn_probability"]]
-    found += [row["expected_value"], row["expected_loss"]] if risk.has_value else []
-    return (*found, "; ".join(told))

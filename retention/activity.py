@@ -12,9 +12,8 @@ from events.activity import is_active
 from events.calendar import Period, first_day, known_period, period_at, period_of
 from events.passes import summed
 from events.store import EventStore
-from retention.instants import shown_periods
+from retention.instants import ByPeriod, shown_periods
 from retention.shares import with_share
-from runtime.clock import show
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.settings import Settings
@@ -34,7 +33,7 @@ _MINUTE_US = 60_000_000
 
 
 @dataclass(frozen=True)
-class ActivityTable:
+class ActivityTable(ByPeriod):
     """`periods`: one row per period: period (first day, a date), users (active in it), then of
     each of SPREAD over these users NAME_mean, NAME_median and NAME_p90, then renewed (users),
     renewal (the share) with its Wilson interval renewal_low and renewal_high, complete.
@@ -44,19 +43,12 @@ class ActivityTable:
     so far; the renewal of the log's first period is null.
     """
 
-    period: Period
-    timezone: str
-    as_of: datetime
-    covered_until: datetime
     session_gap_minutes: int
     periods: pl.DataFrame
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "period": self.period,
-            "timezone": self.timezone,
-            "as_of": show(self.as_of),
-            "covered_until": show(self.covered_until),
+            **self.head(),
             "session_gap_minutes": self.session_gap_minutes,
             "dimensions": dict(DIMENSIONS),
             "rows": self.periods.with_columns(pl.col("period").cast(pl.String)).to_dicts(),

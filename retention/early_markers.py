@@ -14,8 +14,8 @@ from retention.twofold import (
     Interval,
     difference,
     ratio,
+    share_interval,
     users_per_group,
-    wilson,
     within_strata,
 )
 from runtime.clock import show
@@ -140,7 +140,7 @@ def _row(number: int, one: Judged, found: EarlyMarkers, words: Words) -> dict[st
     users = two.users + two.others
     crude, adjusted = ratio(two), within_strata(one.strata)
     needed = None if leaves(one, found.asked) else users_per_group(reached(two), two.all_rate)
-    low, high = wilson(two.users, users)
+    low, high = share_interval(two.users, users)
     return {
         "number": number,
         **_named(one),
@@ -165,7 +165,7 @@ def _row(number: int, one: Judged, found: EarlyMarkers, words: Words) -> dict[st
 
 
 def _side(name: str, hits: int, users: int) -> dict[str, Any]:
-    low, high = wilson(hits, users)
+    low, high = share_interval(hits, users)
     found = {"users": users, "hits": hits, "rate": hits / users, "low": low, "high": high}
     return {f"{name}_{key}": value for key, value in found.items()}
 

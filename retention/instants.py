@@ -15,11 +15,29 @@ import polars as pl
 
 from events.calendar import Period, begins, first_day, period_at, period_of
 from events.store import EventStore
-from runtime.clock import MICROSECOND
+from runtime.clock import MICROSECOND, show
 from runtime.errors import UsageError
 
 MOST_AT_ONCE = 60  # what a bucket holds grows with it: a row for each user and instant
 _WEEK, _THURSDAY, _YEAR = 7, 3, 12
+
+
+@dataclass(frozen=True)
+class ByPeriod:
+    """What every table of periods says of itself; `covered_until`: where the log ends."""
+
+    period: Period
+    timezone: str
+    as_of: datetime
+    covered_until: datetime
+
+    def head(self) -> dict[str, str]:
+        return {
+            "period": self.period,
+            "timezone": self.timezone,
+            "as_of": show(self.as_of),
+            "covered_until": show(self.covered_until),
+        }
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from events.calendar import Period, known_period
+from events.calendar import known_period
 from events.passes import summed
 from events.store import EventStore
-from retention.instants import Instants, instants_of
+from retention.instants import ByPeriod, Instants, instants_of
 from retention.learned import Learned, learn, with_learned
 from retention.movements import LayerTables, layer_tables
 from retention.user_measures import Asked, measured_plan
@@ -29,7 +29,7 @@ COUNTED = ("place", "from", "layer", "tags_from", "tags")
 
 
 @dataclass(frozen=True)
-class Layers:
+class Layers(ByPeriod):
     """Layers exclude each other: the first of `layer_rules` that holds, or "other". Tags do not.
 
     Each table has period (first day, a date) and at: the period's end, or now where it has not
@@ -43,10 +43,6 @@ class Layers:
     the share of users at or below).
     """
 
-    period: Period
-    timezone: str
-    as_of: datetime
-    covered_until: datetime
     window_days: int
     horizon_days: int
     layer_rules: tuple[Rule, ...]
@@ -59,10 +55,7 @@ class Layers:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "period": self.period,
-            "timezone": self.timezone,
-            "as_of": show(self.as_of),
-            "covered_until": show(self.covered_until),
+            **self.head(),
             "window_days": self.window_days,
             "horizon_days": self.horizon_days,
             "layers": [rule.model_dump() for rule in self.layer_rules],

@@ -12,8 +12,7 @@ from events.activity import is_active
 from events.calendar import Period, begins, first_day, known_period, period_at, period_of
 from events.passes import summed
 from events.store import EventStore
-from retention.instants import shown_periods
-from runtime.clock import show
+from retention.instants import ByPeriod, shown_periods
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
 from runtime.settings import Settings
@@ -23,7 +22,7 @@ _SPAN = 1 << 32  # more than there are periods
 
 
 @dataclass(frozen=True)
-class Lifecycle:
+class Lifecycle(ByPeriod):
     """`periods`: one row per period from the first to the last with the log in it.
 
     Columns: period (first day, a date), active = new + returning + resurrected, dormant,
@@ -33,18 +32,11 @@ class Lifecycle:
     so far and dormant is null.
     """
 
-    period: Period
-    timezone: str
-    as_of: datetime
-    covered_until: datetime
     periods: pl.DataFrame
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "period": self.period,
-            "timezone": self.timezone,
-            "as_of": show(self.as_of),
-            "covered_until": show(self.covered_until),
+            **self.head(),
             "rows": self.periods.with_columns(pl.col("period").cast(pl.String)).to_dicts(),
         }
 

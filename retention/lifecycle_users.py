@@ -145,6 +145,27 @@ def layer_users(
     return write_users(plan, store, device, path, cluster)
 
 
+def layers_now(
+    settings: Settings, store: EventStore, device: Device, *, cluster: Cluster = IN_PROCESS
+) -> pl.DataFrame:
+    """Where everybody stands where the log ends: user_id and layer, a row a user."""
+    known = known_period(settings.lifecycle.period)
+    here = period_holding(
+        store.covered_until - MICROSECOND, store, known, settings.project.timezone
+    )
+    asked = Asked.of(settings, store, _at_end_of(store, settings, known, here))
+    learned = learn(asked, rules_of(settings), store, device, cluster)
+
+    def plan(events: pl.LazyFrame, bucket: int) -> pl.LazyFrame:
+        standing = standing_plan(events, settings, asked, learned, in_order=store.in_order(bucket))
+        layer = _named(settings.lifecycle.layers)
+        return standing.filter(pl.col("place") == 1).select("user_id", layer=layer)
+
+    return pl.concat(
+        each_bucket(plan, store, device, "layers now", with_bucket=True, cluster=cluster)
+    )
+
+
 def rfm_users(
     settings: Settings,
     store: EventStore,

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 import polars as pl
 
+from runtime.wilson import Z_95, wilson
+
 CONFIDENCE = 0.95
-_Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 
 
 def with_share(frame: pl.DataFrame, part: str, whole: str, known: pl.Expr) -> pl.DataFrame:
     """Adds `share` = part / whole with its Wilson interval `low`, `high` at 95 %.
 
-    All three are null where `known` is false or the whole is 0. Wilson 1927; the form is
-    Agresti and Coull 1998, eq. 2.
+    All three are null where `known` is false or the whole is 0.
     """
-    n, p = pl.col(whole).cast(pl.Float64), pl.col("share")
-    centre = p + _Z**2 / (2 * n)
-    reach = _Z * (p * (1 - p) / n + _Z**2 / (4 * n**2)).sqrt()
-    scale = 1 + _Z**2 / n
+    n = pl.col(whole).cast(pl.Float64)
+    low, high = wilson(pl.col("share"), n)
     return frame.with_columns(
         share=pl.when(known & (pl.col(whole) > 0)).then(pl.col(part) / n)
-    ).with_columns(
-        low=((centre - reach) / scale).clip(0, 1),
-        high=((centre + reach) / scale).clip(0, 1),
-    )
+    ).with_columns(low=low.clip(0, 1), high=high.clip(0, 1))
 
 
 def with_mean(
@@ -38,7 +31,7 @@ def with_mean(
     """
     n, mean = pl.col(whole).cast(pl.Float64), pl.col("mean")
     spread = (pl.col(squares) - pl.col(total) ** 2 / n).clip(lower_bound=0) / (n - 1)
-    reach = _Z * (spread / n).sqrt()
+    reach = Z_95 * (spread / n).sqrt()
     several = pl.col(whole) > 1
     return frame.with_columns(
         mean=pl.when(known & (pl.col(whole) > 0)).then(pl.col(total) / n)

@@ -31,7 +31,7 @@ def remarks(table: RetentionTable, most: int = MOST_LINES) -> list[str]:
     cohorts = table.cells["cohort"].n_unique()
     if table.groups.is_empty() and cohorts > most:
         found.append(f"The newest {most} of {cohorts:,} cohorts; --json has all.")
-    if not table.groups.is_empty():
+    if not table.groups.is_empty() and cohorts > 1:
         found.append(f"{cohorts:,} cohorts by {table.cohort} together; --json has each.")
     if table.undecided:
         found.append(f"{table.undecided:,} left out, whose first days are not over.")

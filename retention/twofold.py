@@ -13,10 +13,9 @@ from statistics import NormalDist
 import numpy as np
 
 from retention.risk_ratio import risk_ratio
-from retention.shares import CONFIDENCE
+from runtime.wilson import Z_95, wilson
 
 POWER = 0.8
-_Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 
 
 @dataclass(frozen=True)
@@ -81,19 +80,17 @@ def difference(t: TwoShares) -> Interval:
     """The difference of the shares. Newcombe 1998, method 10: Wilson's intervals of the two,
     squared and added."""
     value = t.rate - t.other_rate
-    low1, high1 = wilson(t.hits, t.users)
-    low0, high0 = wilson(t.other_hits, t.others)
+    low1, high1 = share_interval(t.hits, t.users)
+    low0, high0 = share_interval(t.other_hits, t.others)
     down = math.hypot(t.rate - low1, high0 - t.other_rate)
     up = math.hypot(high1 - t.rate, t.other_rate - low0)
     return Interval(value, value - down, value + up)
 
 
-def wilson(hits: int, users: int) -> tuple[float, float]:
-    """A share's interval. Wilson 1927."""
-    p, scale = hits / users, 1 + _Z**2 / users
-    centre = p + _Z**2 / (2 * users)
-    reach = _Z * math.sqrt(p * (1 - p) / users + _Z**2 / (4 * users**2))
-    return max((centre - reach) / scale, 0.0), min((centre + reach) / scale, 1.0)
+def share_interval(hits: int, users: int) -> tuple[float, float]:
+    """Wilson's interval of the share, within 0 and 1."""
+    low, high = wilson(hits / users, users)
+    return max(low, 0.0), min(high, 1.0)
 
 
 def within_strata(strata: Sequence[TwoShares]) -> Interval | None:
@@ -110,7 +107,7 @@ def within_strata(strata: Sequence[TwoShares]) -> Interval | None:
     if above <= 0 or below <= 0:
         return None
     value = above / below
-    reach = math.exp(_Z * math.sqrt(max(spread, 0.0) / (above * below)))
+    reach = math.exp(Z_95 * math.sqrt(max(spread, 0.0) / (above * below)))
     return Interval(value, value / reach, value * reach)
 
 
@@ -123,5 +120,5 @@ def users_per_group(rate: float, other_rate: float) -> int | None:
     mean = (rate + other_rate) / 2
     seen = NormalDist().inv_cdf(POWER)
     spread = rate * (1 - rate) + other_rate * (1 - other_rate)
-    root = _Z * math.sqrt(2 * mean * (1 - mean)) + seen * math.sqrt(spread)
+    root = Z_95 * math.sqrt(2 * mean * (1 - mean)) + seen * math.sqrt(spread)
     return math.ceil((root / (rate - other_rate)) ** 2)

@@ -20,6 +20,7 @@ A message is one line: the thing, the value found, the remedy.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 
 
 class HoldfastError(Exception):
@@ -88,8 +89,7 @@ def from_foreign(error: BaseException, doing: str) -> HoldfastError | None:
     Polars' `ComputeError`), so the text is looked at as well as `errno`, along the whole chain
     of causes.
     """
-    seen: BaseException | None = error
-    while seen is not None:
+    for seen in _chain(error):
         text = str(seen).lower()
         number = getattr(seen, "errno", None)
         where = getattr(seen, "filename", None) or doing
@@ -100,5 +100,16 @@ def from_foreign(error: BaseException, doing: str) -> HoldfastError | None:
                 f"{where}: cannot be written (read-only or not permitted); "
                 "choose another folder or change its permissions"
             )
-        seen = seen.__cause__ or seen.__context__
+        if number == errno.ENAMETOOLONG:
+            return OutputError(f"{where}: the name is too long for the file system; shorten it")
     return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and its causes; each once, for an error may be raised from itself."""
+    met: set[int] = set()
+    seen: BaseException | None = error
+    while seen is not None and id(seen) not in met:
+        yield seen
+        met.add(id(seen))
+        seen = seen.__cause__ or seen.__context__

@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,18 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> Path:
     """Calls `write` on a sibling of `path`, flushes it to disk and renames it into place.
 
     A process killed at any moment leaves either the old file, the new one, or none. Raises
-    OutputError where the disk is full or the folder cannot be written.
+    OutputError where the disk is full or nothing can be put there.
     """
     make_folder(path.parent)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    draft = path.with_name(_draft_name(path))
+    with _putting(path):
+        draft.touch()
     try:
         write(draft)
         with draft.open("rb") as file:
             os.fsync(file.fileno())
-        draft.replace(path)
+        with _putting(path):
+            draft.replace(path)
     except Exception as error:
         if known := from_foreign(error, str(path)):
             raise known from error
@@ -37,6 +41,40 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> Path:
         if draft.exists():  # on a read-only disk to remove even what is not there is an error
             draft.unlink()
     return path
+
+
+def check_file(path: Path, option: str) -> None:
+    """Before any work is done for it: that a file can be put there. Leaves nothing behind.
+
+    Raises OutputError, which names the option.
+    """
+    with _putting(path):
+        if path.is_dir():
+            raise OutputError(
+                f"{path}: is a folder where the file should go; choose another {option}"
+            )
+        above = next(folder for folder in path.parents if folder.exists())
+        if not above.is_dir():
+            raise OutputError(f"{above}: is not a folder; choose another {option}")
+        draft = above / _draft_name(path)
+        draft.touch()
+        draft.unlink()
+
+
+def _draft_name(path: Path) -> str:
+    return f".{path.name}.{os.getpid()}.draft"
+
+
+@contextmanager
+def _putting(path: Path) -> Iterator[None]:
+    """What the system refuses is said of `path`, not of its draft."""
+    try:
+        yield
+    except OSError as error:
+        named = OSError(error.errno, error.strerror, str(path))
+        raise from_foreign(named, str(path)) or OutputError(
+            f"{path}: nothing can be put there ({error.strerror}); choose another place"
+        ) from error
 
 
 def remove_drafts(path: Path) -> None:
@@ -90,13 +128,12 @@ def digest_of(value: Any, length: int = 16) -> str:
 
 def make_folder(path: Path) -> Path:
     """Raises OutputError where something that is not a folder stands in the way, where the disk
-    is full or the folder above cannot be written."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise OutputError(f"{path}: is not a folder; choose another one") from None
-    except OSError as error:
-        raise from_foreign(error, str(path)) or error from error
+    is full or nothing can be put into the folder above."""
+    with _putting(path):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise OutputError(f"{path}: is not a folder; choose another one") from None
     return path
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
-from runtime.errors import OutputError, UsageError
-from runtime.files import remove_drafts, write_atomic
+from runtime.errors import UsageError
+from runtime.files import check_file, remove_drafts, write_atomic
 
 ENDINGS = (".csv", ".parquet")
 _ISO = "%Y-%m-%dT%H:%M:%S%.6fZ"
@@ -19,8 +19,7 @@ def check_list(path: Path, option: str = "--users") -> None:
     """Before any work is done for it. Raises UsageError, OutputError."""
     if path.suffix not in ENDINGS:
         raise UsageError(f"{option} {path}: a list is a {' or '.join(ENDINGS)} file; name it so")
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder where the file should go; choose another {option}")
+    check_file(path, option)
 
 
 def write_list(path: Path, parts: Iterable[pl.DataFrame]) -> int:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
 
+from runtime.counted import counted, named
+
 LINE_SECONDS = 30.0
 
 
@@ -22,7 +24,8 @@ class _Work:
     """How far the work under one label has come; told by its threads."""
 
     def __init__(self, label: str, total: float | None, unit: str, noting: str) -> None:
-        self.label, self.total, self.unit, self.noting = label, total, unit, noting
+        self.label, self.total, self.noting = label, total, noting
+        self.unit = named(total or 0, unit)
         self.lock = threading.Lock()
         self.done, self.noted, self.told = 0.0, 0, ""
         self.begun = self.spoken = time.monotonic()
@@ -33,8 +36,8 @@ class _Work:
             self.noted += noted
 
     def counted(self) -> str:
-        counted = f"{self.noted:,} {self.noting}" if self.noting and self.noted else ""
-        return ", ".join(filter(None, (counted, self.told)))
+        noted = counted(self.noted, self.noting) if self.noting and self.noted else ""
+        return ", ".join(filter(None, (noted, self.told)))
 
     def left(self) -> str:
         """The time left at the rate so far; of work that tells how it goes."""
@@ -50,8 +53,8 @@ class _Work:
             self.spoken = time.monotonic() if due else self.spoken
         if due:
             of = "" if self.total is None else f" of {self.total:,.0f}"
-            counted = self.counted() and f", {self.counted()}"
-            say(f"{self.label}: {self.done:,.0f}{of} {self.unit}{counted}{self.left()}")
+            noted = self.counted() and f", {self.counted()}"
+            say(f"{self.label}: {self.done:,.0f}{of} {self.unit}{noted}{self.left()}")
 
 
 _shown: list[_Work] = []  # the innermost last
@@ -105,7 +108,7 @@ def progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(unit),
+        TextColumn(work.unit),
         Counted(),
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),

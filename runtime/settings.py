@@ -267,7 +267,7 @@ def load_settings(path: Path) -> Settings:
     """Raises SettingsError naming the key, the value found and the remedy."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise SettingsError(
             f"{path}: no such file; write one with 'holdfast init FILE' or name it with -c"
         ) from None

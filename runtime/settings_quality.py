@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
 from runtime.settings_base import Days, Section
 
-KINDS = (
+Kind = Literal[  # of a finding; events/findings.py says what each is
     "missing",
     "drop",
     "spike",
@@ -25,7 +25,8 @@ KINDS = (
     "gaps",
     "stray",
     "refused",
-)
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def _known_kind(pattern: str) -> str:

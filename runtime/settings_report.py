@@ -13,7 +13,7 @@ class Report(Section):
     """`by`: a column, property or attribute to break retention and funnels down by; default: the
     channel, or else the first attribute of users, where the log has several of them. `groups`: how
     many of its values are told apart, the most frequent. `listed`: users of each risk band on the
-    list. `lang`: what the page is written in."""
+    list, of a layer 20 at most. `lang`: what the page is written in."""
 
     lang: Literal["en", "zh"] = "en"
     by: str | None = None

@@ -194,7 +194,9 @@ def vacuum(path: Path) -> int:
             file.unlink(missing_ok=True)
         _remove_empty(path)
     except OSError as error:
-        raise from_foreign(error, str(path)) or error from error
+        if known := from_foreign(error, str(path)):
+            raise known from error
+        raise
     return len(deleted)
 
 

@@ -20,7 +20,7 @@ from events.ingest import ingest
 from events.synthetic import World, oracle, write_world
 from runtime.device import Device
 from runtime.errors import UsageError
-from runtime.files import remove_folder, write_text
+from runtime.files import check_file, remove_folder, write_text
 from runtime.progress import say
 from runtime.settings import Settings, load_settings
 from serving.export import export
@@ -65,6 +65,8 @@ class Demo:
 
 def demo(folder: Path, tracking: Path, world: World, device: Device) -> Demo:
     """Writes the world's files to `folder`, then ingest, train, score and export from there."""
+    check_file(folder / "holdfast.toml", "--out")
+    check_file(tracking / "mlflow.db", "--tracking")
     _clear(folder)
     say(f"1/5 a synthetic subscription service of {world.users:,} users into {folder}")
     written = write_world(world, folder)

@@ -19,7 +19,7 @@ from runtime.clock import show
 from runtime.collect import collect
 from runtime.device import Device
 from runtime.errors import OutputError
-from runtime.files import digest_file, remove_drafts, write_atomic, write_json
+from runtime.files import check_file, digest_file, remove_drafts, write_atomic, write_json
 from runtime.progress import progress, say
 from runtime.settings import Settings
 from serving.formats import COLUMNS, DECIMALS, EXPORT_VERSION, Format, find_format
@@ -53,6 +53,7 @@ def export(
     scores = open_scores(settings, as_of)
     folder = settings.exports if out is None else out
     file = folder / f"{settings.project.name}-{scores.key}{form.suffix}"
+    check_file(file, "--out")
     with progress(f"export {format}", 3, "steps") as advance:
         summary = summarise(scores.scan())
         advance()
@@ -72,8 +73,6 @@ def manifest_path(file: Path) -> Path:
 
 
 def _write(file: Path, form: Format, plan: pl.LazyFrame) -> None:
-    if file.is_dir():
-        raise OutputError(f"{file}: is a folder where the file should go; choose another --out")
     remove_drafts(file)
     write_atomic(file, lambda draft: form.write(plan, draft))
 

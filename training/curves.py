@@ -8,7 +8,7 @@ import numpy as np
 
 from training.evaluate import Evaluation
 from training.metrics import Floats
-from training.plots import equal_mass, wilson
+from training.plots import equal_mass, rate_interval
 
 CURVES = "curves.json"  # among the files of a run
 POINTS = 20
@@ -34,7 +34,7 @@ def _calibration(churn: Floats, probability: Floats) -> list[dict[str, float]]:
     used = rows > 0
     predicted = np.bincount(bins, probability)[used] / rows[used]
     observed = np.bincount(bins, churn)[used] / rows[used]
-    low, high = wilson(observed, rows[used])
+    low, high = rate_interval(observed, rows[used])
     columns = {"rows": rows[used], "predicted": predicted, "observed": observed}
     columns |= {"low": low, "high": high}
     return [{name: float(values[n]) for name, values in columns.items()} for n in range(used.sum())]

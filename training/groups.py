@@ -21,6 +21,7 @@ from features.time import Cutoff
 from runtime.clock import show
 from runtime.device import Device
 from runtime.errors import LabelError, UsageError
+from runtime.files import check_file
 from runtime.progress import say
 from runtime.settings import Settings
 from training.groups_core import core_note
@@ -144,6 +145,8 @@ def _require_possible(wanted: Wanted) -> None:
         )
     if wanted.out:
         require_writable(wanted.out)
+    if wanted.save:
+        check_file(wanted.save, "--save")
 
 
 def _model(work: _Work) -> tuple[GroupModel, Choice | None, Snapshots, pl.DataFrame]:

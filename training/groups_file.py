@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from runtime.clock import show
-from runtime.errors import OutputError, UsageError
-from runtime.files import write_atomic
+from runtime.errors import UsageError
+from runtime.files import check_file, write_atomic
 from training.groups_model import GroupModel
 
 WRITERS: Mapping[str, Callable[[pl.DataFrame, Path], None]] = {
@@ -23,8 +23,7 @@ def require_writable(path: Path) -> None:
     """Before the work, not after it. Raises UsageError, OutputError."""
     if path.suffix not in WRITERS:
         raise UsageError(f"--out {path}: ends with none of {', '.join(WRITERS)}; name it so")
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder where the file should go; choose another --out")
+    check_file(path, "--out")
 
 
 def write_groups(path: Path, rows: pl.DataFrame, model: GroupModel, as_of: datetime) -> Path:

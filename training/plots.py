@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.wilson import wilson
 from training.metrics import Floats
 
 BLUE, ORANGE, GREY = "#3f86e8", "#e07b39", "#8b94a3"
-NORMAL_95 = 1.959963984540054
 CURVE_POINTS = 200
 MOST_FEATURES = 20
 LABEL_WIDTH = 30
@@ -26,13 +26,10 @@ def equal_mass(predicted: Floats, bins: int = 10) -> npt.NDArray[np.int64]:
     return np.asarray(bin_of[place])
 
 
-def wilson(rate: Floats, count: Floats) -> tuple[Floats, Floats]:
-    """95 % interval of a rate. Wilson 1927."""
-    z2 = NORMAL_95**2
-    centre = (rate + z2 / (2 * count)) / (1 + z2 / count)
-    half = NORMAL_95 * np.sqrt(rate * (1 - rate) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    # What rounding leaves must not put the rate outside.
-    return np.minimum(centre - half, rate), np.maximum(centre + half, rate)
+def rate_interval(rate: Floats, count: Floats) -> tuple[Floats, Floats]:
+    """Wilson's interval at 95 %; rounding does not put the rate outside."""
+    low, high = wilson(rate, count)
+    return np.minimum(low, rate), np.maximum(high, rate)
 
 
 def reliability(churn: Floats, probability: Floats) -> Any:
@@ -45,7 +42,7 @@ def reliability(churn: Floats, probability: Floats) -> Any:
     used = count > 0
     mean = np.bincount(bins, probability)[used] / count[used]
     rate = np.bincount(bins, churn)[used] / count[used]
-    low, high = wilson(rate, count[used])
+    low, high = rate_interval(rate, count[used])
     error = {"type": "data", "array": high - rate, "arrayminus": rate - low, "thickness": 1.2}
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.04

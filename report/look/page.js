@@ -138,8 +138,11 @@
     const shares = rows.map((row) => row.slice(2)), large = rows.filter((row) => row[1] >= 30);
     const known = (some, from) => some.map((row) => row.slice(from)).flat().filter((v) => v !== null);
     const flat = known(rows, 2), rest = known(large.length ? large : rows, 3);
-    const data = [{
-      type: "heatmap", x: pool.cells, y: rows.map((row) => row[0]), z: shares, colorscale: "$heat", xgap: 1, ygap: 1, hoverongaps: false,
+    const cells = { type: "heatmap", x: pool.cells, y: rows.map((row) => row[0]), z: shares };
+    // The gaps between cells are plain; only cells that are not there show the hatched ground.
+    const ground = { ...cells, colorscale: [[0, "$card"], [1, "$card"]], showscale: false, hoverinfo: "skip" };
+    const data = [ground, {
+      ...cells, colorscale: "$heat", xgap: 1, ygap: 1, hoverongaps: false,
       ...scale(rest.length ? rest : flat),
       customdata: kept.map((n) => pool.cells.map((_, p) => [pool.titles[p], shown(pool.retained[n][p], "count"), shown(pool.users[n], "count"), shown(at(n, p), "share")])),
       hovertemplate: "%{y} · %{customdata[0]}: <b>%{customdata[3]}</b><br>%{customdata[1]} / %{customdata[2]}<extra></extra>",

@@ -58,7 +58,7 @@ def test_the_table_is_replaced_when_its_file_changes(tmp_path: Path) -> None:
     ("users", "error", "words"),
     [
         (TABLE + "8,1,x,,C\n", InputError, "user id '8' occurs more than once"),
-        (TABLE + ",1,x,,C\n", InputError, "1 rows have no user id"),
+        (TABLE + ",1,x,,C\n", InputError, "no user id in 1 row;"),
         (TABLE + "9,1,x,soon,C\n", InputError, "unreadable time 'soon'"),
         (TABLE + "9,1\n", InputError, "line 4: 2 fields where 5"),
         ("id,age,plan\n1,2,3\n", SchemaError, "no column 'left'"),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import calling
 import polars as pl
 import pytest
 from early_planted import newcomers
 
 from events.ingest import ingest
-from holdfast.cli import run
 from runtime.settings import load_settings
 
 TOML = """
@@ -46,20 +45,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return config
 
 
-def called(
-    capsys: pytest.CaptureFixture[str], project: Path, *arguments: str
-) -> tuple[int, str, str]:
-    code = run(["early", "-c", str(project), *arguments])
-    told = capsys.readouterr()
-    return code, told.out, told.err
-
-
-def as_json(capsys: pytest.CaptureFixture[str], project: Path, *arguments: str) -> dict[str, Any]:
-    code, out, err = called(capsys, project, *arguments, "--json")
-    assert code == 0, err
-    assert out.count("\n") == 1
-    found: dict[str, Any] = json.loads(out)
-    return found
+called = partial(calling.called, "early")
+as_json = partial(calling.as_json, "early")
 
 
 def test_json_tells_markers_and_how_they_were_found(

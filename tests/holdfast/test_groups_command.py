@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import calling
 import polars as pl
 import pytest
 from groups_planted import planted_log, write_planted
 
 from events.ingest import ingest
-from holdfast.cli import run
 from runtime.settings import load_settings
 
 USERS = 80
@@ -26,20 +25,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return config
 
 
-def called(
-    capsys: pytest.CaptureFixture[str], project: Path, *arguments: str
-) -> tuple[int, str, str]:
-    code = run(["groups", "-c", str(project), *arguments])
-    told = capsys.readouterr()
-    return code, told.out, told.err
-
-
-def as_json(capsys: pytest.CaptureFixture[str], project: Path, *arguments: str) -> dict[str, Any]:
-    code, out, err = called(capsys, project, *arguments, "--json")
-    assert code == 0, err
-    assert out.count("\n") == 1
-    found: dict[str, Any] = json.loads(out)
-    return found
+called = partial(calling.called, "groups")
+as_json = partial(calling.as_json, "groups")
 
 
 def test_json_tells_groups_and_whether_they_hold(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import calling
 import pytest
 from small_project import write_small_project
 
 from events.ingest import ingest
-from holdfast.cli import run
 from runtime.settings import load_settings
 
 HONEST = """
@@ -30,12 +31,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return config
 
 
-def called(
-    capsys: pytest.CaptureFixture[str], project: Path, *arguments: str
-) -> tuple[int, str, str]:
-    code = run(["leakcheck", "-c", str(project), "--users", "40", *arguments])
-    told = capsys.readouterr()
-    return code, told.out, told.err
+called = partial(calling.called, "leakcheck --users 40")
 
 
 def as_json(

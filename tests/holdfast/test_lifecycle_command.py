@@ -4,6 +4,7 @@ wrong."""
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,31 @@ def test_people_see_the_rules_beside_the_numbers(capsys, project: Path, show: st
     assert "rule" in printed
     assert "gap_ratio" in printed
     assert "at risk" in printed
+
+
+@pytest.mark.parametrize("show", ["states", "stickiness", "activity", "rfm"])
+def test_a_table_fits_a_terminal(
+    capsys, project: Path, monkeypatch: pytest.MonkeyPatch, show: str
+) -> None:
+    capsys.readouterr()
+    monkeypatch.setenv("TERM", "dumb")  # of 80 columns
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run(["lifecycle", "-c", str(project), "--show", show, "--period", "month"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    (heads,) = [line for line in lines if line.startswith("┃ ") and "edges" not in line]
+    words = [word.strip("┃ ") for word in heads.split("┃ ")][1:]
+    assert (
+        set(words)
+        >= {
+            "states": {"period", "resurrected", "complete"},
+            "stickiness": {"day", "dau_mau", "complete"},
+            "activity": {"period", "users", "frequency", "depth", "breadth", "renewal", "high"},
+            "rfm": {"recency", "frequency", "monetary", "users", "share", "value"},
+        }[show]
+    )
+    rows = [line for line in lines if line.startswith("│ ") and line.count("│") == len(words) + 1]
+    assert len(rows) == len(_json(capsys, project, "--show", show, "--period", "month")["rows"])
 
 
 @pytest.mark.parametrize("kind", ["state", "layer", "tag", "segment", "move"])

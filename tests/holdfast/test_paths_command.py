@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -51,6 +52,20 @@ def told(project: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> 
     (line,) = capsys.readouterr().out.splitlines()
     found: dict = json.loads(line)
     return found
+
+
+def test_one_path_of_one_user_is_said_so(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("holdfast.toml", "log.csv"):
+        (tmp_path / name).write_bytes((project / name).read_bytes())
+    lines = (tmp_path / "log.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "log.csv").write_text("".join(lines[:2]))
+    assert run(["ingest", "-c", str(tmp_path / "holdfast.toml")]) == 0
+    assert call(tmp_path) == 0
+    assert capsys.readouterr().out.endswith("\n1 path of 1 kind, by 1 user\n")
+    assert call(project) == 0
+    assert re.search(r"\n[\d,]+ paths of \d+ kinds, by 60 users\n$", capsys.readouterr().out)
 
 
 def test_what_users_do_next(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import calling
 import polars as pl
 import pytest
 
 from events.ingest import ingest
-from holdfast.cli import run
 from runtime.settings import load_settings
 
 CONFIG = """
@@ -54,18 +54,8 @@ def project(folder: Path, section: str = "") -> Path:
     return config
 
 
-def called(capsys: pytest.CaptureFixture[str], config: Path, *words: str) -> tuple[int, str, str]:
-    code = run(["retention", "-c", str(config), *words])
-    told = capsys.readouterr()
-    return code, told.out, told.err
-
-
-def found(capsys: pytest.CaptureFixture[str], config: Path, *words: str) -> dict[str, Any]:
-    code, out, err = called(capsys, config, *words, "--json")
-    assert code == 0, err
-    assert out.count("\n") == 1
-    table: dict[str, Any] = json.loads(out)
-    return table
+called = partial(calling.called, "retention")
+found = partial(calling.as_json, "retention")
 
 
 def cells(rows: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
@@ -163,7 +153,9 @@ def test_people_read_a_triangle_and_no_ids(
     code, shown, _ = called(capsys, config, "--period", "week", "--periods", "3", "--by", "plan")
     assert "gold" in shown
     assert "…" in shown
-    assert "cohorts by week together" in shown
+    assert "together" not in shown  # of one cohort
+    _, shown, _ = called(capsys, config, "--period", "day", "--periods", "2", "--by", "plan")
+    assert "2 cohorts by day together" in shown
 
 
 @pytest.mark.parametrize(

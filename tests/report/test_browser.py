@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from report.cohorts import curve_table, gather
 from report.document import BETWEEN
 from report.shown import shown
 from report.words import words_of
+from retention.activity import activity
 from retention.curve import retention
 from retention.lifecycle import lifecycle
 from runtime.settings import Settings
 
 GENEROUS_MS = 15_000  # a bound for a busy machine; the figure itself is printed
 WORDS = words_of("en")
-HEAT = "document.querySelector('[data-panel=retention-heat] .figure').data[0]"
+HEAT = "document.querySelector('[data-panel=retention-heat] .figure').data[1]"
 
 
 def rows_of(page: Any, panel: str) -> list[list[str]]:
@@ -71,6 +73,30 @@ def test_the_period_changes_figure_table_and_sentence(page: Any, project: Settin
     assert bars == [row["returning"] for row in rows]
     assert "In the month from" in sentence
     assert address == "#period=month"
+
+
+@pytest.mark.parametrize("name", ["frequency", "depth", "breadth", "renewal"])
+def test_each_dimension_of_activity_can_be_chosen(page: Any, project: Settings, name: str) -> None:
+    page.select_option('[data-filter="period"]', "month")
+    page.select_option('[data-filter="dimension"]', name)
+    found, sentence = rows_of(page, "lifecycle-activity"), told(page, "lifecycle-activity")
+    rows = activity(project, open_store(project), CPU, "month").to_json()["rows"]
+    done = [row for row in rows if row["complete"]]
+    kind = "share" if name == "renewal" else "number"
+    names = ["mean", "median", "p90"] if kind == "number" else ["", "low", "high"]
+    figures = [[row[f"{name}_{one}".rstrip("_")] for one in names] for row in done]
+    assert [row[0] for row in found] == [row["period"] for row in done]
+    assert [row[2:] for row in found] == [
+        [shown(value, kind, WORDS) for value in row]  # type: ignore[arg-type]
+        for row in figures
+    ]
+    drawn = page.evaluate(
+        "document.querySelector('[data-panel=lifecycle-activity] .figure').data.map(one => one.y)"
+    )
+    kept = drawn[0] if kind == "number" else drawn[2]
+    pairs = zip(kept, (row[0] for row in figures), strict=True)
+    assert all(a == b if b is None else a == pytest.approx(b, rel=1e-5) for a, b in pairs)
+    assert f"In the month from {done[-1]['period']}" in sentence
 
 
 def test_a_range_of_cohorts_is_summed_as_the_analysis_sums_it(page: Any, project: Settings) -> None:
@@ -134,6 +160,18 @@ def test_the_risk_band_changes_the_list(page: Any) -> None:
     sentence = told(page, "risk-bands")
     assert bands == {"low"}
     assert "at low risk" in sentence
+
+
+def test_the_layer_changes_the_list_too(page: Any) -> None:
+    everyone = rows_of(page, "risk-list")
+    page.select_option('[data-filter="layer"]', "silent")
+    silent, sentence = rows_of(page, "risk-list"), told(page, "risk-list")
+    assert 0 < len(silent) <= 20
+    assert silent != everyone
+    assert sentence.startswith("In the layer “silent”, chosen under “Layers”. The first")
+    page.select_option('[data-filter="band"]', "high")
+    assert {row[1] for row in rows_of(page, "risk-list")} <= {"high"}
+    assert "In the layer “silent”" in told(page, "risk-list")
 
 
 def test_choices_are_kept_in_the_address(browser: Any, page_en: Path, tmp_path: Path) -> None:
@@ -232,3 +270,46 @@ def test_the_period_of_the_last_days_is_never_drawn_as_a_fall(page: Any, project
         for n, value in enumerate(row):
             ended = monday + timedelta(weeks=n + 1) <= store.covered_until
             assert (value is not None) == ended, (day, n)
+
+
+def test_what_has_not_ended_is_hatched_and_said_so(browser: Any, page_en: Path) -> None:
+    """The last cell of a cohort: striped where it is null, of one colour where it is known."""
+    fill = "r => getComputedStyle(r).fill"
+    with opened(browser, page_en) as page:
+        page.select_option('[data-filter="period"]', "month")
+        heat = page.locator("[data-panel=retention-heat]")
+        assert heat.locator("rect.bg").evaluate(fill) == 'url("#hatch")'
+        assert heat.locator(".key rect").evaluate(fill) == 'url("#hatch")'
+        assert "Hatched: that period has not ended yet" in heat.locator(".key").text_content()
+        assert page.locator(".key").count() == 1
+        assert page.evaluate(f"{HEAT}.z.flat().includes(null)")
+        drawn = page.evaluate(COLOURS_OF, _picture(heat))
+    assert drawn["null"] > 2  # stripes
+    assert drawn["known"] == 1
+
+
+COLOURS_OF = """async picture => {
+  const image = new Image();
+  image.src = picture;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  const panel = document.querySelector("[data-panel=retention-heat]");
+  canvas.width = image.width; canvas.height = image.height;
+  const drawn = canvas.getContext("2d", { willReadFrequently: true });
+  drawn.drawImage(image, 0, 0);
+  const [data, at] = [panel.querySelector(".figure").data[1], panel.getBoundingClientRect()];
+  const box = panel.querySelector("rect.bg").getBoundingClientRect();
+  const [wide, high] = [box.width / data.z[0].length, box.height / data.z.length];
+  const colours = row => {
+    const x = box.right - wide - at.left + 4, y = box.top + row * high - at.top + 4;
+    const held = drawn.getImageData(x, y, wide - 8, high - 8).data, seen = new Set();
+    for (let n = 0; n < held.length; n += 4) seen.add(held.slice(n, n + 3).join());
+    return seen.size;
+  };
+  const last = data.z.map(row => row[row.length - 1]);
+  return { null: colours(last.indexOf(null)), known: colours(last.findIndex(one => one !== null)) };
+}"""
+
+
+def _picture(part: Any) -> str:
+    return "data:image/png;base64," + base64.b64encode(part.screenshot()).decode()

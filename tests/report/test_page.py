@@ -9,18 +9,21 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from report_tools import asked_of, document_of, without_plotly, written
+from report_tools import CPU, asked_of, document_of, without_plotly, written
 from small_project import small_log, write_small_project
 
 from events.ingest import ingest
 from events.store import open_store
-from report import risk
+from report import activity, layers, lifecycle, rfm, risk, risk_list
 from report.asked import funnels_asked
 from report.page import inline
 from report.words import words_of
+from retention.lifecycle_users import layers_now
+from runtime.clock import show
 from runtime.collect import collect
 from runtime.errors import UsageError
 from runtime.settings import Settings, load_settings
+from serving.ranking import ranked, summarise
 
 MOST_BYTES = 6_000_000
 
@@ -52,13 +55,88 @@ def test_no_user_is_named_unless_asked(project: Settings, page_en: Path, tmp_pat
 
 def test_the_list_holds_as_many_as_its_figure_says(project: Settings) -> None:
     asked = asked_of(project)
-    found = risk.gather(risk.scores_before(project, asked.store.as_of), 10_000)
-    for band in (risk.ALL, *risk.BANDS):
-        assert len(found.listed[band]) == risk.users_of(found, band)
+    scores = risk.scores_before(project, asked.store.as_of)
+    found = risk.gather(scores)
+    standing = layers_now(project, asked.store, CPU)
+    listed = risk_list.gather(scores, found.summary, standing, 10_000)
+    for band in (risk_list.ALL, *risk_list.BANDS):
+        here = listed[band, risk_list.ALL]
+        assert len(here.rows) == here.users == risk.users_of(found, band)
     drawn = risk.section(asked).panels[0].views[risk.ALL,]
     assert sum(row[1] for row in drawn.table.rows) == found.summary.rows
     assert drawn.figure is not None
     assert sum(sum(trace["y"]) for trace in drawn.figure["data"]) == found.summary.rows
+
+
+def test_the_list_follows_the_layer(project: Settings) -> None:
+    """As counted from the layers that the lifecycle lists, one user at a time."""
+    asked = asked_of(project)
+    scores = risk.scores_before(project, asked.store.as_of)
+    summary = summarise(scores.scan())
+    standing = layers_now(project, asked.store, CPU)
+    drawn = {row["layer"]: row["users"] for row in layers.gather(asked).to_json()["rows"]}
+    assert dict(standing["layer"].value_counts().rows()) == {k: n for k, n in drawn.items() if n}
+    of = dict(standing.rows())
+    ranks = collect(ranked(scores.scan(), summary, show(scores.as_of)), CPU).to_dicts()
+    listed = risk_list.gather(scores, summary, standing, 50)
+    assert {layer for _, layer in listed} == {risk_list.ALL, *of.values()}
+    for (band, layer), found in listed.items():
+        mine = [
+            row["rank"]
+            for row in ranks
+            if band in (risk_list.ALL, row["risk_band"])
+            and layer in (risk_list.ALL, of[row["user_id"]])
+        ]
+        most = 50 if layer == risk_list.ALL else risk_list.MOST_OF_A_LAYER
+        assert found.users == len(mine), (band, layer)
+        assert found.rows["rank"].to_list() == mine[:most], (band, layer)
+    assert sum(found.users > 20 for (_, layer), found in listed.items() if layer != "all") > 1
+
+
+def test_rfm_shows_the_cells_of_the_analysis(project: Settings) -> None:
+    asked = asked_of(project)
+    found = rfm.rfm(project, asked.store, CPU)
+    panel = rfm.panel(asked)
+    assert panel is not None
+    (view,) = panel.views.values()
+    cells = {
+        f"{row['recency']}-{row['frequency']}-{row['monetary']}": row
+        for row in found.cells.to_dicts()
+    }
+    assert len(view.table.rows) == len(cells)
+    for segment, users, share, low, high, mean_value in view.table.rows:
+        assert users == cells[segment]["users"]
+        assert low < share < high
+        assert share == pytest.approx(users / found.users)
+        assert mean_value == pytest.approx(cells[segment]["value"] / users)
+    assert view.figure is not None
+    assert sum(map(sum, view.figure["data"][0]["z"])) == found.users
+    best = found.cells.filter((pl.col("recency") == 5) & (pl.col("frequency") == 5))
+    assert f"{found.users} users have bought. {best['users'].sum()} of them" in view.told
+    assert f"{best['value'].sum() / found.cells['value'].sum():.1%}"[:-1] in view.told
+
+
+def test_a_log_without_amounts_has_no_rfm_and_says_so(tmp_path: Path) -> None:
+    log = small_log(40).with_columns(paid=pl.lit(None, dtype=pl.Float64))
+    settings = load_settings(write_small_project(tmp_path / "p", log))
+    ingest(settings)
+    found = lifecycle.section(asked_of(settings))
+    assert [panel.name for panel in found.panels] == ["lifecycle-states", "lifecycle-activity"]
+    assert found.lines == ("RFM: nobody has bought, or the log has no amounts.",)
+
+
+def test_a_log_of_dates_has_no_depth(tmp_path: Path) -> None:
+    config = write_small_project(tmp_path / "p", small_log(40))
+    for file in config.parent.glob("data/*.csv"):
+        held = pl.read_csv(file, infer_schema=False).with_columns(pl.col("when").str.head(10))
+        held.write_csv(file)
+    settings = load_settings(config)
+    ingest(settings)
+    panel = activity.panel(asked_of(settings), lifecycle.MOST)
+    assert panel.views["week", "depth"].figure is None
+    assert "no sessions" in panel.views["week", "depth"].told
+    assert "active on 1" in panel.views["day", "frequency"].told
+    assert panel.views["day", "frequency"].figure is not None
 
 
 def test_every_figure_has_its_numbers_and_a_sentence(page_en: Path) -> None:

@@ -24,7 +24,7 @@ from training.record import TITLES
 NAMES = {
     *("view", "search", "purchase", "app", "web", "small", "channel", "shop", "UTC"),
     *("Holdfast", "holdfast", "toml", "funnel", "lifecycle", "train", "score", "JavaScript"),
-    *("ROC", "AUC", "VIP", "JSON"),
+    *("ROC", "AUC", "VIP", "JSON", "RFM"),
 }
 WORD = re.compile(r"[A-Za-z]{3,}")
 

@@ -22,8 +22,8 @@ from retention.twofold import (
     difference,
     fisher,
     ratio,
+    share_interval,
     users_per_group,
-    wilson,
     within_strata,
 )
 
@@ -170,7 +170,7 @@ def test_q_is_no_less_than_p_and_in_its_order(ps: list[float]) -> None:
 def test_wilson_is_that_of_the_tables(two: TwoShares) -> None:
     frame = pl.DataFrame({"hits": [two.hits], "users": [two.users]})
     row = with_share(frame, "hits", "users", pl.lit(value=True)).row(0, named=True)
-    assert wilson(two.hits, two.users) == pytest.approx((row["low"], row["high"]))
+    assert share_interval(two.hits, two.users) == pytest.approx((row["low"], row["high"]))
 
 
 def test_no_difference_needs_no_number() -> None:

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from runtime.clock import end_of_local_day, parse_instant, show
 from runtime.device import decide
 from runtime.errors import OutputError, StoreError, UsageError, from_foreign
-from runtime.files import digest_file, digest_of, make_folder, write_atomic, write_text
+from runtime.files import (
+    check_file,
+    digest_file,
+    digest_of,
+    make_folder,
+    write_atomic,
+    write_text,
+)
 from runtime.lock import writing_to
 
 
@@ -107,6 +114,31 @@ def test_a_library_s_error_becomes_the_user_s(error: Exception, words: str) -> N
         known = from_foreign(wrapped, "store")
     assert isinstance(known, OutputError)
     assert words in str(known)
+
+
+def test_an_error_that_is_its_own_cause_is_looked_at_once() -> None:
+    error = OSError(errno.ENOENT, "No such file or directory")
+    error.__cause__ = error
+    assert from_foreign(error, "x") is None
+
+
+@pytest.mark.parametrize("path", ["/proc/x.txt", "/proc/x/y.txt"])
+def test_where_no_file_can_be_the_path_is_named_not_its_draft(path: str) -> None:
+    for put in (lambda there: write_text(there, "text"), lambda there: check_file(there, "--out")):
+        with pytest.raises(OutputError, match=r"^/proc/x[^:]*: nothing can be put there \(No such"):
+            put(Path(path))
+
+
+def test_a_folder_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").mkdir()
+    with pytest.raises(OutputError, match=r"x\.txt: nothing can be put there \(Is a directory\)"):
+        write_text(tmp_path / "x.txt", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_a_check_leaves_nothing(tmp_path: Path) -> None:
+    check_file(tmp_path / "a" / "b" / "x.txt", "--out")
+    assert not any(tmp_path.iterdir())
 
 
 def test_our_own_fault_is_not_disguised() -> None:

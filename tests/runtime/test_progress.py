@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runtime import progress as shown
+from runtime.counted import counted
 from runtime.progress import note, progress, tell
 
 
@@ -36,6 +37,21 @@ def test_without_a_total_or_a_count(clock: list[float], capsys: pytest.CaptureFi
         clock[0] += 40
         advance(2)
     assert capsys.readouterr().err == "looking: 2 buckets\n"
+
+
+def test_one_is_no_more_than_one(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("reading", 1, "files", "rows") as advance:
+        note(1)
+        clock[0] += 31
+        advance()
+    assert capsys.readouterr().err == "reading: 1 of 1 file, 1 row\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 users"), (1, "1 user"), (1.0, "1 user"), (2000, "2,000 users")]
+)
+def test_a_count_in_words(number: float, words: str) -> None:
+    assert counted(number, "users") == words
 
 
 def test_to_note_where_nothing_is_shown_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:

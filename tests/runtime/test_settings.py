@@ -92,3 +92,9 @@ def test_settings_are_frozen() -> None:
 def test_every_example_is_a_valid_configuration(path: Path) -> None:
     settings = load_settings(path)
     assert settings.project.name == path.stem
+
+
+def test_a_path_below_a_file_is_no_settings(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match=r"file/holdfast\.toml: no such file"):
+        load_settings(tmp_path / "file" / "holdfast.toml")

@@ -91,7 +91,7 @@ def test_figures_are_drawn_whatever_the_ties(levels: int) -> None:
 
 
 def test_wilsons_interval_is_the_published_one() -> None:
-    low, high = plots.wilson(np.array([0.1]), np.array([10.0]))
+    low, high = plots.rate_interval(np.array([0.1]), np.array([10.0]))
     assert (low[0], high[0]) == pytest.approx((0.0179, 0.4042), abs=1e-4)
 
 
