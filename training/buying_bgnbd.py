@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy as np
 
@@ -11,11 +10,9 @@ from runtime.errors import ModelError
 from training.buying_data import Groups, Histories, group
 from training.buying_fit import Derivatives, Fit, Objective, Optimum, covariance, maximise, notes
 from training.buying_likelihood import Sums, derivatives, sums
+from training.buying_predict import EXTRA, NAMES, Kind
 from training.metrics import Floats
 
-Kind = Literal["bg/nbd", "mbg/nbd"]
-EXTRA: dict[str, int] = {"bg/nbd": 0, "mbg/nbd": 1}
-NAMES = ("r", "alpha", "a", "b")
 PAIRS = ((0, 1), (2, 3))  # a law of rates, a law of leaving
 STARTS = ((0.5, 0.3, 1.0, 3.0), (1.0, 1.0, 0.3, 2.0), (3.0, 3.0, 3.0, 3.0))
 SAMPLE = 20_000  # different histories that the starts are tried on

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from oracles import buying_naive
 
 from runtime.errors import ModelError, SchemaError, UsageError
-from training.buying_bgnbd import EXTRA, fit_bgnbd, fit_groups
+from training.buying_bgnbd import fit_bgnbd, fit_groups
 from training.buying_data import Groups, Histories, group
 from training.buying_fit import Fit
-from training.buying_gamma_gamma import Amounts, Spend, as_histories, fit_gamma_gamma
+from training.buying_gamma_gamma import Amounts, as_histories, fit_gamma_gamma
 from training.buying_likelihood import derivatives, sums
+from training.buying_predict import EXTRA
 from training.buying_simulate import simulate
+from training.buying_spend import Spend
 
 TRUE = (0.243, 4.414, 0.793, 2.426)
 size = st.floats(-3.0, 4.0).map(np.exp)

@@ -14,9 +14,9 @@ from oracles import buying_naive
 from runtime.errors import UsageError
 from training.buying_data import Histories
 from training.buying_fit import Fit
-from training.buying_gamma_gamma import Spend, mean_spend, posterior
 from training.buying_predict import Law
 from training.buying_simulate import simulate_future
+from training.buying_spend import Spend, mean_spend, posterior
 from training.buying_value import purchase_quantiles, value_quantiles
 
 CDNOW = (0.243, 4.414, 0.793, 2.426)
