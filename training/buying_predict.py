@@ -27,7 +27,7 @@ Places = npt.NDArray[np.int64]
 Integrand = Callable[[Floats, Floats, Floats], Floats]
 
 Kind = Literal["bg/nbd", "mbg/nbd"]
-EXTRA: dict[str, int] = {"bg/nbd": 0, "mbg/nbd": 1}
+EXTRA: dict[Kind, int] = {"bg/nbd": 0, "mbg/nbd": 1}
 NAMES = ("r", "alpha", "a", "b")  # of the parameters
 
 
