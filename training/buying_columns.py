@@ -86,17 +86,26 @@ def _times(count: Floats, recency: Floats, tenure: Floats, silent: Floats | floa
     return Histories(repeats, last, age + silent)
 
 
-def newest(rows: pl.DataFrame, within_days: int | None) -> tuple[pl.DataFrame, Floats]:
-    """Each user's newest row, and for how many days after its cutoff the user is known to have
-    been silent, shape (n,).
+@dataclass(frozen=True)
+class Newest:
+    """`rows`: each user's newest; `silent_days`: for how long after its cutoff the user is known to
+    have been silent, shape (n,); `window_days`: all have been active in so many days before the
+    newest cutoff, None: in any."""
 
-    within_days   `eligible.within_days`. Who has no row at the cutoffs that follow within as many
-                  days was active at no time in between. Where cutoffs lie further apart that is
-                  not known, and 0 is said. Who was silent for longer before the first cutoff has
-                  no row at all: no such user is learned from.
+    rows: pl.DataFrame
+    silent_days: Floats
+    window_days: float | None
+
+
+def newest(rows: pl.DataFrame, within_days: int | None) -> Newest:
+    """Of rows of snapshots; `within_days`: `eligible.within_days`.
+
+    Who has no row at the cutoffs that follow within as many days was active at no time in
+    between. Where cutoffs lie further apart that is not known, and neither is said.
     """
     at = rows["cutoff"].unique().sort()
-    told = within_days is not None and bool((at.diff().drop_nulls() <= within_days * DAY).all())
     last = rows.filter(pl.col("cutoff") == pl.col("cutoff").max().over("user_id"))
-    silence = last.select((at.max() - pl.col("cutoff")) / DAY).to_series()
-    return last, silence.to_numpy() if told else np.zeros(len(last))
+    silence = last.select((at.max() - pl.col("cutoff")) / DAY).to_series().to_numpy()
+    if within_days is None or not (at.diff().drop_nulls() <= within_days * DAY).all():
+        return Newest(last, np.zeros(len(last)), None)
+    return Newest(last, silence, within_days + (at.to_list()[-1] - at.to_list()[0]) / DAY)

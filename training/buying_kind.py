@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -23,21 +24,24 @@ from training.buying_columns import (
 from training.buying_data import Histories, group
 from training.buying_fit import Fit
 from training.buying_predict import EXTRA, Kind
-from training.buying_silence import Silence, Span, told
+from training.buying_silence import Silence, Span, law_of, told
 from training.buying_spending import LEAST, Spending
+from training.buying_unseen import unseen
 from training.linear import Linear, flat, middle
 from training.metrics import Floats
 from training.rows import Matrix, Rows, matrix
 
+DOUBT = 0.01
+
 
 @dataclass(frozen=True)
 class People:
-    """Each user's newest row, (n, features), and the days that it is known to have been followed
-    by silence, (n,)."""
+    """Each user's newest row, (n, features), and what is known beside it: see `Newest`."""
 
     features: tuple[str, ...]
     x: Matrix
     silent_days: Floats
+    window_days: float | None
 
 
 def people_of(rows: pl.DataFrame, features: tuple[str, ...], definitions: Definitions) -> People:
@@ -47,8 +51,8 @@ def people_of(rows: pl.DataFrame, features: tuple[str, ...], definitions: Defini
             f"model 'buying': says when users fall silent, and churn.kind is '{kind}'; choose "
             'another model, or set churn.kind = "passive"'
         )
-    last, silent_days = newest(rows, definitions.eligible.within_days)
-    return People(features, matrix(last, features), silent_days)
+    last = newest(rows, definitions.eligible.within_days)
+    return People(features, matrix(last.rows, features), last.silent_days, last.window_days)
 
 
 def spans_of(definitions: Definitions, steps: tuple[int, ...]) -> tuple[Span, Span]:
@@ -61,24 +65,37 @@ def spans_of(definitions: Definitions, steps: tuple[int, ...]) -> tuple[Span, Sp
 
 
 def fit_silence(kind: Kind | None, people: People, span: Span, device: Device) -> Silence:
-    """Raises UsageError naming a feature that is lacking, ModelError where nobody
+    """Without a label. Raises UsageError naming a feature that is lacking, ModelError where nobody
     came back."""
     at = places_of(ACTIVITY, people.features)
-    kind, fit = _law(kind, activity(people.x, at, people.silent_days), device)
+    known = activity(people.x, at, people.silent_days)
+    kind, fit = _law(kind, known, people.window_days, device)
     usual = tuple(middle(people.x[:, place]) or 0.0 for place in at)
-    return Silence(kind, fit, at, span, usual)
+    gap, law = float(span.gap_days), law_of(kind, fit)
+    ends = pairwise((0, *span.ends_days))
+    comes = tuple(float(law.back(known, start, end, gap).mean()) for start, end in ends)
+    return Silence(kind, fit, at, span, usual, DOUBT, comes)
 
 
 def fit_spending(
-    kind: Kind | None, people: People, paid: Rows, span: Span, device: Device
+    kind: Kind | None, people: People, silence: Silence, paid: Rows, span: Span, device: Device
 ) -> tuple[Spending | Linear, tuple[str, ...]]:
-    """The estimator, and what is to be said of it. `paid`: labelled rows, for the level of those
-    who have never bought and for the mean. Raises UsageError naming a feature that is lacking."""
+    """The estimator, and what is to be said of it. Where each activity is a purchase the law is
+    that of silence.
+
+    paid   labelled rows, for the value of those who have never bought and for the mean
+
+    Raises UsageError naming a feature that is lacking.
+    """
     at = places_of(PURCHASES, people.features)
     bought = purchases(people.x, at, people.silent_days)
-    some = bought.some
+    active = activity(people.x, silence.at, people.silent_days)
     try:
-        kind, fit = _law(kind, Histories(*(of[some] for of in vars(bought.times).values())), device)
+        if kind in (None, silence.kind) and _same(bought, active):
+            kind, fit = silence.kind, silence.fit
+        else:
+            times = Histories(*(of[bought.some] for of in vars(bought.times).values()))
+            kind, fit = _law(kind, times, None, device)
     except (ModelError, UsageError) as error:
         why = f"value: everyone is given the mean, since purchases tell nothing ({error})"
         return flat(len(paid.features)), (why,)
@@ -89,13 +106,21 @@ def fit_spending(
     return replace(found, unit=max(mean, LEAST)), notes
 
 
-def _law(kind: Kind | None, known: Histories, device: Device) -> tuple[Kind, Fit]:
+def _same(bought: Bought, active: Histories) -> bool:
+    pairs = zip(vars(bought.times).values(), vars(active).values(), strict=True)
+    return bool(bought.some.all()) and all(np.array_equal(one, other) for one, other in pairs)
+
+
+def _law(
+    kind: Kind | None, known: Histories, window_days: float | None, device: Device
+) -> tuple[Kind, Fit]:
     """Both models have four parameters: the greater likelihood decides, the first of a tie."""
     from training.buying_bgnbd import fit_groups  # loads PyTorch
 
     groups = group([known])
+    hidden = None if window_days is None else unseen(known.age, window_days)
     kinds: list[Kind] = [kind] if kind else list(EXTRA)
-    fits = [fit_groups(groups, one, _torch_name(device)) for one in kinds]
+    fits = [fit_groups(groups, one, _torch_name(device), hidden) for one in kinds]
     best = int(np.argmax([fit.log_likelihood for fit in fits]))
     return kinds[best], fits[best]
 

@@ -87,6 +87,15 @@ class Law:
 
         return self.alive(known) * self._mean(known, still, gap + min(end, 1e300))
 
+    def newcomer_back(self, after: Floats, window: float) -> Floats:
+        """P(a newcomer buys again in (after, after + window]), for each of `after`, shape (n,)."""
+        steep = 1 + (1 + self.r) * (float(after.max()) + window) / self.alpha
+        p, weight = beta_nodes(self.a, self.b + self.extra, 1 / steep)
+        until = after[:, None] * p
+        still = _first(np.asarray(self.r), np.asarray(self.alpha), until, until + window)
+        none = np.zeros(1)
+        return np.asarray(self.alive(Histories(none, none, none)) * (still * weight).sum(1))
+
     def purchases(self, known: Histories, horizon: float, gap: float = 0.0) -> Floats:
         """Expected purchases in (T + gap, T + gap + horizon]; `horizon` may be infinite.
 

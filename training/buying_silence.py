@@ -50,32 +50,46 @@ class Span:
 @dataclass(frozen=True)
 class Silence:
     """`fit`: of `kind`, in days; `at`: the places of `buying_columns.ACTIVITY`; `usual`: their
-    medians among those fitted on, against which reasons are given."""
+    medians among those fitted on, against which reasons are given.
+
+    doubt   the share of users who do not behave as their history says, but as anybody: the law is
+            all too sure that who came often and then stopped has left
+    comes   anybody's chance to come back first in each step
+    """
 
     kind: Kind
     fit: Fit
     at: Places
     span: Span
     usual: tuple[float, ...]
+    doubt: float
+    comes: tuple[float, ...]
 
     SUFFIX: ClassVar[str] = ".silence.json"
 
     @property
     def law(self) -> Law:
-        r, alpha, a, b = self.fit.values
-        return Law(r, alpha, a, b, EXTRA[self.kind])
+        return law_of(self.kind, self.fit)
 
     def margin(self, x: Matrix) -> Floats:
         """Log-odds of silence, shape (n,); with steps those that the wait of one who is silent
         until the row's step ends in it: the steps together give the horizon's silence."""
-        found = np.empty(len(x))
+        comes, silent = self.chances(x)
+        odds = np.log(np.maximum(silent, LEAST)) - np.log(np.maximum(comes, LEAST))
+        return np.asarray(np.clip(odds if len(self.span.ends_days) == 1 else -odds, -FAR, FAR))
+
+    def chances(self, x: Matrix) -> tuple[Floats, Floats]:
+        """Of coming back first in the row's step, and of silence until it ends, each (n,)."""
+        comes, silent = np.empty(len(x)), np.empty(len(x))
         law, gap = self.law, float(self.span.gap_days)
-        for mine, rows, start, end in self.span.parts(x):
+        for step, (mine, rows, start, end) in enumerate(self.span.parts(x)):
             known = activity(rows, self.at)
-            comes = np.log(np.maximum(law.back(known, start, end, gap), LEAST))
-            silent = np.log(np.maximum(law.silent(known, end, gap), LEAST))
-            found[mine] = silent - comes if len(self.span.ends_days) == 1 else comes - silent
-        return np.clip(found, -FAR, FAR)
+            comes[mine] = (1 - self.doubt) * law.back(known, start, end, gap)
+            silent[mine] = (1 - self.doubt) * law.silent(known, end, gap)
+            if self.doubt:
+                comes[mine] += self.doubt * self.comes[step]
+                silent[mine] += self.doubt * (1 - sum(self.comes[: step + 1]))
+        return comes, silent
 
     def contributions(self, x: Matrix) -> Floats:
         """Exact Shapley values against the usual user, shape (n, columns of x): only the features
@@ -90,7 +104,8 @@ class Silence:
         raw = json.loads(path.read_text(encoding="utf-8"))
         fit = Fit.from_dict(raw["fit"], NAMES)
         at, usual = tuple(raw["at"]), tuple(raw["usual"])
-        return cls(raw["kind"], fit, at, span_of(raw["span"]), usual)
+        span, comes = span_of(raw["span"]), tuple(raw["comes"])
+        return cls(raw["kind"], fit, at, span, usual, raw["doubt"], comes)
 
     def __str__(self) -> str:
         return told(self.kind, self.fit)
@@ -98,6 +113,11 @@ class Silence:
 
 def span_of(raw: dict[str, Any]) -> Span:
     return Span(raw["gap_days"], tuple(raw["ends_days"]))
+
+
+def law_of(kind: Kind, fit: Fit) -> Law:
+    r, alpha, a, b = fit.values
+    return Law(r, alpha, a, b, EXTRA[kind])
 
 
 def told(kind: Kind, fit: Fit) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 from runtime.files import write_json
 from training.buying_columns import Places, purchases
 from training.buying_fit import Fit
-from training.buying_predict import EXTRA, NAMES, Kind, Law
-from training.buying_silence import Span, span_of
+from training.buying_predict import NAMES, Kind
+from training.buying_silence import Span, law_of, span_of
 from training.buying_spend import NAMES as SPEND_NAMES
 from training.buying_spend import Spend, mean_spend
 from training.metrics import Floats
@@ -44,19 +44,14 @@ class Spending:
 
     SUFFIX: ClassVar[str] = ".spending.json"
 
-    @property
-    def law(self) -> Law:
-        r, alpha, a, b = self.fit.values
-        return Law(r, alpha, a, b, EXTRA[self.kind])
-
     def value(self, x: Matrix) -> Floats:
         """Expected value within the horizon or the row's step, shape (n,), in the currency of the
         log. Purchases that will be given back are in it: only a later slice knows how many."""
-        found = np.empty(len(x))
+        found, law = np.empty(len(x)), law_of(self.kind, self.fit)
         for mine, rows, start, end in self.span.parts(x):
             bought = purchases(rows, self.at)
             gap = float(self.span.gap_days + start)
-            times = self.law.purchases(bought.times, float(end - start), gap)
+            times = law.purchases(bought.times, float(end - start), gap)
             never = self.never * (end - start)
             found[mine] = np.where(bought.some, times * self._amounts(bought.spend), never)
         return found

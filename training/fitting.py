@@ -122,7 +122,9 @@ def _fit_buying_on(data: Data, spec: BuyingSpec, task: Task) -> Fit:
     from training.buying_kind import fit_silence, fit_spending, people_of, spans_of
 
     definitions, device = task.spec.definitions, task.device
-    people = people_of(data.on.rows(data.frame, task.seed), task.features, definitions)
+    # What happened before the calibration's cutoffs is known too: no label is asked for.
+    known = replace(data.on, cutoffs=tuple({*data.on.cutoffs, *data.calibrate.cutoffs}))
+    people = people_of(known.rows(data.frame, task.seed), task.features, definitions)
     spans = spans_of(definitions, tuple(step.days for step in task.steps))
     silence = fit_silence(spec.churn, people, spans[0], device)
     say(f"buying: {silence}")
@@ -130,7 +132,7 @@ def _fit_buying_on(data: Data, spec: BuyingSpec, task: Task) -> Fit:
     notes: tuple[str, ...] = ()
     settled = replace(spec, churn=silence.kind)
     if data.paid is not None and relative_value(data.paid) is not None:
-        value, notes = fit_spending(spec.value, people, data.paid, spans[1], device)
+        value, notes = fit_spending(spec.value, people, silence, data.paid, spans[1], device)
     if isinstance(value, Spending):
         settled = replace(settled, value=value.kind)
     found = finished(silence, value, settled, data, task)
