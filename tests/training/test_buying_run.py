@@ -1,4 +1,4 @@
-"""Models of buying through the whole path: trained, scored, exported, served, and on a young log."""
+"""Models of buying through the whole path: trained, scored, exported, served; and a young log."""
 
 from __future__ import annotations
 
