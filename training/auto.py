@@ -19,6 +19,7 @@ import polars as pl
 from runtime.errors import ModelError, UsageError
 from runtime.progress import say
 from training.blend import Blend, Target
+from training.buying_columns import is_of_purchases
 from training.buying_spec import BuyingSpec
 from training.column import Column
 from training.fitting import Data, Fit, Task, data_of, finished, fit_on, fit_sequence_on
@@ -164,7 +165,7 @@ def _each(data: Data, spec: AutoSpec, task: Task) -> tuple[dict[str, Part], tupl
     for kind in spec.kinds:
         left = spec.minutes * 60 - (time.monotonic() - begin)
         wanted = spec_of(kind, spec.seed)
-        if isinstance(wanted, BuyingSpec) and not _young_silence(task):
+        if isinstance(wanted, BuyingSpec) and not _buying_pays(data, task):
             continue
         if why := _without(wanted, data, task, left) if parts else None:
             notes.append(f"auto: {kind} was not tried: {why}")
@@ -178,10 +179,11 @@ def _each(data: Data, spec: AutoSpec, task: Task) -> tuple[dict[str, Part], tupl
     return parts, tuple(notes)
 
 
-def _young_silence(task: Task) -> bool:
-    """Whether models of buying are tried: where no label of the horizon has matured they know as
-    much as ever, and the others little. On older logs they are seldom as good."""
-    return task.measured is not None and task.spec.definitions.churn.kind == "passive"
+def _buying_pays(data: Data, task: Task) -> bool:
+    """Whether models of buying are tried: on a log of purchases of which no label of the horizon
+    has matured. They know as much there as ever, and the others little (decision 25)."""
+    silence = task.spec.definitions.churn.kind == "passive"
+    return silence and task.measured is not None and is_of_purchases(data.rows.x, task.features)
 
 
 def _begun(data: Data, kind: str, spec: Spec, task: Task) -> Part | str:

@@ -28,6 +28,7 @@ PURCHASES = (
     "amount_mean",
     "active_days_total",
 )
+MOSTLY = 0.9
 MOST = 1e6  # times, and days: what is beyond says no more
 
 Places = tuple[int, ...]
@@ -69,6 +70,18 @@ def purchases(x: Matrix, at: Places, silent_days: Floats | float = 0.0) -> Bough
     amount = mean * rows / np.maximum(bought, 1.0)  # of a time
     spend = Spend(np.where(amount > 0, bought, 0.0), amount)
     return Bought(rows > 0, _times(bought, recency, tenure, silent_days), spend)
+
+
+def is_of_purchases(x: Matrix, features: tuple[str, ...]) -> bool:
+    """Whether the log is one of purchases: what is activity is a purchase for MOSTLY all rows of
+    `x`, whose first columns are the features. Not where they do not tell."""
+    if not {*ACTIVITY, *PURCHASES} <= set(features) or not len(x):
+        return False
+    bought = purchases(x, places_of(PURCHASES, features))
+    active = activity(x, places_of(ACTIVITY, features))
+    pairs = zip(vars(bought.times).values(), vars(active).values(), strict=True)
+    same = np.logical_and.reduce([bought.some, *(one == other for one, other in pairs)])
+    return bool(same.mean() >= MOSTLY)
 
 
 def _known(x: Matrix, place: int) -> Floats:

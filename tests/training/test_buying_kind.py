@@ -22,7 +22,15 @@ from runtime.errors import ModelError, UsageError
 from runtime.settings import Churn, Eligible
 from training import auto
 from training.auto import AutoSpec
-from training.buying_columns import ACTIVITY, PURCHASES, activity, newest, places_of, purchases
+from training.buying_columns import (
+    ACTIVITY,
+    PURCHASES,
+    activity,
+    is_of_purchases,
+    newest,
+    places_of,
+    purchases,
+)
 from training.buying_data import Histories
 from training.buying_fit import Fit as Law4
 from training.buying_predict import Law
@@ -396,32 +404,44 @@ def test_a_young_log_has_an_answer_for_every_step(frame: pl.DataFrame) -> None:
     assert model.contributions(short).shape == (len(short), len(FEATURES))
 
 
-def _young(frame: pl.DataFrame) -> tuple[pl.DataFrame, Task]:
+YOUNG = a_buying_task(kind="auto", steps=STEPS, measured=STEPS[0])
+
+
+def _young(frame: pl.DataFrame) -> pl.DataFrame:
     """The same as if labels of the first step alone were known."""
     unknown = {"churn": pl.Int8, "churn_20": pl.Int8, "value": pl.Float64, "value_20": pl.Float64}
     short = frame.with_columns(churn_10=pl.col("churn"), value_10=pl.col("value"))
-    short = short.with_columns(pl.lit(None, dtype=t).alias(n) for n, t in unknown.items())
-    return short, a_buying_task(kind="auto", steps=STEPS, measured=STEPS[0])
+    return short.with_columns(pl.lit(None, dtype=t).alias(n) for n, t in unknown.items())
 
 
-def test_auto_tries_it_on_young_logs_alone(frame: pl.DataFrame) -> None:
+def test_auto_tries_it_on_young_logs_of_purchases(frame: pl.DataFrame) -> None:
     spec = AutoSpec(kinds=("logistic", "buying"))
-    older = auto.fit(frame, SPLIT.fit, SPLIT.calibrate, spec, a_buying_task(kind="auto"))
-    assert older.settled.kinds == ("logistic",)
-    assert older.notes == ()
-    short, task = _young(frame)
-    young = auto.fit(short, SPLIT.fit, SPLIT.calibrate, spec, task)
+    buyers = frame.filter(pl.col("purchases_total") > 0)
+    older = auto.fit(buyers, SPLIT.fit, SPLIT.calibrate, spec, a_buying_task(kind="auto"))
+    visits = auto.fit(_young(frame), SPLIT.fit, SPLIT.calibrate, spec, YOUNG)
+    for without in (older, visits):
+        assert without.settled.kinds == ("logistic",)
+        assert without.notes == ()
+    short = _young(buyers)
+    young = auto.fit(short, SPLIT.fit, SPLIT.calibrate, spec, YOUNG)
     assert young.settled.kinds == ("logistic", "buying")
-    again = auto.fit(short, SPLIT.fit, SPLIT.calibrate, young.settled, task)
+    again = auto.fit(short, SPLIT.fit, SPLIT.calibrate, young.settled, YOUNG)
     assert_frame_equal(again.model.predict(short), young.model.predict(short), check_exact=True)
 
 
-def test_auto_does_without_where_it_has_nothing_to_say(frame: pl.DataFrame) -> None:
-    short, task = _young(frame)
+def test_auto_does_without_where_nobody_came_back(frame: pl.DataFrame) -> None:
+    once = _young(frame.filter(pl.col("purchases_total") > 0)).with_columns(
+        active_days_total=1, purchases_total=1
+    )
     spec = AutoSpec(kinds=("logistic", "buying"))
-    once = auto.fit(short.with_columns(active_days_total=1), SPLIT.fit, SPLIT.calibrate, spec, task)
-    assert once.settled.kinds == ("logistic",)
-    assert once.notes[0].startswith("auto: buying was not tried: bg/nbd: none of 600 customers")
-    fewer = replace(task, features=("events_30d", "recency_days"))
-    lacking = auto.fit(short, SPLIT.fit, SPLIT.calibrate, spec, fewer)
-    assert "reads the feature 'active_days_total'" in lacking.notes[0]
+    found = auto.fit(once, SPLIT.fit, SPLIT.calibrate, spec, YOUNG)
+    assert found.settled.kinds == ("logistic",)
+    assert found.notes[0].startswith("auto: buying was not tried: bg/nbd: none of 300 customers")
+
+
+@pytest.mark.parametrize(("visitors", "told"), [(0, True), (30, True), (31, False)])
+def test_a_log_of_purchases_is_known_by_its_rows(visitors: int, told: bool) -> None:
+    x = _rows(*[(4.0, 30.0, 100.0)] * 300)
+    x[:visitors, FEATURES.index("purchases_total")] = 2
+    assert is_of_purchases(x, FEATURES) == told
+    assert not is_of_purchases(x, FEATURES[1:])
