@@ -8,6 +8,7 @@ order for one wherever nothing but orders is logged.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -113,12 +114,27 @@ class Newest:
 def newest(rows: pl.DataFrame, within_days: int | None) -> Newest:
     """Of rows of snapshots; `within_days`: `eligible.within_days`.
 
-    Who has no row at the cutoffs that follow within as many days was active at no time in
-    between. Where cutoffs lie further apart that is not known, and neither is said.
+    Who has no row at a cutoff was not active in as many days before it. Over cutoffs no further
+    apart than that nothing is missed, so the longest such run of them is read.
     """
-    at = rows["cutoff"].unique().sort()
+    at = rows["cutoff"].unique().sort().to_list()
+    if within_days is not None:
+        at = _run(at, within_days * DAY)
+        rows = rows.filter(pl.col("cutoff").is_in(at))
     last = rows.filter(pl.col("cutoff") == pl.col("cutoff").max().over("user_id"))
-    silence = last.select((at.max() - pl.col("cutoff")) / DAY).to_series().to_numpy()
-    if within_days is None or not (at.diff().drop_nulls() <= within_days * DAY).all():
+    if within_days is None:
         return Newest(last, np.zeros(len(last)), None)
-    return Newest(last, silence, within_days + (at.to_list()[-1] - at.to_list()[0]) / DAY)
+    silence = last.select((pl.lit(at[-1]) - pl.col("cutoff")) / DAY).to_series()
+    return Newest(last, silence.to_numpy(), within_days + (at[-1] - at[0]) / DAY)
+
+
+def _run(at: list[datetime], apart: timedelta) -> list[datetime]:
+    """Of instants, oldest first, the longest run whose distances are no more than `apart`; of two
+    as long the newer."""
+    runs: list[list[datetime]] = []
+    for instant in at:
+        if runs and instant - runs[-1][-1] <= apart:
+            runs[-1].append(instant)
+        else:
+            runs.append([instant])
+    return max(runs, key=lambda run: (run[-1] - run[0], run[-1]))

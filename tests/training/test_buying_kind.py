@@ -190,14 +190,25 @@ def _seen(*rows: tuple[str, int]) -> pl.DataFrame:
     return pl.DataFrame(each, schema_overrides={"cutoff": pl.Datetime("us", "UTC")})
 
 
-@pytest.mark.parametrize(("within", "silent"), [(60, 30.0), (30, 30.0), (29, 0.0), (None, 0.0)])
+@pytest.mark.parametrize(("within", "silent"), [(60, 30.0), (30, 30.0), (None, 0.0)])
 def test_who_is_eligible_no_more_is_known_to_be_silent(within: int | None, silent: float) -> None:
     rows = _seen(("gone", 60), ("gone", 30), ("here", 30), ("here", 0))
     found = newest(rows, within)
     days = dict(zip(found.rows["user_id"], found.silent_days, strict=True))
     assert len(found.rows) == 2
     assert days == {"gone": silent, "here": 0.0}
-    assert found.window_days == (within + 60.0 if silent and within else None)
+    assert found.window_days == (within + 60.0 if within else None)
+
+
+def test_cutoffs_between_which_activity_can_be_missed_are_not_joined() -> None:
+    """29 days reach from each cutoff to the next, but not to the last one."""
+    rows = _seen(("a", 100), ("b", 80), ("a", 51), ("b", 51), ("b", 0))
+    found = newest(rows, 29)
+    assert found.rows.sort("user_id")["cutoff"].to_list() == [NEWEST - 51 * DAY] * 2
+    assert found.window_days == 29 + 49
+    alone = newest(rows, 10)
+    assert alone.rows["user_id"].to_list() == ["b"]
+    assert alone.window_days == 10
 
 
 def test_it_learns_what_there_is_to_learn(frame: pl.DataFrame, fitted: Fit) -> None:
