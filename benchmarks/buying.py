@@ -86,8 +86,8 @@ import json, sys, time
 import numpy as np
 from training.buying_data import Histories
 from training.buying_fit import Fit
-from training.buying_gamma_gamma import Spend
 from training.buying_predict import Law
+from training.buying_spend import Spend
 from training.buying_value import value_quantiles
 found = np.load(sys.argv[1])
 known = Histories(found["frequency"], found["recency"], found["age"])

@@ -200,7 +200,9 @@ class Training(Section):
     no further one. `level`: "none" leaves churn's calibration at its newest labels, "auto" carries
     it to the present by what is known since."""
 
-    model: Literal["auto", "xgboost", "forest", "logistic", "sequence", "two-part", "ziln"] = "auto"
+    model: Literal[
+        "auto", "xgboost", "forest", "logistic", "sequence", "buying", "two-part", "ziln"
+    ] = "auto"
     minutes: float = Field(default=30, gt=0)
     steps: int | None = Field(default=None, ge=1, le=60)
     cutoffs: int = Field(default=12, ge=1, le=1000)

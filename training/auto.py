@@ -16,8 +16,11 @@ from typing import Any
 
 import polars as pl
 
+from runtime.errors import ModelError, UsageError
 from runtime.progress import say
 from training.blend import Blend, Target
+from training.buying_columns import is_of_purchases
+from training.buying_spec import BuyingSpec
 from training.column import Column
 from training.fitting import Data, Fit, Task, data_of, finished, fit_on, fit_sequence_on
 from training.kinds import Spec, spec_of
@@ -27,7 +30,7 @@ from training.model import Model
 from training.sequence_spec import SequenceSpec, cost_seconds
 from training.split import Slice
 
-KINDS = ("logistic", "xgboost", "sequence")  # the simplest first
+KINDS = ("logistic", "buying", "xgboost", "sequence")  # the simplest first
 
 
 @dataclass(frozen=True)
@@ -162,12 +165,35 @@ def _each(data: Data, spec: AutoSpec, task: Task) -> tuple[dict[str, Part], tupl
     for kind in spec.kinds:
         left = spec.minutes * 60 - (time.monotonic() - begin)
         wanted = spec_of(kind, spec.seed)
+        if isinstance(wanted, BuyingSpec) and not _buying_pays(data, task):
+            continue
         if why := _without(wanted, data, task, left) if parts else None:
             notes.append(f"auto: {kind} was not tried: {why}")
             continue
         say(f"auto: {kind}")
-        parts[kind] = _part(data, kind, wanted, task)
+        found = _begun(data, kind, wanted, task)
+        if isinstance(found, str):
+            notes.append(f"auto: {kind} was not tried: {found}")
+        else:
+            parts[kind] = found
     return parts, tuple(notes)
+
+
+def _buying_pays(data: Data, task: Task) -> bool:
+    """Whether models of buying are tried: on a log of purchases of which no label of the horizon
+    has matured. They know as much there as ever, and the others little (decision 25)."""
+    silence = task.spec.definitions.churn.kind == "passive"
+    return silence and task.measured is not None and is_of_purchases(data.rows.x, task.features)
+
+
+def _begun(data: Data, kind: str, spec: Spec, task: Task) -> Part | str:
+    """The kind alone, or why a model of buying can say nothing of this log."""
+    try:
+        return _part(data, kind, spec, task)
+    except (ModelError, UsageError) as error:
+        if not isinstance(spec, BuyingSpec):
+            raise
+        return str(error)
 
 
 def _without(spec: Spec, data: Data, task: Task, seconds_left: float) -> str | None:

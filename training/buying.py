@@ -26,13 +26,14 @@ import polars as pl
 
 from runtime.errors import ModelError, SchemaError, UsageError
 from runtime.files import write_json
-from training.buying_bgnbd import EXTRA, NAMES, Kind, fit_groups
+from training.buying_bgnbd import fit_groups
 from training.buying_data import UNIT_DAYS, Tally, Unit, histories
 from training.buying_fit import Fit
-from training.buying_gamma_gamma import NAMES as SPEND_NAMES
-from training.buying_gamma_gamma import Spend, as_histories, fit_spend, mean_spend
+from training.buying_gamma_gamma import as_histories, fit_spend
 from training.buying_intervals import silent_interval
-from training.buying_predict import Law
+from training.buying_predict import EXTRA, NAMES, Kind, Law
+from training.buying_spend import NAMES as SPEND_NAMES
+from training.buying_spend import Spend, mean_spend
 from training.buying_value import purchase_quantiles, value_quantiles
 from training.metrics import Floats
 
@@ -196,18 +197,10 @@ def _parsed(raw: dict[str, Any]) -> Buying:
         raise ValueError(f"format '{form}', kind '{raw.get('kind')}', unit '{raw.get('unit')}'")
     if raw["spend_of"] not in get_args(SpendOf):
         raise ValueError(f"spend_of '{raw['spend_of']}'")
-    purchases = _fit(raw.pop("purchases"), NAMES)
+    purchases = Fit.from_dict(raw.pop("purchases"), NAMES)
     spend = raw.pop("spend")
     return Buying(
-        **raw, purchases=purchases, spend=None if spend is None else _fit(spend, SPEND_NAMES)
+        **raw,
+        purchases=purchases,
+        spend=None if spend is None else Fit.from_dict(spend, SPEND_NAMES),
     )
-
-
-def _fit(raw: dict[str, Any], names: tuple[str, ...]) -> Fit:
-    rows = tuple(map(tuple, raw.pop("log_covariance")))
-    values = tuple(map(float, raw.pop("values")))
-    if tuple(raw.pop("names")) != names or len(values) != len(names) or len(rows) != len(names):
-        raise ValueError(f"parameters {names} are not all there")
-    if not all(0 < value < math.inf for value in values):
-        raise ValueError(f"parameters {values} are not all above 0")
-    return Fit(names, values, rows, notes=tuple(raw.pop("notes")), **raw)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy as np
 
@@ -11,11 +10,10 @@ from runtime.errors import ModelError
 from training.buying_data import Groups, Histories, group
 from training.buying_fit import Derivatives, Fit, Objective, Optimum, covariance, maximise, notes
 from training.buying_likelihood import Sums, derivatives, sums
+from training.buying_predict import EXTRA, NAMES, Kind
+from training.buying_unseen import Unseen
 from training.metrics import Floats
 
-Kind = Literal["bg/nbd", "mbg/nbd"]
-EXTRA: dict[str, int] = {"bg/nbd": 0, "mbg/nbd": 1}
-NAMES = ("r", "alpha", "a", "b")
 PAIRS = ((0, 1), (2, 3))  # a law of rates, a law of leaving
 STARTS = ((0.5, 0.3, 1.0, 3.0), (1.0, 1.0, 0.3, 2.0), (3.0, 3.0, 3.0, 3.0))
 SAMPLE = 20_000  # different histories that the starts are tried on
@@ -30,8 +28,11 @@ def fit_bgnbd(chunks: Iterable[Histories], kind: Kind = "bg/nbd", device: str = 
     return fit_groups(group(chunks), kind, device)
 
 
-def fit_groups(groups: Groups, kind: Kind = "bg/nbd", device: str = "cpu") -> Fit:
-    """The same of histories that are grouped already."""
+def fit_groups(
+    groups: Groups, kind: Kind = "bg/nbd", device: str = "cpu", hidden: Unseen | None = None
+) -> Fit:
+    """The same of histories that are grouped already. `hidden`: what the choice of customers
+    hides, if anything."""
     repeats = float((groups.weight * groups.frequency).sum())
     if repeats == 0:
         raise ModelError(
@@ -41,7 +42,7 @@ def fit_groups(groups: Groups, kind: Kind = "bg/nbd", device: str = "cpu") -> Fi
     # In units of the mean age every parameter is about 1.
     unit = float((groups.weight * groups.age).sum()) / groups.customers
     scaled = groups.over(unit)
-    optimum = _search(scaled, EXTRA[kind], device)
+    optimum = _search(scaled, EXTRA[kind], device, hidden.over(unit) if hidden else None)
     values = np.exp(optimum.at) * (1, unit, 1, 1)
     # A density in time is smaller by the unit for each repeat.
     likelihood = optimum.value - repeats * float(np.log(unit))
@@ -57,26 +58,31 @@ def fit_groups(groups: Groups, kind: Kind = "bg/nbd", device: str = "cpu") -> Fi
     )
 
 
-def _search(groups: Groups, extra: int, device: str) -> Optimum:
+def _search(groups: Groups, extra: int, device: str, hidden: Unseen | None) -> Optimum:
     step = max(1, len(groups.weight) // SAMPLE)
     sample = groups.every(step)
     if not sample.frequency.any():
         step, sample = 1, groups
-    few = sums(sample, extra, device)
-    ends = [maximise(_logarithmic(few), np.log(start).tolist()) for start in STARTS]
+    some = hidden.share(sample.customers / groups.customers) if hidden else None
+    few = _logarithmic(sums(sample, extra, device), some)
+    ends = [maximise(few, np.log(start).tolist()) for start in STARTS]
     best = max(ends, key=lambda end: end.value)
     if step == 1:
         return best
-    return maximise(_logarithmic(sums(groups, extra, device)), best.at.tolist())
+    return maximise(_logarithmic(sums(groups, extra, device), hidden), best.at.tolist())
 
 
-def _logarithmic(data: Sums) -> Objective:
+def _logarithmic(data: Sums, hidden: Unseen | None) -> Objective:
     """The likelihood and its derivatives in the logarithms of the parameters."""
 
     def objective(logarithms: Floats) -> Derivatives:
         values = np.exp(logarithms)
         value, gradient, hessian = derivatives(data, values)
         gradient = gradient * values
-        return value, gradient, hessian * np.outer(values, values) + np.diag(gradient)
+        hessian = hessian * np.outer(values, values) + np.diag(gradient)
+        if hidden is None:
+            return value, gradient, hessian
+        chance, slope, curve = hidden.derivatives(logarithms, data.extra)
+        return value - chance, gradient - slope, hessian - curve
 
     return objective

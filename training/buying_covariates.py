@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 
 from runtime.errors import UsageError
-from training.buying_bgnbd import EXTRA, NAMES, PAIRS, Kind, fit_bgnbd
+from training.buying_bgnbd import PAIRS, fit_bgnbd
 from training.buying_data import Histories
 from training.buying_fit import Derivatives, Objective, covariance, maximise, notes
-from training.buying_predict import Law
+from training.buying_predict import EXTRA, NAMES, Kind, Law
 from training.metrics import Floats
 
 ROWS = 1 << 18

@@ -8,9 +8,11 @@ data do not tell them from none or from infinitely much, stop at a bound and are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +73,19 @@ class Fit:
             factor = float(np.exp(min(reach * variance**0.5, 700.0)))
             found[name] = (value / factor, value * factor)
         return found
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any], names: tuple[str, ...]) -> Fit:
+        """Of `asdict`'s keys and values, as JSON gives them back. Raises ValueError or KeyError
+        where they are no fit of these parameters."""
+        rest = dict(raw)
+        rows = tuple(map(tuple, rest.pop("log_covariance")))
+        values = tuple(map(float, rest.pop("values")))
+        if tuple(rest.pop("names")) != names or {len(values), len(rows)} != {len(names)}:
+            raise ValueError(f"parameters {names} are not all there")
+        if not all(0 < value < math.inf for value in values):
+            raise ValueError(f"parameters {values} are not all above 0")
+        return cls(names, values, rows, notes=tuple(rest.pop("notes")), **rest)
 
 
 def maximise(objective: Objective, start: Sequence[float], free: int = 0) -> Optimum:

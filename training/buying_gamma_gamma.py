@@ -22,25 +22,13 @@ from runtime.errors import ModelError, SchemaError
 from training.buying_blocks import Columns, columns, sum_blocks
 from training.buying_data import Groups, Histories, group
 from training.buying_fit import Derivatives, Fit, Optimum, covariance, maximise, notes
+from training.buying_spend import NAMES, Spend
 from training.metrics import Floats
 
-NAMES = ("p", "q", "gamma")
 PAIRS = ((1, 2),)  # a law of nu
 STARTS = ((2.0, 3.0, 1.0), (6.0, 4.0, 0.5), (1.0, 1.5, 1.0))
 SAMPLE = 20_000
 LEAST_CUSTOMERS = 3  # of different mean spend: as many as there are parameters
-
-
-@dataclass(frozen=True)
-class Spend:
-    """How many amounts of each customer are known, and their mean (any where there are none);
-    arrays of shape (n,), Float64."""
-
-    count: Floats
-    mean: Floats
-
-    def __len__(self) -> int:
-        return len(self.count)
 
 
 def fit_gamma_gamma(chunks: Iterable[Spend], device: str = "cpu") -> Fit:
@@ -187,23 +175,3 @@ def _by_amount(part: Columns, p: float, q: float, gamma: float) -> Tensor:
             (both * inverse / inside).sum(),
         )
     )
-
-
-def mean_spend(fit: Fit, spend: Spend) -> Floats:
-    """Expected amount of a customer's next purchase, shape (n,), in the currency.
-
-    p (gamma + n m) / (p n + q - 1): between the customer's own mean and everyone's p gamma /
-    (q - 1), which is all that is known of one without purchases (Fader & Hardie 2013, eq. 5).
-    Infinite where p n + q is 1 or less.
-    """
-    p = fit.values[0]
-    shape, scale = posterior(fit, spend)
-    with np.errstate(divide="ignore"):
-        return np.where(shape > 1, p * scale / np.maximum(shape - 1, 0.0), np.inf)
-
-
-def posterior(fit: Fit, spend: Spend) -> tuple[Floats, Floats]:
-    """Shape and rate of nu given the amounts: q + p n and gamma + n m, each of shape (n,)."""
-    p, q, gamma = fit.values
-    total = np.where(spend.count > 0, spend.count * spend.mean, 0.0)
-    return q + p * spend.count, gamma + total

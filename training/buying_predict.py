@@ -11,12 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from scipy.special import betainc, betaln
-from torch import Tensor
 
 from runtime.errors import UsageError
 from training.buying_data import Histories
@@ -26,7 +24,11 @@ from training.metrics import Floats
 CELLS = 1 << 21  # customers times nodes that are worked on at once
 
 Places = npt.NDArray[np.int64]
-Integrand = Callable[[Tensor, Tensor, Tensor], Tensor]
+Integrand = Callable[[Floats, Floats, Floats], Floats]
+
+Kind = Literal["bg/nbd", "mbg/nbd"]
+EXTRA: dict[Kind, int] = {"bg/nbd": 0, "mbg/nbd": 1}
+NAMES = ("r", "alpha", "a", "b")  # of the parameters
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,34 @@ class Law:
 
         where the mean over lambda of e^(-lambda s) is (A / (A + s))^(r + x).
         """
-        _check(horizon, gap)
+        return 1 - self.back(known, 0.0, horizon, gap)
+
+    def back(self, known: Histories, start: float, end: float, gap: float = 0.0) -> Floats:
+        """P(the first purchase after T + gap lies in (T + gap + start, T + gap + end]).
+
+        As in `silent`, with e^(-lambda s) - e^(-lambda e) in place of 1 - e^(-lambda h): no
+        difference of two figures near 1, so it is exact where it is next to nothing.
+        """
+        _check(start, gap)
+        _check(end - start, gap)
         if gap == 0:
-            bought, age = known.frequency + self.r, known.age + self.alpha
-            buys = -np.expm1(-bought * np.log1p(horizon / age))
-        else:
+            return self.alive(known) * _first(
+                known.frequency + self.r, known.age + self.alpha, start, end
+            )
 
-            def still(p: Tensor, bought: Tensor, age: Tensor) -> Tensor:
-                left = (bought * (gap * p / age).log1p()).neg().exp()
-                return left * -torch.expm1(-bought * (horizon / (age + gap * p)).log1p())
+        def still(p: Floats, bought: Floats, age: Floats) -> Floats:
+            return _first(bought, age, gap * p + start, gap * p + end)
 
-            buys = self._mean(known, still, gap + min(horizon, 1e300))
-        return 1 - self.alive(known) * buys
+        return self.alive(known) * self._mean(known, still, gap + min(end, 1e300))
+
+    def newcomer_back(self, after: Floats, window: float) -> Floats:
+        """P(a newcomer buys again in (after, after + window]), for each of `after`, shape (n,)."""
+        steep = 1 + (1 + self.r) * (float(after.max()) + window) / self.alpha
+        p, weight = beta_nodes(self.a, self.b + self.extra, 1 / steep)
+        until = after[:, None] * p
+        still = _first(np.asarray(self.r), np.asarray(self.alpha), until, until + window)
+        none = np.zeros(1)
+        return np.asarray(self.alive(Histories(none, none, none)) * (still * weight).sum(1))
 
     def purchases(self, known: Histories, horizon: float, gap: float = 0.0) -> Floats:
         """Expected purchases in (T + gap, T + gap + horizon]; `horizon` may be infinite.
@@ -99,8 +117,8 @@ class Law:
             limit = (self.a + self.b + k - 1) / (self.a - 1) if self.a > 1 else k + np.inf
             return np.asarray(limit)
 
-        def count(p: Tensor, bought: Tensor, age: Tensor) -> Tensor:
-            return -torch.expm1(-bought * (horizon * p / age).log1p()) / p
+        def count(p: Floats, bought: Floats, age: Floats) -> Floats:
+            return np.asarray(-np.expm1(-bought * np.log1p(horizon * p / age)) / p)
 
         return self._mean(known, count, horizon)
 
@@ -109,14 +127,14 @@ class Law:
         found = np.empty(len(known))
         for mine in alike(known.frequency):
             x = float(known.frequency[mine[0]])
-            age = torch.from_numpy(known.age[mine] + self.alpha)
-            bought = torch.tensor(self.r + x, dtype=torch.float64)
+            bought, age = np.asarray(self.r + x), known.age[mine] + self.alpha
             # For the youngest there could be: nobody's figure depends on who else is asked about.
             steep = 1 + (1 + float(bought)) * horizon / self.alpha
             p, weight = beta_nodes(self.a, self.b + x + self.extra, 1 / steep)
             rows = max(1, CELLS // len(p))
-            for part, ages in zip(_slices(mine, rows), torch.split(age, rows), strict=True):
-                found[part] = (of(p, bought, ages.unsqueeze(1)) * weight).sum(1).numpy()
+            for i in range(0, len(mine), rows):
+                part = slice(i, i + rows)
+                found[mine[part]] = (of(p, bought, age[part, None]) * weight).sum(1)
         return found
 
     def more_than(self, known: Histories, horizon: float, n: Floats) -> Floats:
@@ -132,13 +150,17 @@ class Law:
         the first n ended it: I_z(n + 1, r + x) B(a, b + k + n) / B(a, b + k), z = h / (alpha + T +
         h). The two are independent; summed over n = 0, 1, … they are the mean.
         """
+        from scipy.special import betainc, betaln
+
         at = self.b + x + self.extra
         would = betainc(n + 1, self.r + x, horizon / (horizon + self.alpha + age))
         return np.asarray(would * np.exp(betaln(self.a, at + n) - betaln(self.a, at)))
 
 
-def _slices(places: Places, size: int) -> list[Places]:
-    return [places[i : i + size] for i in range(0, len(places), size)]
+def _first(bought: Floats, age: Floats, start: Floats | float, end: Floats | float) -> Floats:
+    """The mean over lambda of e^(-lambda start) - e^(-lambda end)."""
+    waits = np.exp(-bought * np.log1p(start / age))
+    return np.asarray(waits * -np.expm1(-bought * np.log1p((end - start) / (age + start))))
 
 
 def alike(values: Floats) -> Iterator[Places]:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 
-import torch
-from torch import Tensor
+import numpy as np
+
+from training.metrics import Floats
 
 STEP = 0.25  # errors shrink as e^(-1 / STEP): 2e-10 at most here, 1e-16 usually
 NEGLIGIBLE = 37.0  # e^-37 is 1e-16
@@ -22,7 +23,7 @@ SMALLEST = 1e-290  # p that underflow: integrands are flat there, but divide by 
 CORE = 2.0  # of the scale of the density, left linear
 
 
-def beta_nodes(a: float, beta: float, finest: float) -> tuple[Tensor, Tensor]:
+def beta_nodes(a: float, beta: float, finest: float) -> tuple[Floats, Floats]:
     """p and weights that sum to 1, each of shape (nodes,), float64.
 
     finest   the smallest p below which integrands are flat: 1 / finest is the steepest rate at
@@ -33,22 +34,18 @@ def beta_nodes(a: float, beta: float, finest: float) -> tuple[Tensor, Tensor]:
     scale = min(1.0, math.sqrt(_trigamma(a) + _trigamma(beta)))
     low = -left - math.log(9 + NEGLIGIBLE / (a * scale))
     high = CORE + math.log(9 + (NEGLIGIBLE / beta + max(0.0, -here)) / scale)
-    s = torch.arange(math.floor(low / STEP), math.ceil(high / STEP) + 1, dtype=torch.float64)
-    s = s * STEP
-    up, down = (s - CORE).exp(), (-s - left).exp()
+    s = np.arange(math.floor(low / STEP), math.ceil(high / STEP) + 1, dtype=np.float64) * STEP
+    up, down = np.exp(s - CORE), np.exp(-s - left)
     y = here + scale * (s + up - down)
-    log_p, log_q = -_softplus(-y), -_softplus(y)
-    log_weight = a * log_p + beta * log_q + (1 + up + down).log()
-    weight = (log_weight - log_weight.max()).exp()
+    log_p, log_q = -np.logaddexp(0.0, -y), -np.logaddexp(0.0, y)
+    log_weight = a * log_p + beta * log_q + np.log(1 + up + down)
+    weight = np.exp(log_weight - log_weight.max())
     weight = weight / weight.sum()
     kept = weight > DROPPED
-    return log_p.exp().clamp(min=SMALLEST)[kept], weight[kept]
-
-
-def _softplus(y: Tensor) -> Tensor:
-    """log(1 + e^y); PyTorch's own is linear from 20 on."""
-    return y.clamp(min=0) + (-y.abs()).exp().log1p()
+    return np.maximum(np.exp(log_p), SMALLEST)[kept], weight[kept]
 
 
 def _trigamma(at: float) -> float:
-    return float(torch.polygamma(1, torch.tensor(at, dtype=torch.float64)))
+    from scipy.special import polygamma
+
+    return float(polygamma(1, at))

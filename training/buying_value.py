@@ -19,8 +19,8 @@ from scipy.special import betainc, betaincinv
 from runtime.errors import UsageError
 from training.buying_data import Histories
 from training.buying_fit import Fit
-from training.buying_gamma_gamma import Spend, posterior
 from training.buying_predict import Law, alike
+from training.buying_spend import Spend, posterior
 from training.metrics import Floats
 
 Ints = npt.NDArray[np.int64]

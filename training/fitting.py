@@ -16,6 +16,8 @@ from runtime.device import Device
 from runtime.errors import UsageError
 from runtime.progress import say
 from training import bagged, forest, linear, two_part
+from training.buying_spec import BuyingSpec
+from training.buying_spending import Spending
 from training.calibration import Calibrator, fit_calibrator
 from training.column import BESIDE, CHURN, VALUE, Column
 from training.forest import ForestSpec
@@ -35,6 +37,7 @@ from training.ziln import Ziln, ZilnSpec
 
 if TYPE_CHECKING:
     from training.sequence_columns import SequenceColumns
+
 
 Value = tuple[ValueEstimator | None, Any]
 
@@ -108,9 +111,32 @@ def fit_on(data: Data, spec: Spec, task: Task) -> Fit:
         )
     if isinstance(spec, SequenceSpec):
         return fit_sequence_on(data, spec, task)[0]
+    if isinstance(spec, BuyingSpec):
+        return _fit_buying_on(data, spec, task)
     churn, spec = FITTERS[type(spec)][0](spec, data.rows, task.device)
     value, spec = value_fitted(spec, data.paid, task.device)
     return finished(churn, value, spec, data, task)
+
+
+def _fit_buying_on(data: Data, spec: BuyingSpec, task: Task) -> Fit:
+    from training.buying_kind import fit_silence, fit_spending, people_of, spans_of
+
+    definitions, device = task.spec.definitions, task.device
+    # What happened before the calibration's cutoffs is known too: no label is asked for.
+    known = replace(data.on, cutoffs=tuple({*data.on.cutoffs, *data.calibrate.cutoffs}))
+    people = people_of(known.rows(data.frame, task.seed), task.features, definitions)
+    spans = spans_of(definitions, tuple(step.days for step in task.steps))
+    silence = fit_silence(spec.churn, people, spans[0], device)
+    say(f"buying: {silence}")
+    value: ValueEstimator | None = None
+    notes: tuple[str, ...] = ()
+    settled = replace(spec, churn=silence.kind)
+    if data.paid is not None and relative_value(data.paid) is not None:
+        value, notes = fit_spending(spec.value, people, silence, data.paid, spans[1], device)
+    if isinstance(value, Spending):
+        settled = replace(settled, value=value.kind)
+    found = finished(silence, value, settled, data, task)
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def fit_sequence_on(data: Data, spec: SequenceSpec, task: Task) -> tuple[Fit, Data]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runtime.errors import UsageError
+from training.buying_spec import BuyingSpec
 from training.forest import ForestSpec
 from training.linear import LogisticSpec
 from training.sequence_spec import SequenceSpec
@@ -27,7 +28,7 @@ class Pair:
     value: PlainSpec | ValueSpec
 
 
-Spec = PlainSpec | Pair | SequenceSpec
+Spec = PlainSpec | Pair | SequenceSpec | BuyingSpec
 
 
 PLAIN: dict[str, Callable[[int], PlainSpec]] = {
@@ -42,18 +43,20 @@ OF_VALUE: dict[str, Callable[[int], ValueSpec]] = {
     "two-part": lambda seed: TwoPartSpec(trees=XGBoostSpec(seed=seed)),
     "ziln": lambda seed: ZilnSpec(seed=seed),
 }
-OTHERS = ("auto", "sequence", *OF_VALUE)
+OTHERS = ("auto", "buying", "sequence", *OF_VALUE)
 
 
-def spec_of(kind: str, seed: int) -> PlainSpec | Pair | SequenceSpec:
+def spec_of(kind: str, seed: int) -> Spec:
     """Raises UsageError for a kind that is not known."""
     if kind in OF_VALUE:
         return Pair(XGBoostSpec(seed=seed), OF_VALUE[kind](seed))
-    return SequenceSpec(seed=seed) if kind == "sequence" else _plain(kind, seed, OTHERS)
+    if kind == "sequence":
+        return SequenceSpec(seed=seed)
+    return BuyingSpec() if kind == "buying" else _plain(kind, seed, OTHERS)
 
 
 def plain_spec(kind: str, seed: int) -> PlainSpec:
-    """Of the kinds that read features alone. Raises UsageError for another one."""
+    """Of the kinds whose settings are searched. Raises UsageError for another one."""
     return _plain(kind, seed, ())
 
 
@@ -61,5 +64,6 @@ def _plain(kind: str, seed: int, others: tuple[str, ...]) -> PlainSpec:
     """`others`: what else is known where it was asked for."""
     if kind not in PLAIN:
         known = ", ".join(sorted({*others, *PLAIN}))
-        raise UsageError(f"model '{kind}' is not known; choose one of {known}")
+        why = "has no settings to search" if kind in OTHERS else "is not known"
+        raise UsageError(f"model '{kind}' {why}; choose one of {known}")
     return PLAIN[kind](seed)

@@ -18,6 +18,8 @@ from runtime.errors import ModelError
 from runtime.files import make_folder, write_json
 from training import bundle
 from training.blend import Blend
+from training.buying_silence import Silence
+from training.buying_spending import Spending
 from training.calibration import FAR, Calibrator
 from training.churn_interval import ChurnInterval
 from training.column import BESIDE, Column
@@ -35,9 +37,9 @@ from training.ziln import Ziln
 if TYPE_CHECKING:
     from training.sequence_columns import SequenceColumns
 
-Estimator = Linear | Forest | Trees | Column | Blend
-ValueEstimator = Estimator | TwoPart | Ziln  # the last two have no reasons to give
-ALONE: tuple[Any, ...] = (Linear, Forest, Trees, Column, TwoPart, Ziln)
+Estimator = Linear | Forest | Trees | Column | Silence | Blend
+ValueEstimator = Estimator | TwoPart | Ziln | Spending  # the last three have no reasons to give
+ALONE: tuple[Any, ...] = (Linear, Forest, Trees, Column, Silence, TwoPart, Ziln, Spending)
 SEQUENCE = "sequence"  # the folder of the sequence model
 FORMAT = {"holdfast": "model", "schema_version": 3}
 # What `Model.predict` gives: intervals hold 90 %.

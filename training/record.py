@@ -29,6 +29,7 @@ from training.trained import Trained
 EXPLAINED_ROWS = 2000
 TITLES = {
     "auto": "The chosen model",
+    "buying": "Models of buying",
     "sequence": "Sequence model",
     "xgboost": "XGBoost",
     "forest": "Random forest",

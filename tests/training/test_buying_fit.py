@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from oracles import buying_naive
 
 from runtime.errors import ModelError, SchemaError, UsageError
-from training.buying_bgnbd import EXTRA, fit_bgnbd, fit_groups
+from training.buying_bgnbd import fit_bgnbd, fit_groups
 from training.buying_data import Groups, Histories, group
 from training.buying_fit import Fit
-from training.buying_gamma_gamma import Amounts, Spend, as_histories, fit_gamma_gamma
+from training.buying_gamma_gamma import Amounts, as_histories, fit_gamma_gamma
 from training.buying_likelihood import derivatives, sums
+from training.buying_predict import EXTRA, Kind
 from training.buying_simulate import simulate
+from training.buying_spend import Spend
+from training.buying_unseen import unseen
 
 TRUE = (0.243, 4.414, 0.793, 2.426)
 size = st.floats(-3.0, 4.0).map(np.exp)
@@ -185,3 +188,27 @@ def test_an_interval_is_on_the_log_scale() -> None:
     low, high = fit.interval(0.95)["r"]  # type: ignore[misc]
     assert low == pytest.approx(2 * np.exp(-1.959964 * 0.5))
     assert low * high == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("kind", list(EXTRA))
+def test_those_whom_the_choice_of_customers_hides_are_reckoned_with(kind: Kind) -> None:
+    """Only who bought in the last 150 days is known: the truth is found all the same."""
+    true, window = (0.8, 15.0, 0.9, 3.0), 150.0
+    ages = np.ceil(np.random.default_rng(3).uniform(0, 400, 10_000))
+    all_of_them = simulate(true, ages, EXTRA[kind], 1)
+    seen = all_of_them.age - all_of_them.recency <= window
+    known = Histories(*(values[seen] for values in vars(all_of_them).values()))
+    blind = fit_groups(group([known]), kind)
+    told = fit_groups(group([known]), kind, hidden=unseen(known.age, window))
+    assert blind.values[1] > 1.3 * true[1]
+    for name, value in zip(told.names, true, strict=True):
+        interval = told.interval(0.99)[name]
+        assert interval is not None
+        assert interval[0] < value < interval[1]
+
+
+def test_the_youngest_hide_nobody() -> None:
+    assert unseen(np.array([3.0, 20.0]), 20.0) is None
+    found = unseen(np.array([3.0, 20.5, 20.9, 25.0]), 20.0)
+    assert found is not None
+    assert (found.before.tolist(), found.weight.tolist()) == ([1, 5], [2, 1])

@@ -14,9 +14,9 @@ from oracles import buying_naive
 from runtime.errors import UsageError
 from training.buying_data import Histories
 from training.buying_fit import Fit
-from training.buying_gamma_gamma import Spend, mean_spend, posterior
 from training.buying_predict import Law
 from training.buying_simulate import simulate_future
+from training.buying_spend import Spend, mean_spend, posterior
 from training.buying_value import purchase_quantiles, value_quantiles
 
 CDNOW = (0.243, 4.414, 0.793, 2.426)
@@ -62,6 +62,27 @@ def test_alive_is_a_probability_and_the_printed_one(law: Law, known: Histories) 
     assert found == pytest.approx(
         buying_naive.alive(parameters(law), *only(known), law.extra), rel=1e-9, abs=1e-300
     )
+
+
+@given(law=any_law, known=one_customer(), start=horizon, length=horizon, gap=horizon | st.just(0.0))
+@settings(max_examples=100, deadline=None)
+def test_the_first_purchase_comes_in_some_part(
+    law: Law, known: Histories, start: float, length: float, gap: float
+) -> None:
+    """What is silent until the start and not until the end came back between."""
+    early, late = law.back(known, 0.0, start, gap), law.back(known, start, start + length, gap)
+    whole = law.back(known, 0.0, start + length, gap)
+    assert early + late == pytest.approx(whole, rel=1e-6, abs=1e-12)
+    assert whole == pytest.approx(1 - law.silent(known, start + length, gap), abs=1e-12)
+
+
+@given(law=any_law, after=st.lists(horizon, min_size=1, max_size=4), window=horizon)
+@settings(max_examples=50, deadline=None)
+def test_a_newcomer_is_back_in_a_window(law: Law, after: list[float], window: float) -> None:
+    none = np.zeros(1)
+    each = [law.back(Histories(none, none, none), 0.0, window, gap)[0] for gap in after]
+    found = law.newcomer_back(np.array(after), window)
+    assert found == pytest.approx(each, rel=1e-6, abs=1e-12)
 
 
 @given(law=any_law, known=one_customer(), ahead=st.floats(-5, 3).map(np.exp))

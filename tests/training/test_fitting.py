@@ -138,7 +138,7 @@ def test_a_model_of_value_needs_amounts(kind: str) -> None:
 
 
 def test_an_unknown_kind_lists_the_known() -> None:
-    with pytest.raises(UsageError, match="'oracle' is not known; choose one of auto, forest"):
+    with pytest.raises(UsageError, match="'oracle' is not known; choose one of auto, buying"):
         spec_of("oracle", 0)
 
 
