@@ -25,8 +25,6 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> Path:
     """
     make_folder(path.parent)
     draft = path.with_name(_draft_name(path))
-    with _putting(path):
-        draft.touch()
     try:
         write(draft)
         with draft.open("rb") as file:
@@ -34,6 +32,8 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> Path:
         with _putting(path):
             draft.replace(path)
     except Exception as error:
+        with _putting(path):  # where none can be made, that was it, whatever the library says
+            draft.touch()
         if known := from_foreign(error, str(path)):
             raise known from error
         raise
