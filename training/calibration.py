@@ -14,6 +14,7 @@ import numpy as np
 from training.metrics import Floats
 
 ENOUGH = 1000
+DRAWN = 2.0  # rows
 LEAST_SLOPE = 0.01
 PLATT_SHARE = 0.01
 FAR = 30.0  # log-odds; keeps a probability of 64 bits strictly inside (0, 1)
@@ -117,7 +118,11 @@ def _platt(margin: Floats, churn: Floats) -> tuple[float, float]:
 
 
 def _centred_isotonic(margin: Floats, churn: Floats) -> tuple[tuple[float, float], ...]:
-    """Each isotonic step at the mean log-odds of its rows. Oron & Flournoy 2017."""
+    """Each isotonic step at the mean log-odds of its rows. Oron & Flournoy 2017.
+
+    A step is drawn to the rate of all by DRAWN rows (the m-estimate of Cestnik 1990): a handful of
+    rows at an end must not say 0 or 1 of everybody beyond it.
+    """
     from sklearn.isotonic import isotonic_regression
 
     order = np.argsort(margin, kind="stable")
@@ -126,5 +131,8 @@ def _centred_isotonic(margin: Floats, churn: Floats) -> tuple[tuple[float, float
     rate = np.add.reduceat(churn[order], starts) / mass
     steps = isotonic_regression(rate, sample_weight=mass)
     first = np.flatnonzero(np.r_[True, steps[1:] != steps[:-1]])
-    centre = np.add.reduceat(at * mass, first) / np.add.reduceat(mass, first)
-    return tuple(zip(centre.tolist(), steps[first].tolist(), strict=True))
+    rows = np.add.reduceat(mass, first)
+    centre = np.add.reduceat(at * mass, first) / rows
+    drawn = (rows * steps[first] + DRAWN * churn.mean()) / (rows + DRAWN)
+    rising = isotonic_regression(drawn, sample_weight=rows)
+    return tuple(zip(centre.tolist(), rising.tolist(), strict=True))

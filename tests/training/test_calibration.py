@@ -88,3 +88,16 @@ def test_it_survives_json(n: int) -> None:
     found = fit_calibrator(*_sample(6, n))
     assert found is not None
     assert Calibrator.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_a_handful_of_rows_at_an_end_does_not_speak_for_all_beyond() -> None:
+    """Three rows that all churn, above 4,000 of which half do: less than 0.85 beyond them, and the
+    half stays."""
+    margin = np.r_[np.linspace(-0.1, 0.1, 4000), [5.0, 5.0, 5.0]]
+    churn = np.r_[np.tile([1.0, 0.0], 2000), np.ones(3)]
+    found = fit_calibrator(margin, churn)
+    assert found is not None
+    assert found.kind == "isotonic"
+    top, middle = found(np.array([9.0, 0.0]))
+    assert 0.75 < top < 0.85  # (3 + 2 * 0.5) / (3 + 2), and a little of the line
+    assert middle == pytest.approx(0.5, abs=0.06)
