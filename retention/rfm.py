@@ -23,6 +23,7 @@ from runtime.settings import Settings
 from runtime.settings_lifecycle import Rfm as RfmSection
 
 PARTS = ("recency", "frequency", "monetary")
+MONEY_DIGITS = 6
 _DAY_US = 86_400_000_000
 
 
@@ -98,7 +99,12 @@ def rfm(
         users=users,
         edges={name: _told(name, scales[n]) for n, name in enumerate(PARTS)},
         quantiles={name: _stated(section, name) is None for name in PARTS},
-        cells=counts.select(*PARTS, "users", share=pl.col("users") / users, value="value"),
+        cells=counts.select(
+            *PARTS,
+            "users",
+            share=pl.col("users") / users,
+            value=pl.col("value").round(MONEY_DIGITS),  # users are added as threads come
+        ),
     )
 
 
