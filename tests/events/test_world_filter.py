@@ -96,6 +96,7 @@ def many() -> dict[str, Floats]:
     return {name: np.concatenate(parts) for name, parts in columns.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [0, 1], ids=["churn", "value"])
 def test_the_oracles_mean_is_its_forecast_in_every_fifth(
     many: dict[str, Floats], what: int

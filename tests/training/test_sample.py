@@ -18,6 +18,7 @@ from training.plan import plan_of
 from training.prepare import prepared, snapshots_of
 from training.recipe import train
 from training.sample import sampled
+from training.sequence_rows import locate
 
 CPU = Device("cpu", "a test")
 AS_OF = datetime(2024, 8, 1, tzinfo=UTC)
@@ -84,6 +85,16 @@ def test_the_rows_are_those_of_everyone(whole: Settings) -> None:
 
 
 def test_a_training_on_a_sample_says_so(whole: Settings) -> None:
-    found = train(bounded(whole, 300), AS_OF, "sequence", CPU)
+    found = train(bounded(whole, 300), AS_OF, "logistic", CPU)
     assert any("training.rows = 300" in note for note in found.notes)
     assert found.metrics["churn_roc_auc"] > 0.5
+
+
+def test_sequences_are_of_the_same_users(whole: Settings) -> None:
+    """Each row of the sample has its own, and nobody else's are made."""
+    some = prepared(bounded(whole, 300), AS_OF, "sequence", CPU)
+    made = some.task.sequences
+    assert made is not None
+    assert made.buckets == some.store.buckets
+    found = locate(made, some.frame.select("cutoff", "user_id"))
+    assert (found.frame["end"] > found.frame["begin"]).all()
