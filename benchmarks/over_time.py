@@ -1,10 +1,13 @@
 """Calibration at the test cutoff, left alone and carried to it, as `holdfast train` does it.
 
-    python -m benchmarks.over_time [--model logistic|xgboost|forest] [NAME … | synthetic[:SEED]]
+    python -m benchmarks.over_time [--model logistic|xgboost|forest] [NAME …]
+
+NAME: an example, `synthetic[:SEED]`, or `shop:KIND[:SEED]` of `benchmarks.shop_world`.
 
 For each example: users at the test cutoff, the share of churn at the calibration and at the test
 cutoff, the calibration error (ECE) and log loss without and with what is carried, the error of the
 best shift there is (known only afterwards) and that of a right model by chance alone, what was
+carried, what the season of a year ago added to it, the bias of value without and with what is
 carried, and the seconds that the rows and the carrying took. Nothing is carried by what was not
 known at the test cutoff.
 """
@@ -22,6 +25,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.examples import ROOT, configured, holdfast
+from benchmarks.shop_world import write_shop
 from events.store import open_store
 from features.learn import learn_spec
 from features.snapshots import read
@@ -31,7 +35,8 @@ from training.calibration import Calibrator
 from training.fitting import Task, fit
 from training.kinds import spec_of
 from training.level_rows import LevelRows, level_rows
-from training.metrics import Floats, calibration_error, log_loss
+from training.metrics import Floats, calibration_error, log_loss, value_metrics
+from training.model import Model
 from training.plan import Plan, plan_of
 from training.prepare import snapshots_of
 from training.present import carried
@@ -41,7 +46,7 @@ from training.threads import one_blas_thread
 CPU = Device("cpu", "a benchmark")
 SHIFTS = np.linspace(-1.5, 1.5, 121)
 DRAWS = 200
-USERS = 5000  # of the synthetic world
+USERS = 5000  # of a world that is made up
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,12 @@ def figures_of(case: Case) -> dict[str, Any]:
     def churn(calibrator: Calibrator) -> Floats:
         return replace(fitted.model, calibrator=calibrator).churn_probability(test.x)
 
+    def bias(model: Model) -> float:
+        mean = model.expected_value(test.x)
+        if mean is None or test.value is None:
+            return float("nan")
+        return float(value_metrics(test.value, mean, np.ones(len(test)))["bias"])
+
     plain, moved = fitted.model.calibrator, found.model.calibrator
     best = min(
         (replace(plain, shift=float(shift)) for shift in SHIFTS),
@@ -105,6 +116,10 @@ def figures_of(case: Case) -> dict[str, Any]:
         "carried by": found.candidate,
         "stretch": moved.stretch,
         "shift": found.shift,
+        "season's pace": found.season.pace,
+        "years alike": found.season.alike,
+        "value bias": bias(fitted.model),
+        "bias with": bias(found.model),
         "tried at": len(found.rows),
         "cutoffs": case.level.frame["cutoff"].n_unique() if len(case.level.frame) else 0,
         "s rows": case.seconds,
@@ -128,6 +143,9 @@ def _floor(p: Floats) -> float:
 
 
 def _config(name: str, folder: Path) -> Path:
+    if name.startswith("shop:"):
+        kind, _, seed = name.removeprefix("shop:").partition(":")
+        return write_shop(folder, kind, int(seed or 0), USERS)
     if not name.startswith("synthetic"):
         return configured(name, folder)
     from events.synthetic import World, write_world

@@ -6,7 +6,7 @@ by lines. Both rise with the log-odds, so ranks are kept, and stay strictly insi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,15 @@ class Calibrator:
 
     def __call__(self, margin: Floats) -> Floats:
         """Probabilities, shape (n,), of log-odds of shape (n,)."""
-        p = self._unshifted(margin)
         if (self.shift, self.stretch) == (0.0, 1.0):
-            return p
+            return self._unshifted(margin)
+        return sigmoid(self.log_odds(margin))
+
+    def log_odds(self, margin: Floats) -> Floats:
+        """Of the probabilities, shape (n,)."""
+        p = self._unshifted(margin)
         odds = np.log(p) - np.log1p(-p)
-        return sigmoid(np.clip(self.stretch * odds + self.shift, -FAR, FAR))
+        return np.asarray(np.clip(self.stretch * odds + self.shift, -FAR, FAR))
 
     def _unshifted(self, margin: Floats) -> Floats:
         smooth = sigmoid(np.clip(self.slope * margin + self.intercept, -FAR, FAR))
@@ -56,6 +60,11 @@ class Calibrator:
         at, rate = np.array(self.knots).T
         steps = np.interp(margin, at, rate)
         return np.asarray(PLATT_SHARE * smooth + (1 - PLATT_SHARE) * steps)
+
+    def moved(self, shift: float, stretch: float, middle: float) -> Calibrator:
+        """Whose log-odds z are `middle + stretch * (z - middle) + shift`."""
+        shift = stretch * self.shift + shift + (1 - stretch) * middle
+        return replace(self, shift=shift, stretch=stretch * self.stretch)
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -62,9 +62,7 @@ class LevelReport:
 
     def apply(self, calibrator: Calibrator) -> Calibrator:
         """The calibrator of the newest matured cutoff, moved to the present one."""
-        stretch = self.stretch * calibrator.stretch
-        shift = self.stretch * calibrator.shift + self.shift + (1 - self.stretch) * self.middle
-        return replace(calibrator, shift=shift, stretch=stretch)
+        return calibrator.moved(self.shift, self.stretch, self.middle)
 
 
 def churn_level(

@@ -216,6 +216,7 @@ CANDIDATES: dict[str, Callable[[Known], Proposal | None]] = {
     PERIOD: period,
 }
 MEASURED = ("em", "bbse", PARTIAL, PERIOD)
+BY_YEAR = ("year_ago", "year_change")  # these know of the season
 
 
 def _a_year_before(known: Known, day: float) -> Level | None:

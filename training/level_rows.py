@@ -3,7 +3,8 @@ each with the outcome of every quarter of the horizon that has passed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -27,6 +28,7 @@ from training.past import EARLY
 from training.plan import Plan
 from training.sequences_at import sequences_at
 from training.split import user_share
+from training.years import ACTIVE, PAID, Year, year_at
 
 MOST_CUTOFFS = 12
 MOST_USERS = 20_000  # at a cutoff: the level of so many is known to a hundredth of log-odds
@@ -37,7 +39,8 @@ CPU = Device("cpu", "a look at the snapshots")
 class LevelRows:
     """`frame`: `cutoff`, `user_id`, the features, `churn` and `churn_<d>d` by the end of d days,
     null where not known at the as-of `now`; of a `share` of the users, by hash. `why`: the reason
-    where there is none."""
+    where there is none. `years`, `value_years`: by present, what a year ago says of the coming
+    season: of churn that is silence, and of value over `value_days`."""
 
     frame: pl.DataFrame
     span: Span
@@ -45,6 +48,9 @@ class LevelRows:
     why: str = ""
     share: float = 1.0
     sequences: Sequences | None = None
+    years: Mapping[datetime, Year] = field(default_factory=dict)
+    value_years: Mapping[datetime, Year] = field(default_factory=dict)
+    value_days: float = 0.0
 
 
 def level_rows(
@@ -74,7 +80,18 @@ def level_rows(
     sequences = None
     if read is not None:
         sequences = sequences_at(settings, store, at, spec, read.length, device, cluster)
-    return LevelRows(_some(taken, steps, share), span, now, share=share, sequences=sequences)
+    presents = (test.at, now)
+    years = {at: year_at(store, settings, at, ACTIVE) for at in presents if span.silence}
+    return LevelRows(
+        frame=_some(taken, steps, share),
+        span=span,
+        now=now,
+        share=share,
+        sequences=sequences,
+        years=years,
+        value_years={at: year_at(store, settings, at, PAID) for at in presents},
+        value_days=float(settings.value_horizon_days),
+    )
 
 
 def cutoffs_about(

@@ -165,11 +165,11 @@ def _line(
     """Shift, stretch, middle, the shift's variance, and the log evidence for the pace."""
     at, information, evidence = _fit(table, _precision(table, pace))
     own = 2 * table.steps
-    shift, stretch, middle = _towards(at[:own], z, mass, silence)
+    shift, stretch, middle = towards(at[:own], z, mass, silence)
     nudge = 1e-4
     slope = np.array(
         [
-            (_towards(at[:own] + nudge * unit, z, mass, silence)[0] - shift) / nudge
+            (towards(at[:own] + nudge * unit, z, mass, silence)[0] - shift) / nudge
             for unit in np.eye(own)
         ]
     )
@@ -178,8 +178,10 @@ def _line(
     return shift, stretch, middle, float(slope @ covariance @ slope), evidence - walk
 
 
-def _towards(at: Floats, z: Floats, mass: Floats, silence: bool) -> tuple[float, float, float]:
-    """The line nearest to what the hazards of `at` come to over the whole horizon."""
+def towards(at: Floats, z: Floats, mass: Floats, silence: bool) -> tuple[float, float, float]:
+    """Shift, stretch and middle of the line nearest to what the hazards of `at`, first the a of all
+    steps and then their b, come to over the whole horizon. `z`, `mass`: log-odds of churn now and
+    the users who have them, shape (n,)."""
     a, b = np.split(at, 2)
     x = _log_hazard(z, silence)
     hazard = np.exp(np.clip(a[:, None] + (1 + b[:, None]) * x[None, :], -FAR, FAR)).sum(0)

@@ -18,6 +18,7 @@ from features.time import Cutoff
 from runtime.clock import show
 from runtime.errors import LabelError
 from training import linear, past
+from training.binned import Binned
 from training.calibration import Calibrator, fit_calibrator
 from training.churn_interval import ChurnInterval, churn_interval
 from training.churn_level import LevelReport, Scored, Span, churn_level
@@ -26,20 +27,23 @@ from training.linear import LogisticSpec
 from training.metrics import calibration_error
 from training.model import Estimator, Model
 from training.rows import Rows, labelled, matrix
+from training.season import Season, moved_by, season_of
 from training.split import Slice, Split, user_share
 
 TRIED_ON = LogisticSpec(churn_strength=0.03, value_strength=0.03)
 EVERYBODY = (0.0, 1.0)
+NO_SEASON = Season()
 OUTCOME = re.compile(r"churn(_\d+d)?")
 NOT_ASKED = LevelRows(pl.DataFrame(), Span(0.0, 0.0), past.EPOCH, "nobody asked for it")
 
 
 @dataclass(frozen=True)
 class Carried:
-    """`model`: with its calibrator moved and, where its drift was looked at, its interval of churn;
-    `uncorrected`: without. `rows`: of each past cutoff `cutoff`, `users`, `base_rate`, `predicted`
-    and `ece` without and with (`..._carried`) what was carried, and `candidate`, as the older model
-    had them that the candidates were tried on."""
+    """`model`: with its calibrator moved, its value scaled for the season and, where its drift was
+    looked at, its interval of churn; `uncorrected`: the calibrator without. `rows`: of each past
+    cutoff `cutoff`, `users`, `base_rate`, `predicted` and `ece` without and with (`..._carried`)
+    what was carried, and `candidate`, as the older model had them that the candidates were tried
+    on."""
 
     model: Model
     uncorrected: Calibrator
@@ -48,11 +52,16 @@ class Carried:
     candidate: str
     shift: float
     note: str
+    season: Season = NO_SEASON
 
     @property
     def params(self) -> dict[str, Any]:
         """For the tracked run."""
-        return {"calibration_candidate": self.candidate, "calibration_shift": self.shift}
+        return {
+            "calibration_candidate": self.candidate,
+            "calibration_shift": self.shift,
+            **self.season.params,
+        }
 
 
 def carried(
@@ -80,7 +89,9 @@ def carried(
     rest = frame.filter(chosen(level.share)) if level.share < 1 else frame
     older = _older(rest, known, model.features, level.span, now, seed)
     report = churn_level(own[:-1], own[-1], level.span, older, (line.slope, line.intercept))
-    return _carried(model, report)
+    season = season_of(level, now, report.chosen.name)
+    odds = report.apply(line).log_odds(own[-1].all.margin)
+    return _carried(model, report, season, replace(own[-1].all, margin=odds))
 
 
 def _with_sequences(level: LevelRows, model: Model) -> pl.DataFrame:
@@ -111,16 +122,20 @@ def _left(model: Model, why: str) -> Carried:
     return Carried(model, model.calibrator, None, (), "none", 0.0, note)
 
 
-def _carried(model: Model, report: LevelReport) -> Carried:
+def _carried(model: Model, report: LevelReport, season: Season, now: Binned) -> Carried:
+    """`now`: the present's users in log-odds as the report has them."""
     interval = None if report.lines is None else churn_interval(report.lines, report.chosen)
+    calibrator, more = moved_by(season, report.apply(model.calibrator), now)
     moved = replace(
         model,
-        calibrator=report.apply(model.calibrator),
+        calibrator=calibrator,
         churn_interval=interval or model.churn_interval,
+        value_scale=model.value_scale * season.value_factor,
     )
-    name, shift = report.chosen.name, report.shift
-    note = f"churn's calibration: {report.note}"
-    return Carried(moved, model.calibrator, interval, _table(report), name, shift, note)
+    name, rows = report.chosen.name, _table(report)
+    note = f"churn's calibration: {report.note}{season.note(more)}"
+    uncorrected = model.calibrator
+    return Carried(moved, uncorrected, interval, rows, name, report.shift + more, note, season)
 
 
 def _unseen(

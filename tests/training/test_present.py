@@ -170,6 +170,7 @@ def test_the_report_and_the_interval() -> None:
     assert found.params == {
         "calibration_candidate": found.candidate,
         "calibration_shift": found.shift,
+        **found.season.params,
     }
     for row in found.rows:
         assert 0 <= row["ece_carried"] <= 1

@@ -1,0 +1,133 @@
+"""What the season of a year ago says of the one to come, as far as one year is like the next.
+
+Labels end at the present cutoff, and so does what is measured since the newest of them: a season
+that is yet to begin is told by the year before alone. The log is cut into weeks back from the
+present, 52 to a year. How many users were active (or bought) in a week over how many were the week
+before, among those first active a month before both: the logarithm, less its mean over a year, is
+the turn that the pace took. Growth is no part of it, nor is an even attrition. Turns add up to the
+pace of every week, in logarithms, up to a constant.
+
+How far one year is like the next is the correlation of such turns from four weeks to the next four
+with those of a year earlier, drawn to 0 by DOUBT months: a log of a year and a bit has shown
+nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from events.store import EventStore, known_before
+from features.definitions import Definitions, marked
+from runtime.collect import collect
+from runtime.device import Device
+from runtime.settings import Settings
+from training.metrics import Floats
+
+WEEK = timedelta(days=7)
+YEAR, MONTH = 52, 4  # weeks
+LEAST_ACTIVE = 10  # users in a week, for a logarithm to say something
+DOUBT = 2.0
+MOST_CHANGE = 1.5
+ACTIVE, PAID = pl.col("active"), pl.col("amount") > 0
+CPU = Device("cpu", "counts of users by week")
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Year:
+    """`alike`: in [0, 1], how far a year is like the next; `pace`: the logarithm of each week's,
+    newest first, up to a constant, shape (weeks,)."""
+
+    alike: float
+    pace: Floats
+
+    def change(self, start: float, end: float, before: float) -> float:
+        """By how much the logarithm of the mean pace from `start` to `end` days after now is to
+        differ from that of the last `before` days; 0.0 where the log does not reach so far."""
+        then = YEAR * WEEK.days
+        coming, last = self._mean(then - end, then - start), self._mean(then, then + before)
+        if coming is None or last is None:
+            return 0.0
+        return float(np.clip(self.alike * np.log(coming / last), -MOST_CHANGE, MOST_CHANGE))
+
+    def _mean(self, newest: float, oldest: float) -> float | None:
+        """The mean pace between two numbers of days before now."""
+        edges = WEEK.days * np.arange(len(self.pace) + 1.0)
+        if oldest > edges[-1] or oldest <= max(newest, 0.0):
+            return None
+        share = np.clip(np.minimum(edges[1:], oldest) - np.maximum(edges[:-1], newest), 0.0, None)
+        return float(share @ np.exp(self.pace) / share.sum())
+
+
+NOTHING = Year(0.0, np.zeros(1))
+
+
+def year_at(store: EventStore, settings: Settings, now: datetime, of: pl.Expr = ACTIVE) -> Year:
+    """From what was known at `now`, of the marked events that `of` says: default those whose
+    absence is churn."""
+    if (now - store.first) // WEEK <= YEAR:
+        return NOTHING
+    return year_of(_counts(store, settings, now, of))
+
+
+def year_of(counts: Counts) -> Year:
+    """`counts[f, w]`: users first active in week f who were active in week w. Weeks are counted
+    back from 0, the newest; the last row and column are of all before the oldest."""
+    turns = _turns(counts, MONTH)
+    if len(turns) < YEAR:
+        return NOTHING
+    pace = np.r_[np.cumsum((turns - turns[:YEAR].mean())[::-1])[::-1], 0.0]
+    return Year(_alike(_turns(_by_months(counts), 1)), pace)
+
+
+def _by_months(counts: Counts) -> Counts:
+    """User-weeks, of whole months of four weeks and of all before the oldest."""
+    months = (len(counts) - 1) // MONTH
+    starts = MONTH * np.arange(months + 1)
+    return np.add.reduceat(np.add.reduceat(counts, starts, 0), starts, 1)
+
+
+def _turns(counts: Counts, settled: int) -> Floats:
+    """Of the whole spans, newest first, as far back as users are enough; `settled`: how many spans
+    before both of two users must have been known."""
+    found = []
+    for span in range(len(counts) - 2):
+        known = counts[span + 1 + settled :]
+        here, before = known[:, span].sum(), known[:, span + 1].sum()
+        if min(here, before) < LEAST_ACTIVE:
+            break
+        found.append(np.log(here / before))
+    return np.array(found)
+
+
+def _alike(turns: Floats) -> float:
+    apart = YEAR // MONTH
+    pairs = len(turns) - apart
+    if pairs <= 1:
+        return 0.0
+    now, then = turns[:pairs] - turns[:pairs].mean(), turns[apart:] - turns[apart:].mean()
+    size = float(np.sqrt((now @ now) * (then @ then)))
+    correlation = float(now @ then) / size if size > 0 else 0.0
+    return max(correlation, 0.0) * (pairs - 1) / (pairs - 1 + DOUBT)
+
+
+def _counts(store: EventStore, settings: Settings, now: datetime, of: pl.Expr) -> Counts:
+    """A bucket at a time."""
+    weeks = max((now - store.first) // WEEK, 0)
+    found = np.zeros((weeks + 1, weeks + 1), dtype=np.int64)
+    age = (pl.lit(now) - pl.col("ts")).dt.total_microseconds() - 1
+    week = (age // (WEEK // timedelta(microseconds=1))).clip(0, weeks)
+    first = pl.col("week").max().over("user_id").alias("first")
+    for bucket in store.buckets:
+        rows = marked(store.scan(bucket).filter(known_before(now)), Definitions.of(settings))
+        seen = rows.filter(of).select("user_id", week=week).unique()
+        counted = collect(seen.select(first, "week").group_by("first", "week").len(), CPU)
+        at = counted["first"].to_numpy(), counted["week"].to_numpy()
+        found[at] += counted["len"].to_numpy().astype(np.int64)
+    return found
