@@ -1,9 +1,9 @@
-"""Where the level of churn, or of value, stands at the present cutoff: what could be said of it.
+"""Where the level of churn stands at the present cutoff: what could be said of it.
 
-The level at a cutoff is what must be added to a frozen model's log-odds (or to the log of its
-expected value) for the sum to be right there. So what the features explain is no part of it. A
-candidate proposes how far the level has moved since the newest matured cutoff, from nothing but
-what is known at the present one. Days are those since 1970, horizons are in days.
+The level at a cutoff is what must be added to a frozen model's log-odds for the sum to be right
+there. So what the features explain is no part of it. A candidate proposes how far the level has
+moved since the newest matured cutoff, from nothing but what is known at the present one. Days are
+those since 1970, horizons are in days.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Past cutoffs as models saw them that did not know their labels: what every judgement of level,
 calibration and interval over time is made from.
 
-The frame has a row for each cutoff and user: `cutoff`, `user_id`, the features, `churn` and
-`value` (null where not matured), and where wanted `churn_7d`, `value_7d`, ...: the outcome of the
-first 7 days (training.early). It must hold cutoffs of which nothing has matured yet, too.
+The frame has a row for each cutoff and user: `cutoff`, `user_id`, the features, `churn` (null where
+not matured), and where wanted `churn_7d`, ...: the outcome of the first 7 days (training.early). It
+must hold cutoffs of which nothing has matured yet, too.
 """
 
 from __future__ import annotations
@@ -20,29 +20,17 @@ from features.time import Cutoff
 from runtime.errors import LabelError
 from training.binned import binned
 from training.churn_level import Scored
-from training.coverage import Forecast
 from training.metrics import Floats
 from training.split import user_share
-from training.value_level import ValuePast, sums
 
 LEAST_ROWS = 200
 LEAST_OF_A_CLASS = 20
 HELD_SHARE = 0.5
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLY = re.compile(r"churn_(\d+)d")
-EARLY_VALUE = re.compile(r"value_(\d+)d")
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """Of n rows: log-odds of churn (n,); mean of value (n,); quantiles of value (n, levels)."""
-
-    margin: Floats
-    mean: Floats | None = None
-    quantiles: Floats | None = None
-
-
-Predict = Callable[[pl.DataFrame], Prediction]
+Predict = Callable[[pl.DataFrame], Floats]  # log-odds of churn of n rows, shape (n,)
 FitFrame = Callable[[pl.DataFrame], Predict]
 
 
@@ -52,7 +40,7 @@ class PastCutoff:
 
     cutoff: Cutoff
     rows: pl.DataFrame
-    prediction: Prediction
+    margin: Floats
 
     @property
     def day(self) -> float:
@@ -110,39 +98,6 @@ def churn_scores(series: Series) -> list[Scored]:
     return [_scored(past) for past in series.scored]
 
 
-def value_sums(series: Series) -> list[ValuePast]:
-    """The series for `training.value_level`, oldest first. Raises ValueError where the model gives
-    no mean of value."""
-    found = []
-    for past in series.scored:
-        if past.prediction.mean is None:
-            raise ValueError(f"value_sums: no mean of value at {past.cutoff}; let the fit give one")
-        value = {n: _known(past.rows, n) for n in past.rows.columns if EARLY_VALUE.fullmatch(n)}
-        each = {n: sums(known, past.prediction.mean) for n, known in value.items()}
-        early = {int(n[6:-1]): one for n, one in each.items() if one is not None}
-        full = sums(_known(past.rows, "value"), past.prediction.mean)
-        found.append(ValuePast(past.day, full, early))
-    return found
-
-
-def value_forecasts(series: Series) -> list[Forecast]:
-    """The series for `training.coverage`, oldest first. Raises ValueError where the model gives no
-    quantiles."""
-    found = []
-    for past in series.scored:
-        quantiles = past.prediction.quantiles
-        if quantiles is None:
-            raise ValueError(
-                f"value_forecasts: no quantiles at {past.cutoff}; let the fit give them"
-            )
-        value = _known(past.rows, "value")
-        there = np.isfinite(value)
-        users = past.rows["user_id"].to_numpy().astype(np.str_)
-        known = Forecast(past.day, quantiles[there], value[there], users[there])
-        found.append(known if there.any() else Forecast(past.day, quantiles, None, users))
-    return found
-
-
 def _known(rows: pl.DataFrame, name: str) -> Floats:
     """A column with NaN where it is not known, shape (n,)."""
     column = rows[name].cast(pl.Float64).fill_null(float("nan"))
@@ -195,7 +150,7 @@ def _as_cutoffs(at: Sequence[datetime]) -> tuple[Cutoff, ...]:
 
 
 def _scored(past: PastCutoff) -> Scored:
-    margin = past.prediction.margin
+    margin = past.margin
     names = [n for n in past.rows.columns if n == "churn" or EARLY.fullmatch(n)]
     outcome = {name: _known(past.rows, name) for name in names}
     early = {

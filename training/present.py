@@ -211,7 +211,7 @@ def _ending(scored: list[Scored], now: datetime) -> list[Scored]:
 
 
 def _predicts(estimator: Estimator, features: tuple[str, ...]) -> past.Predict:
-    return lambda rows: past.Prediction(estimator.margin(matrix(rows, features)))
+    return lambda rows: estimator.margin(matrix(rows, features))
 
 
 def _table(report: LevelReport) -> tuple[dict[str, Any], ...]:
