@@ -1,7 +1,8 @@
 """From a model's log-odds to probabilities that hold, learnt on a later slice than the fit.
 
-Platt's two numbers where the rarer class has fewer than ENOUGH rows, else isotonic steps joined
-by lines. Both rise with the log-odds, so ranks are kept, and stay strictly inside (0, 1).
+Platt's two numbers where the rarer class has fewer than ENOUGH rows, else a mixture of them and of
+isotonic steps joined by lines: the share of each is what serves rows left out best. Both rise with
+the log-odds, so ranks are kept, and stay strictly inside (0, 1).
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from training.metrics import Floats
 ENOUGH = 1000
 DRAWN = 2.0  # rows
 LEAST_SLOPE = 0.01
-PLATT_SHARE = 0.01
+SHARES = (0.01, 0.25, 0.5, 0.75, 0.99)  # of Platt's line: none alone, ends must rise, steps count
+FOLDS = 5
 FAR = 30.0  # log-odds; keeps a probability of 64 bits strictly inside (0, 1)
 
 
 @dataclass(frozen=True)
 class Calibrator:
-    """p = sigmoid(slope * m + intercept); with knots, 99 % the line through them and 1 % that.
+    """p = sigmoid(slope * m + intercept); with knots a share `smooth` of that, the rest the line
+    through them.
 
     The mixture keeps what the knots' flat ends would lose: the order of the extremes. The log-odds
     of the result are multiplied by `stretch` (above 0) and raised by `shift`: how slope and level
@@ -34,6 +37,7 @@ class Calibrator:
     knots: tuple[tuple[float, float], ...] = ()
     shift: float = 0.0
     stretch: float = 1.0
+    smooth: float = SHARES[0]
 
     @property
     def kind(self) -> str:
@@ -59,7 +63,7 @@ class Calibrator:
             return smooth
         at, rate = np.array(self.knots).T
         steps = np.interp(margin, at, rate)
-        return np.asarray(PLATT_SHARE * smooth + (1 - PLATT_SHARE) * steps)
+        return np.asarray(self.smooth * smooth + (1 - self.smooth) * steps)
 
     def moved(self, shift: float, stretch: float, middle: float) -> Calibrator:
         """Whose log-odds z are `middle + stretch * (z - middle) + shift`."""
@@ -74,13 +78,15 @@ class Calibrator:
             "knots": [list(knot) for knot in self.knots],
             "shift": self.shift,
             "stretch": self.stretch,
+            "smooth": self.smooth,
         }
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Calibrator:
         knots = tuple((m, p) for m, p in raw["knots"])
         shift, stretch = raw.get("shift", 0.0), raw.get("stretch", 1.0)
-        return cls(raw["slope"], raw["intercept"], knots, shift, stretch)
+        smooth = raw.get("smooth", SHARES[0])
+        return cls(raw["slope"], raw["intercept"], knots, shift, stretch, smooth)
 
 
 def sigmoid(margin: Floats) -> Floats:
@@ -96,9 +102,29 @@ def fit_calibrator(margin: Floats, churn: Floats, *, smooth: bool = False) -> Ca
     rarer = int(min(churn.sum(), len(churn) - churn.sum()))
     if rarer == 0:
         return None
-    slope, intercept = _platt(margin, churn)
-    knots = _centred_isotonic(margin, churn) if rarer >= ENOUGH and not smooth else ()
-    return Calibrator(slope, intercept, knots)
+    if rarer < ENOUGH or smooth:
+        return Calibrator(*_platt(margin, churn))
+    order = np.lexsort((churn, margin))
+    margin, churn = margin[order], churn[order]
+    return _mixture(margin, churn, _share(margin, churn))
+
+
+def _mixture(margin: Floats, churn: Floats, share: float) -> Calibrator:
+    knots = _centred_isotonic(margin, churn)
+    return Calibrator(*_platt(margin, churn), knots=knots, smooth=share)
+
+
+def _share(margin: Floats, churn: Floats) -> float:
+    """Of SHARES the one with the least log loss on folds left out; rows in order of log-odds."""
+    losses = dict.fromkeys(SHARES, 0.0)
+    fold = np.arange(len(margin)) % FOLDS
+    for one in range(FOLDS):
+        out = fold == one
+        found = _mixture(margin[~out], churn[~out], SHARES[0])
+        for share in SHARES:
+            p = replace(found, smooth=share)(margin[out])
+            losses[share] -= float(np.log(np.where(churn[out] > 0, p, 1 - p)).sum())
+    return min(SHARES, key=lambda share: losses[share])
 
 
 def _platt(margin: Floats, churn: Floats) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from training.calibration import ENOUGH, Calibrator, fit_calibrator, sigmoid
+from training.calibration import ENOUGH, SHARES, Calibrator, fit_calibrator, sigmoid
 
 
 def _sample(seed: int, n: int, sharper: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -91,13 +92,43 @@ def test_it_survives_json(n: int) -> None:
 
 
 def test_a_handful_of_rows_at_an_end_does_not_speak_for_all_beyond() -> None:
-    """Three rows that all churn, above 4,000 of which half do: less than 0.85 beyond them, and the
-    half stays."""
+    """Three rows that all churn, above 4,000 of which half do: .8 by the steps, the line's word for
+    it beside them, never 1; and the half stays."""
     margin = np.r_[np.linspace(-0.1, 0.1, 4000), [5.0, 5.0, 5.0]]
     churn = np.r_[np.tile([1.0, 0.0], 2000), np.ones(3)]
     found = fit_calibrator(margin, churn)
     assert found is not None
     assert found.kind == "isotonic"
     top, middle = found(np.array([9.0, 0.0]))
-    assert 0.75 < top < 0.85  # (3 + 2 * 0.5) / (3 + 2), and a little of the line
+    assert found.knots[-1][1] == pytest.approx((3 + 2 * 0.5) / (3 + 2), abs=0.01)
+    assert top < 0.99
     assert middle == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_share_of_the_line_is_what_serves_other_rows() -> None:
+    """Where log-odds are a line the line counts for more, where they are steps it hardly does."""
+    random = np.random.default_rng(5)
+    found = {}
+    for name in ("line", "steps"):
+        margins = random.normal(0, 1.5, 60_000)
+        true = sigmoid(0.8 * margins - 0.3) if name == "line" else 0.15 + 0.7 * (margins > 0.7)
+        churn = (random.random(len(margins)) < true).astype(float)
+        one = fit_calibrator(margins[:8000], churn[:8000])
+        assert one is not None
+        found[name] = one.smooth
+        if name == "line":
+            alone = replace(one, smooth=SHARES[0])(margins[8000:])
+            off = [np.mean((p - true[8000:]) ** 2) for p in (alone, one(margins[8000:]))]
+            assert off[1] < off[0] / 2
+        assert Calibrator.from_dict(one.to_dict()) == one
+    assert found["line"] >= 0.5
+    assert found["steps"] == SHARES[0]
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    margin, churn = _sample(7, 6000)
+    margin = margin.round(1)  # ties
+    mixed = np.random.default_rng(0).permutation(len(margin))
+    one, two = fit_calibrator(margin, churn), fit_calibrator(margin[mixed], churn[mixed])
+    assert one is not None
+    assert one == two
