@@ -103,7 +103,7 @@ def as_amount(name: str, dtype: pl.DataType, decimal: str) -> pl.Expr:
     """A float, possibly NaN or infinite; null where a text is no number. -0 becomes 0: rows
     that are equal are then the same."""
     if dtype.is_numeric():
-        return _without_negative_zero(pl.col(name).cast(pl.Float64()))
+        return without_negative_zero(pl.col(name).cast(pl.Float64()))
     text = as_text(name, dtype).str.strip_chars()
     grouping = "," if decimal == "." else "."
     plain = (
@@ -115,10 +115,10 @@ def as_amount(name: str, dtype: pl.DataType, decimal: str) -> pl.Expr:
         plain = pl.when(
             ~text.str.contains(r"^[+-]?\d+\.\d*$") | text.str.contains(_GROUPED[","])
         ).then(plain.str.replace(",", ".", literal=True))
-    return _without_negative_zero(plain.cast(pl.Float64(), strict=False))
+    return without_negative_zero(plain.cast(pl.Float64(), strict=False))
 
 
-def _without_negative_zero(number: pl.Expr) -> pl.Expr:
+def without_negative_zero(number: pl.Expr) -> pl.Expr:
     return pl.when(number.is_null() | (number != 0)).then(number).otherwise(0.0)
 
 

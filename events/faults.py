@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from events.columns import EXACT_FLOAT, as_text, lost_digits
+from events.columns import EXACT_FLOAT, as_amount, as_text, lost_digits
 from events.mapping import SourcePlan, event_name
 from runtime.clock import show
 
@@ -89,17 +89,35 @@ def _of_time(
 
 def _other_faults(schema: pl.Schema, plan: SourcePlan) -> list[Fault]:
     columns = plan.source.columns
+    amount, quantity = columns.amount, columns.quantity
     faults = []
-    if columns.amount is not None and columns.amount in schema:
-        amount, text = pl.col("amount"), _value(columns.amount, schema)
-        named = _braced(columns.amount)
-        unread = amount.is_null() & ~_missing(columns.amount, schema)
-        faults.append(Fault(unread, f"amount '{{}}' in '{named}' is not a number", text))
-        infinite = f"amount '{{}}' in '{named}' is not finite"
-        faults.append(Fault(~amount.is_finite(), infinite, text))
+    if quantity is None:
+        faults += _of_number("amount", amount, pl.col("amount"), schema)
+    else:
+        for words, column in (("quantity", quantity), ("amount", amount)):
+            faults += _of_number(words, column, _number(column, schema, plan), schema)
+        words = f"'{amount}' times '{quantity}' is not finite"
+        faults.append(Fault(~pl.col("amount").is_finite(), words))
     if event_name(plan.source) is None:
         faults.append(Fault(pl.col("event").is_null(), f"the event in '{columns.event}' is empty"))
     return faults
+
+
+def _number(column: str | None, schema: pl.Schema, plan: SourcePlan) -> pl.Expr:
+    if column is None or column not in schema:
+        return pl.lit(None, pl.Float64())
+    return as_amount(RAW + column, schema[column], plan.source.decimal)
+
+
+def _of_number(words: str, column: str | None, number: pl.Expr, schema: pl.Schema) -> list[Fault]:
+    if column is None or column not in schema:
+        return []
+    named, text = f"{words} '{{}}' in '{_braced(column)}'", _value(column, schema)
+    unread = number.is_null() & ~_missing(column, schema)
+    return [
+        Fault(unread, f"{named} is not a number", text),
+        Fault(~number.is_finite(), f"{named} is not finite", text),
+    ]
 
 
 def _braced(text: str) -> str:

@@ -59,7 +59,7 @@ def properties_in(source: Source, found: Sequence[str]) -> list[str]:
     """The columns kept as properties: those named, or all that are mapped to nothing else."""
     if source.columns.properties is not None:
         return [name for name in source.columns.properties if name in found]
-    mapped = set(mapped_columns(source))
+    mapped = {*mapped_columns(source)} - {source.columns.quantity}  # it is lost in the amount
     return [name for name in found if name not in mapped]
 
 
@@ -70,6 +70,7 @@ def mapped_columns(source: Source) -> list[str]:
         columns.ts,
         columns.event,
         columns.amount,
+        columns.quantity,
         columns.channel,
         columns.event_id,
         columns.received,

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import polars as pl
 
 from events.batches import Batch
-from events.columns import as_amount, as_id, as_json_object, as_text, as_time, nulled
+from events.columns import (
+    as_amount,
+    as_id,
+    as_json_object,
+    as_text,
+    as_time,
+    nulled,
+    without_negative_zero,
+)
 from events.contract import EVENTS, TIME
 from events.faults import RAW, Fault, faults_of
 from events.lines import RAW_CHARS
@@ -106,7 +114,14 @@ def _received(schema: pl.Schema, plan: SourcePlan) -> pl.Expr:
 
 
 def _amount(schema: pl.Schema, plan: SourcePlan) -> pl.Expr:
-    column = plan.source.columns.amount
-    if column is None or column not in schema:
+    """Of all pieces of a row: not known where their number is not."""
+    columns = plan.source.columns
+    wanted = [columns.amount, *([columns.quantity] if columns.quantity else [])]
+    found = [
+        as_amount(column, schema[column], plan.source.decimal)
+        for column in wanted
+        if column is not None and column in schema
+    ]
+    if len(found) < len(wanted):
         return pl.lit(None, pl.Float64())
-    return as_amount(column, schema[column], plan.source.decimal)
+    return found[0] if len(found) == 1 else without_negative_zero(found[0] * found[1])

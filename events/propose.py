@@ -123,9 +123,10 @@ def _column_lines(source: SourcePlan) -> list[str]:
         lines.append(f"event = {quoted(roles.event)}")
     if roles.amount:
         guess = "" if source.first.header else " # a guess: no name tells"
-        if re.search("unit|price", roles.amount, re.IGNORECASE) and _counts(roles.extra):
-            guess += f" # of one piece? '{_counts(roles.extra)[0]}' may say of how many"
         lines.append(f"amount = {quoted(roles.amount)}{guess}")
+        if re.search("unit|price", roles.amount, re.IGNORECASE) and _counts(roles.extra):
+            pieces = quoted(_counts(roles.extra)[0])
+            lines.append(f"quantity = {pieces} # the amount is of one piece; else leave this out")
     if roles.channel:
         lines.append(f"channel = {quoted(roles.channel)}")
     if roles.event_id:

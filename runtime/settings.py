@@ -32,17 +32,25 @@ class Project(Section):
 
 
 class SourceColumns(Section):
-    """Which column of the source is what. `received`: when the event became known, at its own
-    time where left out or empty. `properties`: extra columns kept, default all."""
+    """Which column of the source is what. `quantity`: of how many pieces a row is, each of them of
+    the `amount`; it stays a property. `received`: when the event became known, at its own time
+    where left out or empty. `properties`: extra columns kept, default all."""
 
     user_id: str
     ts: str
     event: str | None = None
     amount: str | None = None
+    quantity: str | None = None
     channel: str | None = None
     event_id: str | None = None
     received: str | None = None
     properties: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _of_amounts(self) -> SourceColumns:
+        if self.quantity is not None and self.amount is None:
+            raise ValueError("quantity is given without amount; name the column of the price")
+        return self
 
 
 class SourceConstants(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
@@ -15,7 +16,7 @@ from ingest_tools import HEAD, ingested, put, settings_in, table
 from events import adding, csv_reader, staging
 from events.ingest import ingest
 from events.staging import bucket_of
-from runtime.errors import InputError, SchemaError, StoreError
+from runtime.errors import HoldfastError, InputError, SchemaError, StoreError
 from runtime.settings import parse_settings
 
 ROWS = [
@@ -42,6 +43,68 @@ def test_a_row_of_the_log_is_what_the_file_says(tmp_path: Path) -> None:
         "received": None,
     }
     assert set(events["user_id"]) == {"007", "10329302124590727494", 'O\'Neil, "J"', "é 漢"}
+
+
+PIECES = {"user_id": "who", "ts": "ts", "amount": "price", "quantity": "pieces"}
+
+
+def test_a_price_of_one_piece_is_paid_for_each(tmp_path: Path) -> None:
+    """What is not known, of price or pieces, makes an amount that is not known; pieces stay."""
+    rows = ["2.5,6", "2.5,-2", "2.5,", ",6", "0,7", "-0.0,3", '"1,200.50",2']
+    content = "who,ts,price,pieces\n" + "".join(
+        f"u{n},2024-03-0{n + 1},{row}\n" for n, row in enumerate(rows)
+    )
+    result, events = ingested(tmp_path, content, columns=PIECES)
+    assert result.quarantined == 0
+    assert events["amount"].to_list() == [15.0, -5.0, None, None, 0.0, 0.0, 2401.0]
+    assert [str(amount) for amount in events["amount"][4:6]] == ["0.0", "0.0"]
+    assert [json.loads(p or "{}").get("pieces") for p in events["properties"]] == [
+        "6",
+        "-2",
+        None,
+        "6",
+        "7",
+        "3",
+        "2",
+    ]
+
+
+@given(price=st.floats(-1e9, 1e9), pieces=st.integers(-(10**6), 10**6))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+def test_pieces_of_a_typed_file_are_multiplied(price: float, pieces: int) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = {"who": ["u"], "ts": [datetime(2024, 3, 1)], "price": [price], "pieces": [pieces]}
+        pl.DataFrame(rows).write_parquet(folder / "log.parquet")
+        ingest(settings_in(folder, path="*.parquet", columns=PIECES))
+        assert table(folder)["amount"].to_list() == [price * pieces]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("2.5,six", "quantity 'six' in 'pieces' is not a number"),
+        ("2.5,inf", "quantity 'inf' in 'pieces' is not finite"),
+        ("cheap,six", "quantity 'six' in 'pieces' is not a number"),
+        ("cheap,6", "amount 'cheap' in 'price' is not a number"),
+        ("cheap,", "amount 'cheap' in 'price' is not a number"),
+        ("1e200,1e200", "'price' times 'pieces' is not finite"),
+    ],
+)
+def test_pieces_that_cannot_be_read_are_named(tmp_path: Path, row: str, reason: str) -> None:
+    content = f"who,ts,price,pieces\nu,2024-03-01,1,1\nu,2024-03-02,{row}\n"
+    result, _ = ingested(tmp_path, content, columns=PIECES)
+    assert result.quarantined == 1
+    assert table(tmp_path, "quarantine")["reason"].to_list() == [reason]
+
+
+def test_pieces_of_nothing_are_refused(tmp_path: Path) -> None:
+    columns = {name: column for name, column in PIECES.items() if name != "amount"}
+    with pytest.raises(HoldfastError, match="quantity is given without amount"):
+        settings_in(tmp_path, columns=columns)
+    content = "who,ts,price,number\nu,2024-03-01,1,1\n"
+    with pytest.raises(SchemaError, match="'pieces'"):
+        ingested(tmp_path, content, columns=PIECES)
 
 
 def test_again_adds_nothing_and_new_files_only_theirs(tmp_path: Path) -> None:

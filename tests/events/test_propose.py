@@ -142,7 +142,12 @@ LAYOUTS = {
             "InvoiceNo,Description,Quantity,InvoiceDate,UnitPrice,CustomerID\n",
             lambda i, u, t: f'{i // 4},"A, ""B""",6,{t:%m/%d/%Y %H:%M},2.5,{u if i % 5 else ""}\n',
         ),
-        {"user_id": "CustomerID", "ts": "InvoiceDate", "amount": "UnitPrice"},
+        {
+            "user_id": "CustomerID",
+            "ts": "InvoiceDate",
+            "amount": "UnitPrice",
+            "quantity": "Quantity",
+        },
         "row",
         quarantined=300,
     ),
