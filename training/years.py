@@ -2,14 +2,14 @@
 
 Labels end at the present cutoff, and so does what is measured since the newest of them: a season
 that is yet to begin is told by the year before alone. The log is cut into weeks back from the
-present, 52 to a year. How many users were active (or bought) in a week over how many were the week
-before, among those first active a month before both: the logarithm, less its mean over a year, is
-the turn that the pace took. Growth is no part of it, nor is an even attrition. Turns add up to the
-pace of every week, in logarithms, up to a constant.
+present, 52 to a year. How many users were active (or bought) in a week is taken for the product of
+how many came in which week, of how long ago that is, and of the week's own pace. So neither growth
+nor leaving, which is fastest at first, is part of the pace.
 
-How far one year is like the next is the correlation of such turns from four weeks to the next four
-with those of a year earlier, drawn to 0 by DOUBT months: a log of a year and a bit has shown
-nothing.
+How far one year is like the next is told by four weeks at a time: among users first active before
+two neighbouring ones, the user-weeks in the later over those in the earlier; the correlation of
+the logarithms with those of a year before, drawn to 0 by DOUBT months. A log of a year and a bit
+has shown nothing.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ WEEK = timedelta(days=7)
 YEAR, MONTH = 52, 4  # weeks
 LEAST_ACTIVE = 10  # users in a week, for a logarithm to say something
 DOUBT = 2.0
+ROUNDS = 60
 MOST_CHANGE = 1.5
 ACTIVE, PAID = pl.col("active"), pl.col("amount") > 0
 CPU = Device("cpu", "counts of users by week")
@@ -79,11 +80,32 @@ def year_at(store: EventStore, settings: Settings, now: datetime, of: pl.Expr = 
 def year_of(counts: Counts) -> Year:
     """`counts[f, w]`: users first active in week f who were active in week w. Weeks are counted
     back from 0, the newest; the last row and column are of all before the oldest."""
-    turns = _turns(counts, MONTH)
-    if len(turns) < YEAR:
+    pace = _pace(counts)
+    if len(pace) <= YEAR:
         return NOTHING
-    pace = np.r_[np.cumsum((turns - turns[:YEAR].mean())[::-1])[::-1], 0.0]
-    return Year(_alike(_turns(_by_months(counts), 1)), pace)
+    return Year(_alike(_turns(_by_months(counts))), pace)
+
+
+def _pace(counts: Counts) -> Floats:
+    """Of the whole weeks, newest first, as far back as users are enough; shape (weeks,). By
+    iterative proportional fitting (Deming & Stephan 1940) of counts a month and more after the
+    first week; a trend that all three factors could have is where that leaves it."""
+    weeks = len(counts)
+    came, week = np.tril_indices(weeks, -MONTH)
+    age, seen = came - week, counts[came, week].astype(np.float64)
+    size, pace = np.diag(counts).astype(np.float64), np.ones(weeks)
+    for _ in range(ROUNDS):
+        stay = _share(age, seen, size[came] * pace[week], weeks)
+        pace = _share(week, seen, size[came] * stay[age], weeks)
+        size = _share(came, seen, stay[age] * pace[week], weeks)
+    few = np.flatnonzero(np.bincount(week, seen, weeks) < LEAST_ACTIVE)
+    return np.log(pace[: few[0] if len(few) else weeks])
+
+
+def _share(of: Counts, seen: Floats, told: Floats, size: int) -> Floats:
+    """What `told` must be multiplied by for its sums to be those seen; 0 where it tells none."""
+    wanted, found = np.bincount(of, seen, size), np.bincount(of, told, size)
+    return np.divide(wanted, found, out=np.zeros(size), where=found > 0)
 
 
 def _by_months(counts: Counts) -> Counts:
@@ -93,13 +115,12 @@ def _by_months(counts: Counts) -> Counts:
     return np.add.reduceat(np.add.reduceat(counts, starts, 0), starts, 1)
 
 
-def _turns(counts: Counts, settled: int) -> Floats:
-    """Of the whole spans, newest first, as far back as users are enough; `settled`: how many spans
-    before both of two users must have been known."""
+def _turns(counts: Counts) -> Floats:
+    """From each whole month to the next, newest first, as far back as users are enough."""
     found = []
-    for span in range(len(counts) - 2):
-        known = counts[span + 1 + settled :]
-        here, before = known[:, span].sum(), known[:, span + 1].sum()
+    for month in range(len(counts) - 2):
+        known = counts[month + 2 :]
+        here, before = known[:, month].sum(), known[:, month + 1].sum()
         if min(here, before) < LEAST_ACTIVE:
             break
         found.append(np.log(here / before))
