@@ -89,7 +89,7 @@ def carried(
     rest = frame.filter(chosen(level.share)) if level.share < 1 else frame
     older = _older(rest, known, model.features, level.span, now, seed)
     report = churn_level(own[:-1], own[-1], level.span, older, (line.slope, line.intercept))
-    season = season_of(level, now, report.chosen.name)
+    season = season_of(level, now, report.chosen.name, report.chosen.weight)
     odds = report.apply(line).log_odds(own[-1].all.margin)
     return _carried(model, report, season, replace(own[-1].all, margin=odds))
 

@@ -137,6 +137,8 @@ def run_recipe(
     served = _serve(frame, split, honest, task, notes)
     later = served is not honest
     brought = carried(served.model, served.frame, level, split, later, task.seed) if later else now
+    if later and brought.season.moves:
+        notes.append(f"the model that serves: {brought.note}")
     return Trained(
         model=brought.model,
         honest=now.model,

@@ -26,6 +26,10 @@ class Season:
     value_factor: float = 1.0
 
     @property
+    def moves(self) -> bool:
+        return self.pace != 0.0 or self.value_factor != 1.0
+
+    @property
     def params(self) -> dict[str, float]:
         """For the tracked run."""
         return {
@@ -48,18 +52,20 @@ class Season:
         return said
 
 
-def season_of(level: LevelRows, now: datetime, candidate: str) -> Season:
-    """`candidate`: of `training.level`, what the level of churn is carried by.
+def season_of(level: LevelRows, now: datetime, candidate: str, weight: float) -> Season:
+    """`candidate`: of `training.level`, what the level of churn is carried by, and how far.
 
-    Where that is measured in the newest weeks the season is the pace beyond theirs, else that
+    As far as that is measured in the newest weeks the season is the pace beyond theirs, else that
     beyond the pace of the newest matured horizon, where the level of value is, too.
     """
     start, end = level.span.gap_days, level.span.embargo_days
     alike, pace, factor = 0.0, 0.0, 1.0
     if (year := level.years.get(now)) is not None:
-        newest = max(end / PARTS, float(WEEK.days)) if candidate in MEASURED else end
+        newest = year.change(start, end, max(end / PARTS, float(WEEK.days)))
+        seen = weight if candidate in MEASURED else 0.0
         alike = year.alike
-        pace = 0.0 if candidate in BY_YEAR else year.change(start, end, newest)
+        if candidate not in BY_YEAR:
+            pace = seen * newest + (1 - seen) * year.change(start, end, end)
     if (year := level.value_years.get(now)) is not None:
         end = start + level.value_days
         factor = float(np.exp(year.change(start, end, end)))

@@ -49,20 +49,25 @@ def test_of_a_calm_shop_nothing_much_moves(tmp_path: Path) -> None:
 
 
 def test_what_is_measured_already_is_not_added_again() -> None:
-    whole = season_of(LEVEL, EPOCH, "none")
+    whole = season_of(LEVEL, EPOCH, "none", 0.0)
     assert whole.pace == pytest.approx(LEVEL.years[EPOCH].change(0, 60, 60))
-    assert season_of(LEVEL, EPOCH, "trend").pace == whole.pace
-    newest = season_of(LEVEL, EPOCH, "period")
+    assert season_of(LEVEL, EPOCH, "trend", 1.0).pace == whole.pace
+    newest = season_of(LEVEL, EPOCH, "period", 1.0)
     assert newest.pace == pytest.approx(LEVEL.years[EPOCH].change(0, 60, 15))
     assert 0 < newest.pace < whole.pace
-    assert season_of(LEVEL, EPOCH, "year_change").pace == 0.0
+    half = season_of(LEVEL, EPOCH, "period", 0.5).pace
+    assert half == pytest.approx((newest.pace + whole.pace) / 2)
+    assert season_of(LEVEL, EPOCH, "period", 0.0).pace == whole.pace
+    assert season_of(LEVEL, EPOCH, "year_change", 1.0).pace == 0.0
     assert whole.value_factor == pytest.approx(np.exp(LEVEL.value_years[EPOCH].change(0, 91, 91)))
 
 
 def test_where_nothing_is_known_nothing_moves() -> None:
-    none = season_of(replace(LEVEL, years={}, value_years={}), EPOCH, "period")
+    none = season_of(replace(LEVEL, years={}, value_years={}), EPOCH, "period", 1.0)
     assert none == Season()
     assert none.note(0.0) == ""
+    assert not none.moves
+    assert season_of(LEVEL, EPOCH, "period", 1.0).moves
     now = binned(np.linspace(-2, 2, 50), np.zeros(50))
     calibrator = Calibrator(1.2, 0.3)
     assert moved_by(none, calibrator, now) == (calibrator, 0.0)
