@@ -36,6 +36,10 @@ class Definitions:
         """Whether every event counts as activity."""
         return self.activity.events is None and not self.activity.exclude
 
+    @property
+    def value_horizon_days(self) -> int:
+        return self.value.horizon_days or self.churn.horizon_days
+
     def to_dict(self) -> dict[str, Any]:
         sections = ("activity", "eligible", "churn", "value")
         return {name: getattr(self, name).model_dump(mode="json") for name in sections}

@@ -33,12 +33,14 @@ from training.stand_in import explained, fit_stand_in
 from training.stepwise import STEP, Step, stacked
 from training.trees import XGBoostSpec
 from training.two_part import TwoPartSpec
+from training.value_level import followed, levels_of, some_users
 from training.ziln import Ziln, ZilnSpec
 
 if TYPE_CHECKING:
     from training.sequence_columns import SequenceColumns
 
 
+NO_VALUE = "no value to calibrate on: expected value is scaled to what was fitted on"
 Value = tuple[ValueEstimator | None, Any]
 
 
@@ -165,6 +167,7 @@ def fit_sequence_on(data: Data, spec: SequenceSpec, task: Task) -> tuple[Fit, Da
         data,
         frame=frame,
         later=later,
+        paid=seen if data.paid else None,
         later_paid=later if data.later_paid else None,
         sequence=columns,
     )
@@ -182,7 +185,7 @@ def finished(
     """Estimators that are fitted already, calibrated on the later slice."""
     later = data.later
     calibrator = fit_calibrator(churn.margin(later.x), later.churn, smooth=bool(task.steps))
-    scale, scale_note = _value_scale(value, data.paid, data.later_paid)
+    scale, scale_note = _value_scale(value, data, task)
     model = Model(
         kind=task.kind,
         spec=task.spec,
@@ -270,17 +273,18 @@ def _varies(relative: Floats) -> bool:
     return bool(relative.min() < relative.max())
 
 
-def _value_scale(
-    value: ValueEstimator | None, rows: Rows | None, later: Rows | None
-) -> tuple[float, str | None]:
-    """Money per unit of the estimator, so that the sum over the calibration slice is right."""
-    if value is None or rows is None or rows.value is None:
+def _value_scale(value: ValueEstimator | None, data: Data, task: Task) -> tuple[float, str | None]:
+    """Money per unit of the estimator: see training.value_level."""
+    if value is None or data.paid is None:
         return 0.0, None
-    total = 0.0 if later is None or later.value is None else float(later.value.sum())
-    if later is not None and total > 0:
-        return total / float(np.exp(value.margin(later.x)).sum()), None
-    mean = max(float(rows.value.mean()), 0.0)
-    return mean, "no value to calibrate on: expected value is scaled to the fit's mean"
+    slices = [data.paid] if data.later_paid is None else [data.paid, data.later_paid]
+    seen = map(some_users, slices)
+    each = [levels_of(value.margin(rows.x), rows) for rows in seen]
+    if not any(each):
+        return 0.0, "nobody brought anything: expected value is 0"
+    note = None if each[-1] and data.later_paid else NO_VALUE
+    days = task.spec.definitions.value_horizon_days
+    return followed([level for levels in each for level in levels], days), note
 
 
 def _medians(rows: Rows) -> dict[str, float]:

@@ -14,6 +14,7 @@ from training.split import user_fold
 
 Matrix = npt.NDArray[np.float32]
 LARGEST = 3.0e38
+DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Rows:
     value: Floats | None  # (n,), money
     fold: npt.NDArray[np.int64]  # (n,), the same for all rows of a user
     users: npt.NDArray[np.str_]  # (n,)
+    day: Floats  # (n,), of the cutoff, since 1970
 
     def __len__(self) -> int:
         return len(self.churn)
@@ -40,6 +42,7 @@ class Rows:
             value,
             self.fold[keep],
             self.users[keep],
+            self.day[keep],
         )
 
 
@@ -81,7 +84,13 @@ def labelled(frame: pl.DataFrame, features: tuple[str, ...], role: str, seed: in
         value=None if value.null_count() == len(value) else value.fill_null(0.0).to_numpy(),
         fold=known.select(user_fold(seed)).to_series().to_numpy(),
         users=known["user_id"].to_numpy().astype(np.str_),
+        day=days_of(known["cutoff"]),
     )
+
+
+def days_of(cutoff: pl.Series) -> Floats:
+    """Since 1970, shape (n,), with the part of a day."""
+    return (cutoff.dt.epoch("us") / DAY_US).to_numpy()
 
 
 def both_classes(rows: Rows, role: str) -> None:

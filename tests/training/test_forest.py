@@ -125,7 +125,9 @@ def test_no_user_left_out_chooses_by_rows_of_his_own() -> None:
     who = np.repeat(np.arange(150), 4)
     churn = random.integers(0, 2, 150)[who].astype(np.float64)
     x = np.column_stack([random.permutation(150)[who], random.normal(size=len(who))])
-    rows = Rows(("a", "b"), x.astype(np.float32), churn, None, who % 5, who.astype(np.str_))
+    names = who.astype(np.str_)
+    x, day = x.astype(np.float32), np.zeros(len(who))
+    rows = Rows(("a", "b"), x, churn, None, who % 5, names, day)
     _, settled = forest.fit_churn(ForestSpec(leaves=(1, 200), trees=10, search_trees=10), rows, CPU)
     assert settled.churn is not None
     assert settled.churn.leaf == 200
