@@ -16,6 +16,7 @@ from events.readers import find_in_folder
 from runtime.settings import parse_settings
 
 _FEW_KINDS = 50
+LEAST_SHOWN = 0.01
 
 
 def propose(files: list[Path], target: Path) -> str:
@@ -117,7 +118,8 @@ def _column_lines(source: SourcePlan) -> list[str]:
     guess = "" if roles.user_by_name else " # a guess: no name tells"
     missing = _missing_share(source)
     if missing:
-        guess += f" # {missing:.0%} of the rows have none: they will lie in quarantine"
+        share = "under 1%" if missing < LEAST_SHOWN else f"{missing:.0%}"
+        guess += f" # {share} of the rows have none: they will lie in quarantine"
     lines = [f"user_id = {quoted(roles.user_id or '')}{guess}", f"ts = {quoted(roles.ts or '')}"]
     if roles.event:
         lines.append(f"event = {quoted(roles.event)}")

@@ -11,6 +11,7 @@ import polars as pl
 from events.propose_look import Look
 from events.propose_plan import Plan
 from events.propose_roles import words_of
+from events.propose_users import some_users
 
 ENDINGS = ("cancel", "churn", "unsubscri", "terminat", "uninstall", "deactivat", "quit", "left")
 END_DATES = (*ENDINGS, "end", "close", "leave", "expir")
@@ -38,7 +39,7 @@ class Churn:
 
 
 def propose_churn(plan: Plan) -> Churn:
-    log = _log(plan)
+    log = some_users(plan)
     span = _span_days(log)
     most = max(1, math.floor(span * _SHARE_OF_SPAN))
     gap, repeat_share = _gaps(log)
@@ -57,28 +58,6 @@ def propose_churn(plan: Plan) -> Churn:
     if repeat_share < 0.5:  # noqa: PLR2004 (most users come once: everyone is worth a score)
         return Churn(horizon, None, (), None, why)
     return Churn(horizon, within, (), None, why)
-
-
-def _log(plan: Plan) -> pl.DataFrame:
-    """user, ts and event of what was looked at."""
-    frames = []
-    for source in plan.sources:
-        roles = source.roles
-        for look in source.looks:
-            assert roles.user_id is not None
-            assert roles.ts is not None
-            event = look.column(roles.event).text if roles.event else None
-            frames.append(
-                pl.DataFrame(
-                    {
-                        "user": look.column(roles.user_id).text,
-                        "ts": look.column(roles.ts).times,
-                        "event": event if event is not None else [None] * look.rows,
-                    },
-                    schema_overrides={"event": pl.String()},
-                )
-            )
-    return pl.concat(frames).drop_nulls(["user", "ts"])
 
 
 def _span_days(log: pl.DataFrame) -> float:

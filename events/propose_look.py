@@ -118,11 +118,12 @@ def _head(batches: Iterator[Batch]) -> tuple[list[Batch], bool]:
 
 
 def _as_texts(batches: list[Batch]) -> pl.DataFrame:
-    frames = []
-    for batch in batches:
-        schema = batch.rows.schema
-        frames.append(batch.rows.select(_text(name, dtype) for name, dtype in schema.items()))
+    frames = [texts_of(batch.rows) for batch in batches]
     return pl.concat([f for f in frames if f.width] or [pl.DataFrame()], how="diagonal")
+
+
+def texts_of(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(_text(name, dtype) for name, dtype in rows.schema.items())
 
 
 def _text(name: str, dtype: pl.DataType) -> pl.Expr:
@@ -191,7 +192,7 @@ def _more_in_order(known: pl.Series) -> str | None:
     best, most = None, -1.0
     for day_first in ("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y", "%m/%d/%y"):
         for clock in ("", " %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p"):
-            times = _parsed(known, day_first + clock)
+            times = parsed(known, day_first + clock)
             if times.null_count():
                 continue
             steps = times.cast(pl.Int64()).diff().drop_nulls()
@@ -201,7 +202,7 @@ def _more_in_order(known: pl.Series) -> str | None:
     return best
 
 
-def _parsed(text: pl.Series, time_format: str) -> pl.Series:
+def parsed(text: pl.Series, time_format: str) -> pl.Series:
     frame = text.alias("t").to_frame()
     if time_format == NATIVE:
         time_format = "%Y-%m-%dT%H:%M:%S%.f"
@@ -209,7 +210,7 @@ def _parsed(text: pl.Series, time_format: str) -> pl.Series:
 
 
 def _times(text: pl.Series, time_format: str) -> pl.Series | None:
-    times = _parsed(text, time_format)
+    times = parsed(text, time_format)
     plausible = times.dt.year().is_between(*_YEARS).fill_null(value=False)
     known = len(text) - text.null_count()
     if known == 0 or plausible.sum() < _LEAST_SHARE * known:

@@ -35,7 +35,7 @@ TIMES = (
 )
 EVENTS = (
     *("event", "action", "activity", "verb", "what", "operation", "ereignis", "evento", "aktion"),
-    *("type", "kind", "name"),
+    *("behavior", "behaviour", "interaction", "type", "kind", "name", "page", "screen"),
 )
 AMOUNTS = (
     *("revenue", "amount", "dollar", "usd", "eur", "gmv", "paid", "payment", "spend", "spent"),
@@ -188,7 +188,7 @@ def _as_event(column: Column) -> float:
     few = 0 < column.kinds <= max(2, min(MOST_KINDS, column.known // 2))
     if not rank or not few or column.times is not None or words[-1] in KEYS:
         return 0.0
-    weak = {"type", "kind", "name"}
+    weak = {"type", "kind", "name", "page", "screen"}
     if not set(words) & (set(EVENTS) - weak) and (len(words) > 1 or column.number):
         return 0.0
     return rank if column.number else 1 + rank

@@ -1,0 +1,83 @@
+"""Who did what when, of some of the users: their whole history, from the whole files.
+
+The first rows of a log that lies in order of time are of a few days, in which nobody is silent for
+long and hardly anybody leaves; what churn could mean is not to be read off them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from events.propose_look import Column, Look, parsed, texts_of
+from events.propose_plan import Plan
+from events.propose_roles import Roles
+from events.readers import read
+from events.timestamps import TIME
+from runtime.progress import progress
+from runtime.settings import FileFormat
+
+MOST_ROWS = 1_000_000  # kept: of more the users are halved
+SCHEMA = {"user": pl.String(), "ts": TIME, "event": pl.String()}
+
+
+def some_users(plan: Plan, most_rows: int = MOST_ROWS) -> pl.DataFrame:
+    """Columns user, ts and event: every row of some users, of all where `most_rows` hold them.
+
+    Rows without a user or a time that can be read are left out.
+    """
+    kept, held, halved = [], 0, 0
+    with progress("looking at the files", None, "rows") as advance:
+        for rows in _rows(plan):
+            advance(len(rows))
+            kept.append(rows.filter(_is_among(halved)).drop_nulls(["user", "ts"]))
+            held += len(kept[-1])
+            while held > most_rows:
+                halved += 1
+                kept = [rows.filter(_is_among(halved)) for rows in kept]
+                held = sum(map(len, kept))
+    return pl.concat([pl.DataFrame(schema=SCHEMA), *kept])
+
+
+def _is_among(halved: int) -> pl.Expr:
+    return pl.col("user").hash(0) % (1 << halved) == 0
+
+
+def _rows(plan: Plan) -> Iterator[pl.DataFrame]:
+    for source in plan.sources:
+        for look in source.looks:
+            if look.whole:
+                texts = [column.text for column in look.columns]
+                yield _three(pl.DataFrame(texts), look, source.roles)
+                continue
+            layout = FileFormat(
+                path=str(look.path),
+                format=look.form,
+                delimiter=look.delimiter,
+                header=look.header,
+            )
+            for batch in read(look.path, layout):
+                yield _three(texts_of(batch.rows), look, source.roles)
+
+
+def _three(texts: pl.DataFrame, look: Look, roles: Roles) -> pl.DataFrame:
+    assert roles.user_id is not None
+    assert roles.ts is not None
+    time = look.column(roles.ts)
+    assert time.time_format is not None
+    event = look.column(roles.event) if roles.event else None
+    columns = {
+        "user": _text(texts, look.column(roles.user_id)),
+        "ts": parsed(_text(texts, time), time.time_format).cast(TIME),
+        "event": _text(texts, event) if event else pl.Series([None] * len(texts)),
+    }
+    return pl.DataFrame(columns, schema_overrides=SCHEMA)
+
+
+def _text(texts: pl.DataFrame, column: Column) -> pl.Series:
+    """The column with its words for none as null; null where a row of JSON does not have it."""
+    if column.name not in texts.columns:
+        return pl.Series([None] * len(texts), dtype=pl.String())
+    values = texts[column.name]
+    return values.set(values.is_in(["", *column.null_words]).fill_null(value=False), None)

@@ -1,0 +1,104 @@
+"""What churn could mean is read off whole histories, however small the part that is looked at."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from ingest_tools import put
+
+from events import propose_look
+from events.batches import Batch
+from events.csv_reader import read_csv
+from events.ndjson_reader import read_ndjson
+from events.parquet_reader import read_parquet
+from events.propose import propose
+from events.propose_look import look_at
+from events.propose_plan import Plan, plan_files
+from events.propose_roles import roles_of
+from events.propose_users import some_users
+from runtime.settings import FileFormat
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+DAYS = 120
+
+
+def _log() -> list[dict[str, object]]:
+    """Of 80 users, each on a day out of ten; every fourth one cancels at the end of his time."""
+    draw = random.Random(5)
+    rows: list[dict[str, object]] = []
+    for user in range(80):
+        last = DAYS if user % 4 else 90 + user // 4
+        for day in range(user % 10, last, 10):
+            at = START + timedelta(days=day, seconds=draw.randint(0, 86_000))
+            rows.append({"at": at, "user": user, "page": draw.choice(["play", "home", "help"])})
+        if user % 4 == 0:
+            at = START + timedelta(days=last, seconds=1)
+            rows.append({"at": at, "user": user, "page": "Cancellation Confirmation"})
+    return sorted(rows, key=lambda row: str(row["at"]))
+
+
+def _written(folder: Path, form: str) -> Path:
+    rows = [row | {"at": f"{row['at']:%Y-%m-%d %H:%M:%S}"} for row in _log()]
+    if form == "parquet":
+        pl.DataFrame(rows).write_parquet(folder / "log.parquet", row_group_size=50)
+        return folder / "log.parquet"
+    if form == "ndjson":
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+    else:
+        lines = "at,user,page\n" + "".join(f"{r['at']},{r['user']},{r['page']}\n" for r in rows)
+    put(folder, f"log.{form}", lines)
+    return folder / f"log.{form}"
+
+
+def _plan(path: Path) -> Plan:
+    look = look_at(path)
+    return plan_files([(look, roles_of(look))], path.parent)
+
+
+def _in_small_batches(path: Path, layout: FileFormat) -> Iterator[Batch]:
+    if layout.format == "parquet":
+        return read_parquet(path, layout, 50)
+    return (read_csv if layout.format == "csv" else read_ndjson)(path, layout, 2000)
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+def test_the_first_rows_do_not_say_what_churn_is(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first 60 rows of a log in order of time, no user is seen twice and none leaves."""
+    path = _written(tmp_path, form)
+    whole = propose([path], tmp_path / "holdfast.toml")
+    monkeypatch.setattr(propose_look, "HEAD_ROWS", 60)
+    monkeypatch.setattr(propose_look, "TAIL_BYTES", 400)
+    monkeypatch.setattr(propose_look, "read", _in_small_batches)
+    assert not look_at(path).whole
+    assert propose([path], tmp_path / "holdfast.toml") == whole
+    assert 'event = "page"' in whole
+    assert 'events = ["Cancellation Confirmation"]' in whole
+
+
+def test_of_a_large_log_some_users_are_kept_whole(tmp_path: Path) -> None:
+    plan = _plan(_written(tmp_path, "csv"))
+    everybody = some_users(plan)
+    some = some_users(plan, most_rows=200)
+    assert len(everybody) == len(_log())
+    assert 0 < len(some) <= 200
+    of_them = everybody.filter(pl.col("user").is_in(some["user"].unique().implode()))
+    assert some.sort("user", "ts").equals(of_them.sort("user", "ts"))
+
+
+def test_rows_without_user_or_time_are_left_out(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        "log.csv",
+        "user,at,event\n1,2024-01-01,a\n,2024-01-02,a\n2,NULL,b\n2,2024-01-03,b\n",
+    )
+    seen = some_users(_plan(tmp_path / "log.csv"))
+    assert seen["user"].to_list() == ["1", "2"]
+    assert seen["ts"].null_count() == 0
