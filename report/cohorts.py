@@ -106,7 +106,9 @@ def _together(cells: pl.DataFrame) -> pl.DataFrame:
 
 def _group(kind: str | None, group: str | None, words: Words) -> str:
     """A value of the log as it is; what stands for several, or for none, in words."""
-    return str(group) if kind == "value" else words(f"group.{kind}")
+    if kind != "value":
+        return words(f"group.{kind}")
+    return group or words("page.quoted", name="")
 
 
 def _size(part: pl.DataFrame) -> tuple[bool, int]:
