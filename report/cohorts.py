@@ -247,7 +247,7 @@ def _heat_told(pool: Pool, words: Words) -> str:
     large = [one for one in known if one[2] >= LEAST_USERS] or known
     best, worst = max(large), min(large)
     return words(
-        "cohorts.heat_told",
+        "cohorts.heat_told" if len(large) > 1 else "cohorts.heat_told_one",
         cohorts=count(len(pool.cohorts)),
         cell=pool.titles[pool.key],
         best=share(best[0], words.lang),

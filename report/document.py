@@ -37,7 +37,7 @@ def document(sections: Sequence[Section], words: Words) -> dict[str, Any]:
 
 def _pooled(words: Words) -> dict[str, str]:
     """The words of what the page sums itself."""
-    names = ["curve_told", "curve_none", "heat_told", "heat_none", "earlier"]
+    names = ["curve_told", "curve_none", "heat_told", "heat_told_one", "heat_none", "earlier"]
     names += [f"axis_{period}" for period in PERIODS]
     return {name: words(f"cohorts.{name}") for name in names}
 

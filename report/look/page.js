@@ -181,7 +181,7 @@
     const large = known.filter((one) => one[2] >= 30), some = large.length ? large : known;
     const ordered = [...some].sort((a, b) => a[0] - b[0] || (a[1] < b[1] ? -1 : 1) || a[2] - b[2]);
     const [worst, best] = [ordered[0], ordered[ordered.length - 1]];
-    return fill(WORDS.heat_told, {
+    return fill(some.length > 1 ? WORDS.heat_told : WORDS.heat_told_one, {
       cohorts, cell: pool.titles[pool.key], best: shown(best[0], "share"), best_cohort: best[1],
       worst: shown(worst[0], "share"), worst_cohort: worst[1],
     });
