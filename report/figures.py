@@ -16,7 +16,7 @@ from report.parts import Figure
 COLOURS = ("$c1", "$c2", "$c3", "$c4", "$c5", "$c6", "$c7")
 LONGEST = 28  # characters of a name of the log in a figure
 MOST_LINES = 4  # of a label that is wrapped
-PERCENT = ".0%"
+PERCENT = ".2~%"  # "5%", and "0.5%" where whole ones would say the same twice
 # An axis of counts: '1.5k', and '0.5' where d3's SI prefix would say '500m'.
 COUNTS: Figure = {
     "tickformat": "~s",

@@ -129,7 +129,7 @@
     const layout = {
       height: 320, margin: { l: 48, r: 12, t: 10, b: 48 },
       xaxis: { type: "category", title: after(), categoryorder: "array", categoryarray: pool.cells, range: [-0.3, pool.cells.length - 0.7] },
-      yaxis: { tickformat: ".0%", rangemode: "tozero", ...below(known.filter(([, n]) => n > 0).map(([row]) => row[5])) },
+      yaxis: { tickformat: ".2~%", rangemode: "tozero", ...below(known.filter(([, n]) => n > 0).map(([row]) => row[5])) },
     };
     return {
       told: users ? fill(WORDS.curve_told, blanks) : kept.length ? WORDS.curve_none : WORDS.no_view,
@@ -160,7 +160,7 @@
       ...scale(rest.length ? rest : flat),
       customdata: kept.map((n) => pool.cells.map((_, p) => [pool.titles[p], shown(pool.retained[n][p], "count"), shown(pool.users[n], "count"), shown(at(n, p), "share")])),
       hovertemplate: "%{y} · %{customdata[0]}: <b>%{customdata[3]}</b><br>%{customdata[1]} / %{customdata[2]}<extra></extra>",
-      colorbar: { thickness: 10, tickformat: ".0%", outlinewidth: 0, x: 1.01, len: 1 },
+      colorbar: { thickness: 10, tickformat: ".2~%", outlinewidth: 0, x: 1.01, len: 1 },
     }];
     const layout = {
       height: Math.min(620, Math.max(220, 80 + 18 * rows.length)), margin: { l: 84, r: 8, t: 10, b: 48 }, hatched: true,
