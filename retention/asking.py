@@ -169,8 +169,7 @@ def _check(asked: Question) -> None:
             f"back '{asked.back[0]}' does not go with measure '{asked.measure}', which counts the "
             "events of [value]; leave one out"
         )
-    sources = asked.settings.source
-    if not any(s.columns.amount or s.constants.amount is not None for s in sources):
+    if not asked.settings.has_amounts:
         raise UsageError(
             f"measure '{asked.measure}' needs amounts, and no source has them; name the column "
             "under source.columns.amount"
