@@ -169,7 +169,8 @@ def _check(asked: Question) -> None:
             f"back '{asked.back[0]}' does not go with measure '{asked.measure}', which counts the "
             "events of [value]; leave one out"
         )
-    if not asked.settings.has_amounts:
+    sources = asked.settings.source
+    if not any(s.columns.amount or s.constants.amount is not None for s in sources):
         raise UsageError(
             f"measure '{asked.measure}' needs amounts, and no source has them; name the column "
             "under source.columns.amount"

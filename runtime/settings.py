@@ -272,12 +272,6 @@ class Settings(Section):
     def value_horizon_days(self) -> int:
         return self.value.horizon_days or self.churn.horizon_days
 
-    @property
-    def has_amounts(self) -> bool:
-        """Whether any source has them."""
-        told = ((one.columns.amount, one.constants.amount) for one in self.source)
-        return any(column or constant is not None for column, constant in told)
-
 
 def load_settings(path: Path) -> Settings:
     """Raises SettingsError naming the key, the value found and the remedy."""

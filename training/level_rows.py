@@ -80,7 +80,7 @@ def level_rows(
     sequences = None
     if read is not None:
         sequences = sequences_at(settings, store, at, spec, read.length, device, cluster)
-    told = {ACTIVE: span.silence, PAID: settings.has_amounts}
+    told = {ACTIVE: span.silence, PAID: spec.has_amount}
     kinds = {kind: of for kind, of in KINDS.items() if told[kind]}
     years = years_at(store, settings, (test.at, now), kinds)
     return LevelRows(
