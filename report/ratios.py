@@ -13,7 +13,7 @@ from report.parts import Figure
 
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100)
 APART = 1 / 4  # of the axis: nearer ticks run into each other on a phone
-WIDTH = 30  # characters of a line of a label
+WIDTH, TITLE = 30, 20  # characters of a line of a label, of the title
 LINE, BETWEEN, AROUND = 16, 14, 110  # pixels
 
 
@@ -81,7 +81,7 @@ def _axis(ends: Sequence[float], text: str) -> Figure:
         if low <= at <= high and all(abs(at - math.log(t)) >= APART * (high - low) for t in ticks):
             ticks.append(tick)
     return titled(
-        wrapped(text, WIDTH),
+        wrapped(text, TITLE),
         type="log",
         tickvals=sorted(ticks),
         ticktext=[f"{tick:g}×" for tick in sorted(ticks)],
