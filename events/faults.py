@@ -91,11 +91,12 @@ def _other_faults(schema: pl.Schema, plan: SourcePlan) -> list[Fault]:
     columns = plan.source.columns
     amount, quantity = columns.amount, columns.quantity
     faults = []
-    if quantity is None:
-        faults += _of_number("amount", amount, pl.col("amount"), schema)
-    else:
-        for words, column in (("quantity", quantity), ("amount", amount)):
-            faults += _of_number(words, column, _number(column, schema, plan), schema)
+    for words, column in (("quantity", quantity), ("amount", amount)):
+        if column is not None and column in schema:
+            number = as_amount(RAW + column, schema[column], plan.source.decimal)
+            read = pl.col("amount") if quantity is None else number  # read already
+            faults += _of_number(words, column, read, schema)
+    if quantity is not None:
         words = f"'{amount}' times '{quantity}' is not finite"
         faults.append(Fault(~pl.col("amount").is_finite(), words))
     if event_name(plan.source) is None:
@@ -103,15 +104,7 @@ def _other_faults(schema: pl.Schema, plan: SourcePlan) -> list[Fault]:
     return faults
 
 
-def _number(column: str | None, schema: pl.Schema, plan: SourcePlan) -> pl.Expr:
-    if column is None or column not in schema:
-        return pl.lit(None, pl.Float64())
-    return as_amount(RAW + column, schema[column], plan.source.decimal)
-
-
-def _of_number(words: str, column: str | None, number: pl.Expr, schema: pl.Schema) -> list[Fault]:
-    if column is None or column not in schema:
-        return []
+def _of_number(words: str, column: str, number: pl.Expr, schema: pl.Schema) -> list[Fault]:
     named, text = f"{words} '{{}}' in '{_braced(column)}'", _value(column, schema)
     unread = number.is_null() & ~_missing(column, schema)
     return [

@@ -37,7 +37,8 @@ class Finding:
     """`event` and `channel` are None where it concerns all of them; where the log has no
     channels a channel is a source. Days are the project's, both included. `found` and
     `expected` are rows; shares of rows for "amounts", "property", "type", "repeats",
-    "duplicates", "late", "ahead", "gaps"; for "clock" the share of users whose clock is off."""
+    "duplicates", "late" (of a late file its rows), "ahead", "gaps"; for "clock" the share of users
+    whose clock is off."""
 
     severity: Severity
     kind: Kind

@@ -11,7 +11,7 @@ from report.asked import Asked
 from report.cohorts import ordered
 from report.figures import PERCENT, column, figure, line
 from report.parts import Column, Filter, Key, Kind, Panel, Table, View
-from report.shown import count, fixed, share
+from report.shown import count, fixed, part_of, share
 from report.words import Words
 from retention.activity import DIMENSIONS, SPREAD, activity
 
@@ -29,7 +29,7 @@ def panel(asked: Asked, most: Mapping[Period, int]) -> Panel:
     words = asked.words
     rows = {period: gather(asked, period) for period in ordered(PERIODS, asked.period)}
     views: dict[Key, View] = {
-        (period, name): view(rows[period][-most[period] :], len(rows[period]), period, name, words)
+        (period, name): view(rows[period], most[period], period, name, words)
         for period, name in product(rows, DIMENSIONS)
     }
     return Panel(
@@ -43,23 +43,21 @@ def panel(asked: Asked, most: Mapping[Period, int]) -> Panel:
 
 
 def gather(asked: Asked, period: Period) -> Rows:
-    """One row a period, as `retention.activity.ActivityTable` has it."""
-    found = activity(
-        asked.settings, asked.store, asked.device, period, cluster=asked.cluster
-    ).to_json()
-    rows: Rows = found["rows"]
-    return rows
+    """One row a period, as `retention.activity.ActivityTable` has it. One that has not ended is
+    left out: it would be drawn as a fall."""
+    found = activity(asked.settings, asked.store, asked.device, period, cluster=asked.cluster)
+    return [row for row in found.to_json()["rows"] if row["complete"]]
 
 
-def view(rows: Rows, of: int, period: Period, name: str, words: Words) -> View:
-    """A period that has not ended is left out: it would be drawn as a fall."""
-    done = [row for row in rows if row["complete"]]
+def view(every: Rows, most: int, period: Period, name: str, words: Words) -> View:
+    """Of the last periods, `most` of them."""
+    done = every[-most:]
     kind: Kind = "number" if name in SPREAD else "share"
     columns: list[tuple[str, Kind]] = [("period", "date"), ("users", "count")]
     columns += [(one, kind) for one in (SPREADS if name in SPREAD else ("share", "low", "high"))]
     heads = tuple(Column(words(f"column.{one}"), kind) for one, kind in columns)
     body = tuple((row["period"], row["users"], *_figures(row, name)) for row in done)
-    note = words("page.last_of", shown=count(len(rows)), of=count(of)) if of > len(rows) else ""
+    note = part_of(len(done), len(every), words, "page.last_of")
     known = any(_figures(row, name)[0] is not None for row in done)
     drawn = draw(name, words) if known else None
     return View(_told(done, period, name, words), drawn, Table(heads, body, note))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import polars as pl
 
 from events.calendar import Period
-from events.names import event_names
 from events.store import EventStore
 from events.users import scan_users
 from report.words import Words
@@ -58,11 +56,6 @@ class Asked:
         held = {} if table is None else table.collect_schema()
         texts = [] if users is None else [n for n in users.attributes if held.get(n) == pl.String]
         return (*(["channel"] if channels else []), *texts)
-
-    @cached_property
-    def names(self) -> Mapping[str, int]:
-        """Rows of each event, the most frequent first."""
-        return event_names(self.store, self.device, self.cluster)
 
 
 def funnels_asked(settings: Settings, wanted: Sequence[str]) -> tuple[Funnel, ...]:

@@ -106,7 +106,9 @@ def _together(cells: pl.DataFrame) -> pl.DataFrame:
 
 def _group(kind: str | None, group: str | None, words: Words) -> str:
     """A value of the log as it is; what stands for several, or for none, in words."""
-    return str(group) if kind == "value" else words(f"group.{kind}")
+    if kind != "value":
+        return words(f"group.{kind}")
+    return group or words("page.quoted", name="")
 
 
 def _size(part: pl.DataFrame) -> tuple[bool, int]:
@@ -245,7 +247,7 @@ def _heat_told(pool: Pool, words: Words) -> str:
     large = [one for one in known if one[2] >= LEAST_USERS] or known
     best, worst = max(large), min(large)
     return words(
-        "cohorts.heat_told",
+        "cohorts.heat_told" if len(large) > 1 else "cohorts.heat_told_one",
         cohorts=count(len(pool.cohorts)),
         cell=pool.titles[pool.key],
         best=share(best[0], words.lang),

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from events.calendar import PERIODS
 from report.parts import Panel, Section, View
 from report.words import Words
 
@@ -36,7 +37,8 @@ def document(sections: Sequence[Section], words: Words) -> dict[str, Any]:
 
 def _pooled(words: Words) -> dict[str, str]:
     """The words of what the page sums itself."""
-    names = ("curve_told", "curve_none", "heat_told", "heat_none", "earlier", "range")
+    names = ["curve_told", "curve_none", "heat_told", "heat_told_one", "heat_none", "earlier"]
+    names += [f"axis_{period}" for period in PERIODS]
     return {name: words(f"cohorts.{name}") for name in names}
 
 

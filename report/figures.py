@@ -5,9 +5,9 @@ Text in a figure is Plotly's small HTML, so what comes from the log passes throu
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from textwrap import wrap
 from typing import Any
 
 from report.parts import Figure
@@ -15,9 +15,13 @@ from report.parts import Figure
 # Okabe and Ito 2008: told apart by those who do not see all colours, light and dark.
 COLOURS = ("$c1", "$c2", "$c3", "$c4", "$c5", "$c6", "$c7")
 LONGEST = 28  # characters of a name of the log in a figure
-PERCENT = ".0%"
-RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100)
-MOST_TICKS = 7
+MOST_LINES = 4  # of a label that is wrapped
+PERCENT = ".2~%"  # "5%", and "0.5%" where whole ones would say the same twice
+# An axis of counts: '1.5k', and '0.5' where d3's SI prefix would say '500m'.
+COUNTS: Figure = {
+    "tickformat": "~s",
+    "tickformatstops": [{"dtickrange": [None, 0.999], "value": "~f"}],
+}
 Values = Sequence[Any] | Figure  # or a `column`
 
 
@@ -27,11 +31,18 @@ def plain(name: Any, longest: int = LONGEST) -> str:
     return escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=False)
 
 
+def wrapped(text: str, width: int) -> str:
+    """`plain` in lines of so many characters: a phone has room for more than the text."""
+    return "<br>".join(
+        plain(line, width) for line in wrap(text, width, max_lines=MOST_LINES, placeholder=" …")
+    )
+
+
 def figure(data: Sequence[Figure], height: int = 340, **layout: Any) -> Figure:
     """Margins, legend and axes as all figures have them; `layout` on top."""
     base: Figure = {
         "height": height,
-        "margin": {"l": 52, "r": 12, "t": 12, "b": 44},
+        "margin": {"l": 52, "r": 20, "t": 12, "b": 44},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "hovermode": "closest",
         "bargap": 0.18,
@@ -49,20 +60,6 @@ def column(place: int) -> Figure:
     return {"column": place}
 
 
-def times(values: Sequence[float], text: str) -> Figure:
-    """An axis of ratios on which half and twice lie equally far from 1."""
-    low, high = min((1.0, *values)), max((1.0, *values))
-    inside = [tick for tick in RATIOS if low / 1.1 <= tick <= high * 1.1 and tick != 1]
-    ticks = sorted([*inside[:: len(inside) // MOST_TICKS + 1], 1])
-    return titled(
-        text,
-        type="log",
-        tickvals=ticks,
-        ticktext=[f"{tick:g}×" for tick in ticks],
-        range=[math.log10(low / 1.15), math.log10(high * 1.15)],
-    )
-
-
 def titled(text: str, **more: Any) -> Figure:
     """An axis with a title."""
     return {"title": {"text": text, "standoff": 8}} | more
@@ -77,6 +74,19 @@ def line(x: Values, y: Values, name: str, colour: str, **more: Any) -> Figure:
         "name": name,
         "line": {"color": colour, "width": 2},
     } | more
+
+
+def reach(rows: Sequence[Mapping[str, Any]], name: str, low: str, high: str, colour: str) -> Figure:
+    """The intervals of points as Plotly's error bars."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [row[high] - row[name] for row in rows],
+        "arrayminus": [row[name] - row[low] for row in rows],
+        "thickness": 1.4,
+        "width": 3,
+        "color": colour,
+    }
 
 
 def bars(x: Values, y: Values, name: str, colour: str, **more: Any) -> Figure:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from report.asked import Asked
-from report.figures import bars, figure, plain
+from report.figures import COUNTS, bars, figure, plain
 from report.parts import Column, Filter, Kind, Panel, Section, Table, View
 from report.proposed import proposed
 from report.shown import count, days, share
@@ -36,7 +36,10 @@ Rows = list[dict[str, Any]]
 def section(asked: Asked) -> Section:
     words = asked.words
     asked_for = asked.funnels or asked.settings.funnel
-    drawn = asked_for or (proposed(asked),)
+    drawn = asked_for or proposed(asked)
+    if not drawn:
+        about, nothing = words("funnel.about"), words("funnel.nothing")
+        return Section("funnel", words("funnel.title"), about, nothing=nothing)
     views: dict[tuple[str, ...], View] = {}
     for one in drawn:
         found = gather(one, asked)
@@ -79,7 +82,9 @@ def _filters(views: Mapping[tuple[str, ...], View], words: Words) -> tuple[Filte
 def _group(group: Group, words: Words) -> str:
     if group.others:
         return words("group.other")
-    return words("group.missing") if group.value is None else group.value
+    if group.value is None:
+        return words("group.missing")
+    return group.value or words("page.quoted", name="")
 
 
 def gather(one: Settings, asked: Asked) -> Funnel:
@@ -140,8 +145,7 @@ def draw(rows: Rows, words: Words) -> dict[str, Any]:
         90 + 56 * len(rows),
         showlegend=False,
         yaxis={"autorange": "reversed", "type": "category"},
-        xaxis={"tickformat": "~s", "rangemode": "tozero"},
-        margin={"r": 24},
+        xaxis=COUNTS | {"rangemode": "tozero"},
     )
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import polars as pl
 
 from events.activity import is_active
-from events.passes import summed
+from events.passes import BucketPlan, summed
 from events.users import scan_users
 from features.definitions import Definitions, value_amount
 from features.eligible import eligible_plan
@@ -18,9 +17,8 @@ from features.matured import matured_cutoffs
 from features.time import Cutoff
 from report.asked import Asked
 from report.parts import Fact, Section
-from report.shown import count, money, share
+from report.shown import NOTHING, count, day, instant, money, share
 from retention.shares import with_share
-from runtime.clock import show
 from runtime.errors import LabelError
 
 ACTIVE_DAYS = 30
@@ -43,7 +41,7 @@ class Head:
 
 def gather(asked: Asked) -> Head:
     since = asked.store.covered_until - timedelta(days=ACTIVE_DAYS)
-    counts = _summed(asked, lambda events: counts_plan(events, asked, since), "head").row(
+    counts = _summed(asked, lambda events, _: counts_plan(events, asked, since), "head").row(
         0, named=True
     )
     cutoff, base = _newest_cutoff(asked), None
@@ -64,14 +62,14 @@ def gather(asked: Asked) -> Head:
     )
 
 
-def _summed(asked: Asked, plan: Any, label: str) -> pl.DataFrame:
+def _summed(asked: Asked, plan: BucketPlan, label: str) -> pl.DataFrame:
     return summed(
         plan,
         asked.store,
         asked.device,
         by=("of",),
         label=label,
-        with_bucket=label == "base rate",
+        with_bucket=True,
         cluster=asked.cluster,
     )
 
@@ -141,12 +139,12 @@ def section(asked: Asked) -> Section:
 def _base_fact(head: Head, asked: Asked) -> Fact:
     words = asked.words
     if head.base is None or head.cutoff is None:
-        return Fact(words("head.base"), "–", words("head.base_unknown"))
+        return Fact(words("head.base"), NOTHING, words("head.base_unknown"))
     rate, low, high = (share(found, words.lang) for found in head.base)
     about = words(
         "head.base_about",
         eligible=count(head.eligible),
-        cutoff=show(head.cutoff)[:10],
+        cutoff=day(head.cutoff, asked.zone),
         days=asked.settings.churn.horizon_days,
         low=low,
         high=high,
@@ -156,13 +154,13 @@ def _base_fact(head: Head, asked: Asked) -> Fact:
 
 def _from_to(asked: Asked) -> str:
     store = asked.store
-    return asked.words("head.events_about", first=show(store.first)[:10], until=as_of(asked))
+    first = day(store.first, asked.zone)
+    return asked.words("head.events_about", first=first, until=as_of(asked))
 
 
 def as_of(asked: Asked) -> str:
-    """The as-of as people read it: a date, or to the minute."""
-    text = show(asked.store.as_of)
-    return text if len(text) <= len("2024-01-31") else f"{text[:16].replace('T', ' ')} UTC"
+    """The as-of as people read it."""
+    return instant(asked.store.as_of, asked.zone)
 
 
 def definitions(asked: Asked, *, has_amount: bool) -> tuple[str, ...]:

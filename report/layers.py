@@ -9,7 +9,7 @@ from typing import Any
 
 from events.calendar import Period
 from report.asked import Asked
-from report.figures import COLOURS, PERCENT, bars, column, figure, line, plain, sankey
+from report.figures import COLOURS, COUNTS, PERCENT, bars, column, figure, line, plain, sankey
 from report.parts import Column, Filter, Key, Kind, Panel, Section, Table, View, one_view
 from report.shown import count, share
 from report.words import Words, look_up
@@ -37,7 +37,7 @@ def section(asked: Asked) -> Section:
     told = found.to_json()
     options = [(ALL, words("layers.all"))]
     options += [(name, layer_in(words, name)) for name in layers_of(asked.settings)]
-    panels = [_sizes_panel(told, found, asked), _moves_panel(told, [o for o, _ in options], asked)]
+    panels = [_sizes_panel(told, asked), _moves_panel(told, asked)]
     if found.tag_rules:
         panels.append(_tags_panel(told, found, asked))
     return Section(
@@ -85,11 +85,15 @@ def _rules_zh() -> dict[str, str]:
     return tomllib.loads(look_up("languages/rules_zh.toml"))
 
 
-def _colour(name: str, place: int) -> str:
-    return LAYER_COLOURS.get(name, COLOURS[place % len(COLOURS)])
+def _colours(settings: Settings) -> dict[str, str]:
+    """One a layer, the same in every figure."""
+    return {
+        name: LAYER_COLOURS.get(name, COLOURS[place % len(COLOURS)])
+        for place, name in enumerate(layers_of(settings))
+    }
 
 
-def _sizes_panel(told: dict[str, Any], found: Layers, asked: Asked) -> Panel:
+def _sizes_panel(told: dict[str, Any], asked: Asked) -> Panel:
     words, rows = asked.words, told["rows"]
     names = [n for n in dict.fromkeys(row["layer"] for row in rows) if _anybody(rows, n)]
     days = list(dict.fromkeys(row["period"] for row in rows))
@@ -101,7 +105,7 @@ def _sizes_panel(told: dict[str, Any], found: Layers, asked: Asked) -> Panel:
     views: dict[Key, View] = {
         (chosen,): View(
             _sizes_told(rows, chosen, words),
-            _draw_sizes(days, names, done, chosen, words),
+            _draw_sizes(days, names, done, chosen, asked),
             Table(tuple(columns), body),
         )
         for chosen in (ALL, *layers_of(asked.settings))
@@ -125,11 +129,11 @@ def _draw_sizes(
     names: list[str],
     done: dict[str, bool],
     chosen: str,
-    words: Words,
+    asked: Asked,
 ) -> dict[str, Any]:
-    traces = []
+    words, colours, traces = asked.words, _colours(asked.settings), []
     for place, name in enumerate(names, start=1):
-        colour, strong = _colour(name, place), 1.0 if chosen in (ALL, name) else 0.2
+        colour, strong = colours[name], 1.0 if chosen in (ALL, name) else 0.2
         pale = [strong if done[day] else strong * 0.45 for day in days]
         traces.append(
             bars(
@@ -147,7 +151,7 @@ def _draw_sizes(
         barmode="stack",
         bargap=0.08,
         xaxis={"type": "date"},
-        yaxis={"tickformat": "~s"},
+        yaxis=COUNTS,
     )
 
 
@@ -176,13 +180,13 @@ def _sizes_told(rows: Rows, chosen: str, words: Words) -> str:
     return words("layers.sizes_told", day=day, users=count(whole), parts=listed)
 
 
-def _moves_panel(told: dict[str, Any], layers_known: list[str], asked: Asked) -> Panel:
+def _moves_panel(told: dict[str, Any], asked: Asked) -> Panel:
     """Between the ends of the last two periods; those who stay where they are too."""
     words, rows = asked.words, told["movements"]
     day = _last_day(rows)
     here = [row for row in rows if row["period"] == day]
     views: dict[Key, View] = {
-        (chosen,): _moves(here, chosen, day, words) for chosen in layers_known
+        (chosen,): _moves(here, chosen, day, asked) for chosen in (ALL, *layers_of(asked.settings))
     }
     return Panel(
         name="layers-moves",
@@ -194,9 +198,10 @@ def _moves_panel(told: dict[str, Any], layers_known: list[str], asked: Asked) ->
     )
 
 
-def _moves(rows: Rows, chosen: str, day: str | None, words: Words) -> View:
+def _moves(rows: Rows, chosen: str, day: str | None, asked: Asked) -> View:
+    words = asked.words
     wanted = [row for row in rows if chosen in (ALL, row["from"], row["to"])]
-    kinds: list[tuple[str, Kind]] = [("from", "text"), ("to", "text"), ("users", "count")]
+    kinds: list[tuple[str, Kind]] = [("from", "word"), ("to", "word"), ("users", "count")]
     columns = tuple(Column(words(f"column.path_{name}"), kind) for name, kind in kinds)
     ordered = sorted(wanted, key=lambda row: -row["users"])
     body = tuple(
@@ -216,21 +221,22 @@ def _moves(rows: Rows, chosen: str, day: str | None, words: Words) -> View:
         came=count(came),
         layer=layer_in(words, chosen),
     )
-    return View(sentence, _draw_moves(wanted, words) if wanted else None, Table(columns, body))
+    return View(sentence, _draw_moves(wanted, asked) if wanted else None, Table(columns, body))
 
 
 def _origin(words: Words, name: str | None) -> str:
     return words("layers.came") if name is None else layer_in(words, name)
 
 
-def _draw_moves(rows: Rows, words: Words) -> dict[str, Any]:
+def _draw_moves(rows: Rows, asked: Asked) -> dict[str, Any]:
+    words, known = asked.words, _colours(asked.settings)
     places: dict[tuple[int, str], int] = {}
     labels, colours = [], []
     for side, key in ((0, "from"), (1, "to")):
-        for n, name in enumerate(sorted({str(row[key] or "") for row in rows})):
+        for name in sorted({str(row[key] or "") for row in rows}):
             places[side, name] = len(places)
             labels.append(plain(_origin(words, name or None)))
-            colours.append(_colour(name, n) if name else "$link")
+            colours.append(known.get(name, "$link"))
     flows = [(places[0, row["from"] or ""], places[1, row["to"]], row["users"]) for row in rows]
     told = [
         f"{plain(_origin(words, row['from']))} → {plain(layer_in(words, row['to']))}: "

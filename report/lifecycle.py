@@ -10,9 +10,9 @@ from events.calendar import PERIODS, Period
 from report import activity, rfm
 from report.asked import Asked
 from report.cohorts import ordered
-from report.figures import bars, column, figure
+from report.figures import COUNTS, bars, column, figure
 from report.parts import Column, Key, Panel, Section, Table, View
-from report.shown import count
+from report.shown import count, part_of
 from report.words import Words
 from retention.lifecycle import lifecycle
 
@@ -26,8 +26,7 @@ def section(asked: Asked) -> Section:
     words = asked.words
     views: dict[Key, View] = {}
     for period in ordered(PERIODS, asked.period):
-        rows = gather(asked, period)
-        views[period,] = view(rows[-MOST[period] :], len(rows), period, words)
+        views[period,] = view(gather(asked, period), period, words)
     panel = Panel(
         name="lifecycle-states",
         title=words("lifecycle.states"),
@@ -57,13 +56,14 @@ def gather(asked: Asked, period: Period) -> Rows:
     return rows
 
 
-def view(rows: Rows, of: int, period: Period, words: Words) -> View:
+def view(every: Rows, period: Period, words: Words) -> View:
+    rows = every[-MOST[period] :]
     names = ("period", "active", *COLOURS)
     columns = tuple(
         Column(words(f"column.{name}"), "date" if name == "period" else "count") for name in names
     )
     body = tuple(tuple(row[name] for name in names) for row in rows)
-    note = words("page.last_of", shown=count(len(rows)), of=count(of)) if of > len(rows) else ""
+    note = part_of(len(rows), len(every), words, "page.last_of")
     return View(_told(rows, period, words), draw(rows, words), Table(columns, body, note))
 
 
@@ -93,7 +93,7 @@ def draw(rows: Rows, words: Words) -> dict[str, Any]:
         barmode="relative",
         bargap=0.08,
         xaxis={"type": "date"},
-        yaxis={"tickformat": "~s"},
+        yaxis=COUNTS,
     )
 
 

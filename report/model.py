@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from report.asked import Asked
-from report.figures import PERCENT, figure, line, titled
+from report.figures import PERCENT, figure, line, reach, titled
 from report.parts import Column, Fact, Kind, Panel, Section, Table, View, one_view
-from report.shown import NOTHING, count, factor, number, share
+from report.shown import NOTHING, count, day, factor, number, share
 from report.words import Words
 from runtime.clock import parse_instant
 from runtime.errors import UserError
@@ -54,13 +53,9 @@ def gather(asked: Asked) -> Judged | None:
         run = pick(list_runs(asked.settings), None)
     except UserError:
         return None
-    if _trained_as_of(run) > asked.store.as_of:
+    if parse_instant(run.as_of) > asked.store.as_of:
         return None
     return Judged(run, run_document(asked.settings, run, CURVES))
-
-
-def _trained_as_of(run: RunInfo) -> datetime:
-    return parse_instant(run.as_of)
 
 
 def section(asked: Asked) -> Section:
@@ -69,7 +64,11 @@ def section(asked: Asked) -> Section:
     if judged is None:
         return Section(**common, about=words("model.about"), nothing=words("model.nothing"))
     run = judged.run
-    about = words("model.about_run", model=_kind_in(words, run.model), as_of=run.as_of[:10])
+    about = words(
+        "model.about_run",
+        model=_kind_in(words, run.model),
+        as_of=day(parse_instant(run.as_of), asked.zone),
+    )
     panels = [_metrics_panel(run.metrics, words)]
     if judged.curves is not None:
         panels = [*_curve_panels(judged.curves, words), *panels]
@@ -145,15 +144,6 @@ def _calibration(bins: list[dict[str, float]], words: Words) -> View:
 
 def _draw_calibration(bins: list[dict[str, float]], words: Words) -> dict[str, Any]:
     top = min(1.0, 1.1 * max(max(one["high"], one["predicted"]) for one in bins))
-    reach = {
-        "type": "data",
-        "symmetric": False,
-        "array": [one["high"] - one["observed"] for one in bins],
-        "arrayminus": [one["observed"] - one["low"] for one in bins],
-        "thickness": 1.4,
-        "width": 3,
-        "color": "$c1",
-    }
     points = line(
         [one["predicted"] for one in bins],
         [one["observed"] for one in bins],
@@ -161,7 +151,8 @@ def _draw_calibration(bins: list[dict[str, float]], words: Words) -> dict[str, A
         "$c1",
         mode="markers",
         marker={"size": 8, "color": "$c1"},
-        error_y=reach,
+        error_y=reach(bins, "observed", "low", "high", "$c1"),
+        cliponaxis=False,
         hovertemplate="%{x:.1%} → %{y:.1%}<extra></extra>",
     )
     return figure(

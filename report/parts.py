@@ -8,10 +8,20 @@ from typing import Any, Literal
 
 # A Plotly figure as plain JSON. Colours that begin with "$" are looked up in the page's theme.
 Figure = dict[str, Any]
-# "name" is a word of the log, told apart because no language translates it; "said" a number that
-# is put in words already.
+# "name" is a word of the log, told apart because no language translates it; "word" a text too short
+# to be broken; "said" a number that is put in words already.
 Kind = Literal[
-    "text", "name", "date", "said", "count", "share", "money", "number", "duration", "factor"
+    "text",
+    "word",
+    "name",
+    "date",
+    "said",
+    "count",
+    "share",
+    "money",
+    "number",
+    "duration",
+    "factor",
 ]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from typing import Any
 
+from report import ratios
 from report.asked import Asked
-from report.figures import COLOURS, figure, line, plain, sankey, times
+from report.figures import COLOURS, figure, plain, sankey
 from report.parts import Column, Kind, Panel, Section, Table, View, one_view
-from report.shown import count, factor, share
+from report.ratios import Series
+from report.shown import NOTHING, count, day, factor, part_of, share
 from report.words import Words
 from retention.path_churn import PathsBeforeChurn, paths_before_churn
 from retention.paths import Asked as PathAsked
@@ -22,6 +24,7 @@ MOST_LINKS = 80  # in the table
 MOST_PATHS = 20
 MOST_COMPARED = 12  # of either side
 CHURN, STAYING = "churn", "staying"
+SIDES = {CHURN: "$c4", STAYING: "$c1"}
 
 
 def section(asked: Asked) -> Section:
@@ -56,6 +59,8 @@ def _about(found: Paths, words: Words) -> str:
 
 def node_in(words: Words, node: str) -> str:
     """A node of a path: an event as it is written, or what is no event in words."""
+    if not node.startswith("("):
+        return node
     return words.table.get(f"node.{node.strip('()').replace(' ', '_')}", node)
 
 
@@ -80,9 +85,7 @@ def _flow_panel(found: Paths, words: Words) -> Panel:
         )
         for row in listed
     )
-    note = ""
-    if len(rows) > len(body):
-        note = words("page.first_of", shown=count(len(body)), of=count(len(rows)))
+    note = part_of(len(body), len(rows), words, "page.largest_of")
     view = View(_flow_told(found, words), _draw_flow(found, words), Table(columns, body, note))
     return Panel(
         name="paths-flow",
@@ -152,7 +155,8 @@ def _list_panel(found: Paths, words: Words) -> Panel:
     body = tuple(
         (path_in(words, row["nodes"]), *(row[name] for name, _ in kinds[1:])) for row in rows
     )
-    told = words("page.first_of", shown=count(len(rows)), of=count(len(found.paths)))
+    of = len(found.paths) + found.rest_paths
+    told = part_of(len(rows), of, words) or words("page.in_all", of=count(of))
     return Panel(
         name="paths-list",
         title=words("paths.list"),
@@ -163,7 +167,7 @@ def _list_panel(found: Paths, words: Words) -> Panel:
 
 def _before_panel(before: PathsBeforeChurn, asked: Asked) -> Panel:
     words = asked.words
-    sure = {side: _side(before, side) for side in (CHURN, STAYING)}
+    sure = {side: _side(before, side) for side in SIDES}
     rows = [*sure[CHURN], *sure[STAYING]]
     kinds: list[tuple[str, Kind]] = [("path", "name"), ("users", "count"), ("rate", "share")]
     kinds += [("rate_without", "share"), ("lift", "factor"), ("low", "factor"), ("high", "factor")]
@@ -174,7 +178,7 @@ def _before_panel(before: PathsBeforeChurn, asked: Asked) -> Panel:
     blanks = {
         "compared": count(before.compared),
         "days": before.before_days,
-        "cutoff": before.cutoff.date().isoformat(),
+        "cutoff": day(before.cutoff, asked.zone),
         "rate": share(before.base_rate, words.lang),
         "users": count(before.users),
         "false": share(before.false_discovery_rate, words.lang),
@@ -186,10 +190,11 @@ def _before_panel(before: PathsBeforeChurn, asked: Asked) -> Panel:
         told = words(
             f"paths.before_{side}",
             path=_written(words, first["path"]),
-            lift=factor(first["lift"]) if first["lift"] else "–",
+            lift=NOTHING if first["lift"] is None else factor(first["lift"]),
             **blanks,
         )
-    drawn = _draw_before(rows, words) if rows else None
+    series = [_series(rows, side, words) for side, rows in sure.items()]
+    drawn = ratios.draw(series, words("paths.lift"))
     return Panel(
         name="paths-before-churn",
         title=words("paths.before"),
@@ -202,55 +207,28 @@ def _side(before: PathsBeforeChurn, side: str) -> list[dict[str, Any]]:
     """The paths that surely precede it, the strongest first."""
     rows = [row for row in before.rows.to_dicts() if row["precedes"] == side]
     sign = -1 if side == CHURN else 1
-    return sorted(rows, key=lambda row: sign * (row["lift"] or 0))[:MOST_COMPARED]
+    return sorted(rows, key=lambda row: sign * _lift(row))[:MOST_COMPARED]
+
+
+def _lift(row: dict[str, Any]) -> float:
+    """Unknown where none of the others churn: above all others."""
+    return math.inf if row["lift"] is None else float(row["lift"])
 
 
 def _written(words: Words, path: str) -> str:
     return path_in(words, path.split(" > "))
 
 
-def _draw_before(rows: list[dict[str, Any]], words: Words) -> dict[str, Any]:
-    """How many times as often those who went a path churn, with its interval; 1 is no more."""
-    known = [row for row in rows if row["lift"] and row["low"] and row["high"]]
-    traces = [_points(known, side, words) for side in (CHURN, STAYING)]
-    names = [plain(_written(words, row["path"]), 42) for row in known]
-    return figure(
-        [one for one in traces if one["x"]],
-        110 + 26 * len(known),
-        xaxis=times([r[end] for r in known for end in ("low", "high")], words("paths.lift")),
-        yaxis={"type": "category", "categoryorder": "array", "categoryarray": names[::-1]},
-        shapes=[
-            {"type": "line", "x0": 1, "x1": 1, "yref": "paper", "y0": 0, "y1": 1}
-            | {"line": {"color": "$soft", "width": 1, "dash": "dot"}}
-        ],
-    )
-
-
-def _points(rows: list[dict[str, Any]], side: str, words: Words) -> dict[str, Any]:
-    mine = [row for row in rows if row["precedes"] == side]
-    colour = "$c4" if side == CHURN else "$c1"
-    return line(
-        [row["lift"] for row in mine],
-        [plain(_written(words, row["path"]), 42) for row in mine],
-        words(f"paths.precedes_{side}"),
-        colour,
-        mode="markers",
-        marker={"size": 9, "color": colour},
-        error_x=reach(mine, "lift", "low", "high", colour),
-        hovertemplate="%{y}: %{x:.2f}<extra></extra>",
-    )
-
-
-def reach(
-    rows: list[dict[str, Any]], name: str, low: str, high: str, colour: str
-) -> Mapping[str, Any]:
-    """The interval of a point as Plotly's error bars."""
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [row[high] - row[name] for row in rows],
-        "arrayminus": [row[name] - row[low] for row in rows],
-        "thickness": 1.4,
-        "width": 3,
-        "color": colour,
-    }
+def _series(rows: list[dict[str, Any]], side: str, words: Words) -> Series:
+    """How many times as often those who went a path churn; 1 is no more than the others."""
+    drawn = [
+        {
+            "told": _written(words, row["path"]),
+            "ratio": row["lift"],
+            "low": row["low"],
+            "high": row["high"],
+            "hollow": False,
+        }
+        for row in rows
+    ]
+    return Series(words(f"paths.precedes_{side}"), SIDES[side], drawn)

@@ -24,13 +24,17 @@ PROPOSAL = "proposal"
 Row = dict[str, Any]
 
 
-def proposed(asked: Asked) -> Funnel:
-    """Of what `[activity]` calls active; within the horizon of churn where it is one event."""
-    steps = chain(first_times(asked))
+def proposed(asked: Asked) -> tuple[Funnel, ...]:
+    """Of what `[activity]` calls active; within the horizon of churn where it is one event. None
+    where nobody was ever active."""
+    found = first_times(asked)
+    if found.is_empty():
+        return ()
+    steps = chain(found)
     if len(steps) == 1:
         days = float(asked.settings.churn.horizon_days)
-        return Funnel(name=PROPOSAL, steps=steps * REPEATS, within_days=days)
-    return Funnel(name=PROPOSAL, steps=steps)
+        return (Funnel(name=PROPOSAL, steps=steps * REPEATS, within_days=days),)
+    return (Funnel(name=PROPOSAL, steps=steps),)
 
 
 def first_times(asked: Asked) -> pl.DataFrame:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 
 from report.asked import Asked
-from report.figures import figure, titled
+from report.figures import COUNTS, figure, titled
 from report.parts import Column, Kind, Panel, Table, View, one_view
-from report.shown import count, money, number, share
+from report.shown import NOTHING, count, money, number, part_of, share
 from report.words import Words
 from retention.rfm import PARTS, RfmTable, rfm
 from retention.shares import with_share
 from runtime.errors import UsageError
 
+EDGES: dict[str, Callable[[float], str]] = {
+    "recency": number,
+    "frequency": number,
+    "monetary": money,
+}
 MOST_CELLS = 125  # all there are of three times five scores
 COLUMNS: dict[str, Kind] = {
     "segment": "text",
@@ -49,9 +55,7 @@ def table(found: RfmTable, words: Words) -> Table:
     ).with_columns(segment=named, mean_value=pl.col("value") / pl.col("users"))
     listed = cells.sort("users", *PARTS, descending=True).head(MOST_CELLS)
     heads = tuple(Column(words(f"column.{name}"), kind) for name, kind in COLUMNS.items())
-    several = found.cells.height > len(listed)
-    of = {"shown": count(len(listed)), "of": count(found.cells.height)}
-    note = words("page.first_of", **of) if several else ""
+    note = part_of(len(listed), found.cells.height, words)
     return Table(heads, tuple(listed.select(*COLUMNS).rows()), note)
 
 
@@ -72,7 +76,7 @@ def draw(found: RfmTable, words: Words) -> dict[str, Any]:
                 "rfm.hover",
                 users=count(cell["users"]),
                 share=share(cell["users"] / found.users, words.lang),
-                value=money(cell["value"] / cell["users"]) if cell["users"] else "–",
+                value=money(cell["value"] / cell["users"]) if cell["users"] else NOTHING,
             )
             for cell in row
         ]
@@ -88,7 +92,7 @@ def draw(found: RfmTable, words: Words) -> dict[str, Any]:
         "ygap": 2,
         "customdata": told,
         "hovertemplate": "%{customdata}<extra></extra>",
-        "colorbar": {"thickness": 10, "tickformat": "~s", "outlinewidth": 0, "x": 1.01, "len": 1},
+        "colorbar": {"thickness": 10, **COUNTS, "outlinewidth": 0, "x": 1.01, "len": 1},
     }
     return figure(
         [trace],
@@ -123,7 +127,7 @@ def _about(found: RfmTable, words: Words) -> str:
         words(
             f"rfm.edges_{'learned' if found.quantiles[name] else 'stated'}",
             part=words(f"rfm.part_{name}"),
-            edges=words("page.comma").join(number(edge) for edge in found.edges[name]) or "–",
+            edges=words("page.comma").join(map(EDGES[name], found.edges[name])) or NOTHING,
             top=_best(found, name),
         )
         for name in PARTS

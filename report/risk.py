@@ -11,10 +11,10 @@ import polars as pl
 
 from report import risk_list
 from report.asked import Asked
-from report.figures import PERCENT, bars, figure, titled
+from report.figures import COUNTS, PERCENT, bars, figure, titled
 from report.parts import Column, Filter, Key, Kind, Panel, Section, Table, View
 from report.risk_list import ALL, BANDS, CPU
-from report.shown import count, share
+from report.shown import count, day, share
 from retention.lifecycle_users import layers_now
 from runtime.clock import show
 from runtime.collect import collect
@@ -112,7 +112,7 @@ def _about(risk: Risk, asked: Asked) -> str:
     words = asked.words
     found = words(
         "risk.about_scores",
-        as_of=show(risk.as_of)[:10],
+        as_of=day(risk.as_of, asked.zone),
         days=asked.settings.churn.horizon_days,
         high=share(risk.summary.high_above, words.lang),
         low=share(risk.summary.low_below, words.lang),
@@ -124,7 +124,7 @@ def _about(risk: Risk, asked: Asked) -> str:
 
 def _figure_panel(risk: Risk, asked: Asked) -> Panel:
     words = asked.words
-    columns: list[tuple[str, Kind]] = [("band", "text"), ("users", "count"), ("share", "share")]
+    columns: list[tuple[str, Kind]] = [("band", "word"), ("users", "count"), ("share", "share")]
     names = ["expected_value", "expected_loss"] if risk.has_value else []
     columns += [(name, "money") for name in names]
     rows = tuple(
@@ -151,17 +151,16 @@ def _figure_panel(risk: Risk, asked: Asked) -> Panel:
 
 
 def _told(risk: Risk, band: str, asked: Asked) -> str:
-    words, users = asked.words, users_of(risk, band)
-    part = share(users / risk.summary.rows, words.lang)
+    words, every = asked.words, risk.summary.rows
+    users = users_of(risk, "high" if band == ALL else band)
+    part = share(users / every, words.lang)
     if band == ALL:
-        high = users_of(risk, "high")
-        part = share(high / risk.summary.rows, words.lang)
-        return words("risk.told_all", users=count(users), high=count(high), share=part)
+        return words("risk.told_all", users=count(every), high=count(users), share=part)
     return words(
         "risk.told_band",
         users=count(users),
         share=part,
-        of=count(risk.summary.rows),
+        of=count(every),
         band=words(f"risk.{band}"),
     )
 
@@ -193,5 +192,5 @@ def _draw(risk: Risk, band: str, asked: Asked) -> dict[str, Any]:
         barmode="stack",
         bargap=0.04,
         xaxis=x_axis,
-        yaxis=titled(words("column.users"), tickformat="~s"),
+        yaxis=titled(words("column.users"), **COUNTS),
     )

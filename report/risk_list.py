@@ -15,7 +15,7 @@ from report.asked import Asked
 from report.layers import layer_in, layers_of
 from report.parts import Column, Key, Kind, Panel, Table, View
 from report.reasons import reason_in
-from report.shown import count
+from report.shown import count, part_of
 from runtime.clock import show
 from runtime.collect import collect
 from runtime.device import Device
@@ -93,7 +93,8 @@ def panel(found: dict[tuple[str, str], Listed], asked: Asked, *, valued: bool) -
 
 def _told(found: Listed, layer: str, asked: Asked) -> str:
     words = asked.words
-    told = words("page.first_of", shown=count(len(found.rows)), of=count(found.users))
+    told = part_of(len(found.rows), found.users, words)
+    told = told or words("page.in_all", of=count(found.users))
     if layer == ALL:
         return told
     return words("risk.list_layer", layer=layer_in(words, layer)) + told
@@ -102,7 +103,7 @@ def _told(found: Listed, layer: str, asked: Asked) -> str:
 def _columns(asked: Asked, *, valued: bool) -> list[tuple[str, Kind]]:
     found: list[tuple[str, Kind]] = [("rank", "count")]
     found += [("user_id", "name")] if asked.ids else []
-    found += [("band", "text"), ("churn_probability", "share")]
+    found += [("band", "word"), ("churn_probability", "share")]
     found += [("expected_value", "money"), ("expected_loss", "money")] if valued else []
     return [*found, ("reasons", "text")]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from report.parts import Kind
 from report.words import Lang, Words
@@ -21,7 +22,7 @@ def shown(value: Any, kind: Kind, words: Words) -> str:
     """A value of a table's column; a dash where it is unknown."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return NOTHING
-    if kind in ("text", "name", "date", "said"):
+    if kind in ("text", "word", "name", "date", "said"):
         return str(value)
     if kind == "share":
         return share(value, words.lang)
@@ -31,8 +32,8 @@ def shown(value: Any, kind: Kind, words: Words) -> str:
 
 
 def fixed(value: float, digits: int) -> str:
-    """With so many decimals, halves away from zero as in the browser: '1,234.50'."""
-    return f"{Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):,}"
+    """With so many decimals, halves away from zero as in the browser: '1,234.50'; never '-0'."""
+    return f"{Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):z,}"
 
 
 def count(value: float) -> str:
@@ -60,7 +61,8 @@ def number(value: float) -> str:
 
 
 def factor(value: float) -> str:
-    return f"{fixed(value, 1)}×"
+    """'4.1×'; below 1 with two decimals, where one would tell 0.04 from nothing no more."""
+    return f"{fixed(value, 2 if 0 < abs(value) < 1 else 1)}×"
 
 
 def duration(seconds: float, words: Words) -> str:
@@ -74,6 +76,22 @@ def duration(seconds: float, words: Words) -> str:
 def days(span: timedelta | float, words: Words) -> str:
     found = span / timedelta(days=1) if isinstance(span, timedelta) else span
     return words("unit.days", n=_short(found))
+
+
+def part_of(listed: int, of: int, words: Words, key: str = "page.first_of") -> str:
+    """'The first 20 of 1,547.'; nothing where all are listed."""
+    return words(key, shown=count(listed), of=count(of)) if listed < of else ""
+
+
+def day(at: datetime, zone: str) -> str:
+    """The calendar day that an instant falls on in `zone`."""
+    return at.astimezone(ZoneInfo(zone)).date().isoformat()
+
+
+def instant(at: datetime, zone: str) -> str:
+    """A date where it is a midnight of `zone`, else to the minute."""
+    local = at.astimezone(ZoneInfo(zone))
+    return day(at, zone) if local.time() == time() else f"{local:%Y-%m-%d %H:%M} {zone}"
 
 
 def _short(value: float) -> str:

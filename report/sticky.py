@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from report.asked import Asked
-from report.figures import PERCENT, column, figure, line
+from report.figures import COUNTS, PERCENT, column, figure, line
 from report.parts import Column, Panel, Section, Table, View, one_view
-from report.shown import count, share
+from report.shown import NOTHING, count, part_of, share
 from report.words import Words
 from retention.stickiness import stickiness
 
@@ -22,9 +22,7 @@ def section(asked: Asked) -> Section:
     words = asked.words
     every = gather(asked)
     rows = every[-MOST_DAYS:]
-    note = ""
-    if len(every) > len(rows):
-        note = words("page.last_of", shown=count(len(rows)), of=count(len(every)))
+    note = part_of(len(rows), len(every), words, "page.last_of")
     panels = (
         _panel("active", rows, LINES, words, note),
         _panel("ratio", rows, RATIOS, words, note),
@@ -33,19 +31,17 @@ def section(asked: Asked) -> Section:
 
 
 def gather(asked: Asked) -> Rows:
-    """One row a day: day, dau, wau, mau, dau_wau, dau_mau, complete."""
-    rows: Rows = stickiness(
-        asked.settings, asked.store, asked.device, cluster=asked.cluster
-    ).to_json()["rows"]
-    return rows
+    """One row a day: day, dau, wau, mau, dau_wau, dau_mau. A day that has not ended is left out:
+    it would be drawn as a fall."""
+    found = stickiness(asked.settings, asked.store, asked.device, cluster=asked.cluster)
+    return [row for row in found.to_json()["rows"] if row["complete"]]
 
 
 def _panel(name: str, rows: Rows, lines: dict[str, str], words: Words, note: str) -> Panel:
     shares = name == "ratio"
     columns = [Column(words("column.day"), "date")]
     columns += [Column(words(f"column.{one}"), "share" if shares else "count") for one in lines]
-    # A day that has not ended would be drawn as a fall.
-    body = tuple(tuple(row[one] for one in ("day", *lines)) for row in rows if row["complete"])
+    body = tuple(tuple(row[one] for one in ("day", *lines)) for row in rows)
     told = _ratio_told(rows, words) if shares else _active_told(rows, words)
     view = View(told, draw(lines, words, shares=shares), Table(tuple(columns), body, note))
     return Panel(
@@ -70,12 +66,12 @@ def draw(lines: dict[str, str], words: Words, *, shares: bool) -> dict[str, Any]
         )
         for place, (name, colour) in enumerate(lines.items(), start=1)
     ]
-    axis = {"tickformat": PERCENT} if shares else {"tickformat": "~s"}
+    axis = {"tickformat": PERCENT} if shares else COUNTS
     return figure(traces, 300, xaxis={"type": "date"}, yaxis=axis)
 
 
 def _last(rows: Rows, name: str) -> dict[str, Any] | None:
-    known = [row for row in rows if row["complete"] and row[name] is not None]
+    known = [row for row in rows if row[name] is not None]
     return known[-1] if known else None
 
 
@@ -83,12 +79,12 @@ def _active_told(rows: Rows, words: Words) -> str:
     last = _last(rows, "mau") or _last(rows, "dau")
     if last is None:
         return words("sticky.none_complete")
-    counts = {name: "–" if last[name] is None else count(last[name]) for name in LINES}
+    counts = {name: NOTHING if last[name] is None else count(last[name]) for name in LINES}
     return words("sticky.active_told", day=last["day"], **counts)
 
 
 def _ratio_told(rows: Rows, words: Words) -> str:
-    known = [row["dau_mau"] for row in rows if row["complete"] and row["dau_mau"] is not None]
+    known = [row["dau_mau"] for row in rows if row["dau_mau"] is not None]
     last = _last(rows, "dau_mau")
     if last is None:
         return words("sticky.too_short")

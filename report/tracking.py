@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -12,9 +12,9 @@ import polars as pl
 from events.findings import SEVERITIES
 from events.quality import Quality, quality
 from report.asked import Asked
-from report.figures import COLOURS, column, figure, line, plain
+from report.figures import COLOURS, COUNTS, column, figure, line, plain
 from report.parts import Column, Fact, Panel, Section, Table, View, one_view
-from report.shown import count, number, share
+from report.shown import count, fixed, part_of, share
 from report.words import Words
 
 MOST_DAYS = 366
@@ -65,13 +65,13 @@ def _facts(found: Quality, words: Words) -> tuple[Fact, ...]:
 
 def _findings_panel(found: Quality, words: Words) -> Panel:
     names = ("severity", "what", "event", "first_day", "last_day", "found", "expected")
-    kinds = {"event": "name", "first_day": "date", "last_day": "date"}
+    kinds = {"severity": "word", "event": "name", "first_day": "date", "last_day": "date"}
     kinds |= {"found": "said", "expected": "said"}
     columns = tuple(Column(words(f"column.{n}"), kinds.get(n, "text")) for n in names)  # type: ignore[arg-type]
     rows = tuple(_finding_row(one.to_json(), words) for one in found.findings[:MOST_FINDINGS])
-    told = words("tracking.none_found")
-    if rows:
-        told = words("page.first_of", shown=count(len(rows)), of=count(len(found.findings)))
+    of = len(found.findings)
+    told = part_of(len(rows), of, words) or words("page.in_all", of=count(of))
+    told = told if of else words("tracking.none_found")
     return Panel(
         name="tracking-findings",
         title=words("tracking.findings"),
@@ -82,6 +82,7 @@ def _findings_panel(found: Quality, words: Words) -> Panel:
 
 def _finding_row(one: Mapping[str, Any], words: Words) -> tuple[Any, ...]:
     kind = one["kind"]
+    shares = kind in SHARES and one["found"] <= 1  # of a late file the rows are counted
     where = [one[name] for name in ("event", "channel", "property") if one.get(name)]
     return (
         words(f"severity.{one['severity']}"),
@@ -89,36 +90,33 @@ def _finding_row(one: Mapping[str, Any], words: Words) -> tuple[Any, ...]:
         " · ".join(where) or None,
         one["first_day"],
         one["last_day"],
-        *(_measure(one[name], kind, words) for name in ("found", "expected")),
+        *(_measure(one[name], words, shares=shares) for name in ("found", "expected")),
     )
 
 
-def _measure(value: float | None, kind: str, words: Words) -> str | None:
-    """A count of rows, or a share of them, as the kind of finding has it."""
+def _measure(value: float | None, words: Words, *, shares: bool) -> str | None:
+    """A count of rows (a tenth of one, where fewer than one is expected), or a share of them."""
     if value is None:
         return None
-    if kind in SHARES and abs(value) <= 1:
+    if shares:
         return share(value, words.lang)
-    return count(value) if abs(value) >= 1 or value == 0 else number(value)
+    return fixed(value, 1 if 0 < value < 1 else 0)
 
 
 def _volume_panel(found: Quality, words: Words) -> Panel:
-    total = found.daily.group_by("day").agg(rows=pl.col("rows").sum()).sort("day")
-    days = total["day"].to_list()[-MOST_DAYS:]
+    sums, every = _by_day(found)
+    days = every[-MOST_DAYS:]
     events = found.events["event"].to_list()[:MOST_EVENTS]
     by_event = {name: _rows_of(found.daily, name, days) for name in events}
-    sums = dict(total.iter_rows())
     columns = [Column(words("column.day"), "date"), Column(words("column.rows"), "count")]
     columns += [Column(name, "count") for name in events]
     rows = tuple(
-        (str(day), sums[day], *(counts[n] for counts in by_event.values()))
+        (str(day), sums.get(day, 0), *(counts[n] for counts in by_event.values()))
         for n, day in enumerate(days)
     )
-    of = words("tracking.volume_told", days=count(len(days)), events=count(len(found.events)))
-    note = ""
-    if len(total) > len(days):
-        note = words("page.last_of", shown=count(len(days)), of=count(len(total)))
-    view = View(of, _draw(days, by_event, found, words), Table(tuple(columns), rows, note))
+    told = words("tracking.volume_told", days=count(len(every)), events=count(len(found.events)))
+    note = part_of(len(days), len(every), words, "page.last_of")
+    view = View(told, _draw(days, by_event, found, words), Table(tuple(columns), rows, note))
     return Panel(
         name="tracking-volume",
         title=words("tracking.volume"),
@@ -126,6 +124,20 @@ def _volume_panel(found: Quality, words: Words) -> Panel:
         views=one_view(view),
         along=True,
     )
+
+
+def _by_day(found: Quality) -> tuple[dict[date, int], list[date]]:
+    """Rows by day, and the days from the first to the last, those without any row too; without
+    stray rows, years away."""
+    stray = [(one.first_day, one.last_day) for one in found.findings if one.kind == "stray"]
+    total = found.daily.group_by("day").agg(rows=pl.col("rows").sum()).sort("day")
+    sums = {
+        day: rows
+        for day, rows in total.iter_rows()
+        if not any(first <= day <= last for first, last in stray if first and last)
+    }
+    first, last = min(sums), max(sums)
+    return sums, [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
 def _rows_of(daily: pl.DataFrame, event: str, days: list[date]) -> list[int]:
@@ -152,8 +164,8 @@ def _draw(
             "type": "rect",
             "xref": "x",
             "yref": "paper",
-            "x0": f"{one.first_day}T00:00",
-            "x1": f"{one.last_day}T23:59",
+            "x0": f"{max(one.first_day, days[0])}T00:00",
+            "x1": f"{min(one.last_day, days[-1])}T23:59",
             "y0": 0,
             "y1": 1,
             "fillcolor": "$c4soft",
@@ -161,13 +173,14 @@ def _draw(
             "layer": "below",
         }
         for one in found.findings
-        if one.severity != "info" and one.first_day and one.last_day and one.last_day >= days[0]
+        if one.severity != "info" and one.first_day and one.last_day
+        if one.last_day >= days[0] and one.first_day <= days[-1]
     ]
     return figure(
         traces,
         320,
         xaxis={"type": "date"},
-        yaxis={"tickformat": "~s"},
+        yaxis=COUNTS,
         shapes=shaded[:MOST_FINDINGS],
     )
 

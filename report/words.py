@@ -7,12 +7,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from string import Formatter
 from typing import Any, Literal, get_args
 
 from runtime.errors import UsageError
 
 Lang = Literal["en", "zh"]
 LANGS: tuple[Lang, ...] = get_args(Lang)
+
+
+class Sentences(Formatter):
+    """Fills blanks by name; "{users:user|users}" is the former where `users` reads 1. `page.js`
+    does the same in the browser: change both."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        one, choice, several = format_spec.partition("|")
+        if not choice:
+            return str(super().format_field(value, format_spec))
+        return one if str(value) == "1" else several
+
+
+SENTENCES = Sentences()
 
 
 @dataclass(frozen=True)
@@ -23,7 +38,7 @@ class Words:
     table: Mapping[str, str]
 
     def __call__(self, key: str, **blanks: Any) -> str:
-        return self.table[key].format(**blanks) if blanks else self.table[key]
+        return SENTENCES.vformat(self.table[key], (), blanks) if blanks else self.table[key]
 
     def within(self, prefix: str) -> dict[str, str]:
         """The words whose keys begin so, by the rest of the key."""

@@ -22,13 +22,14 @@ class Note:
 class Words:
     """A language. `sentence`: of a marker, its table, ratio and ratio among the equally busy.
     `experiment`: of a table and the users that each half needs. `meaning`: of an outcome from day
-    `first` to before day `end`. `called`: a behaviour by itself. `notes`: texts by key, with the
-    note's figures to fill in."""
+    `first` to before day `end`. `did`: what a marker's users do. `called`: a behaviour by itself.
+    `notes`: texts by key, with the note's figures to fill in."""
 
     caution: str
     sentence: Callable[[Candidate, TwoShares, Interval, Interval | None], str]
     experiment: Callable[[TwoShares, int], str]
     meaning: Callable[[str, int, int], str]
+    did: Callable[[Candidate], str]
     called: Callable[[tuple[str, str]], str]
     notes: dict[str, str]
 
@@ -183,4 +184,4 @@ def meaning(outcome: str, first: int, end: int) -> str:
     return f"pays after the first days and less than {end} days after the first event"
 
 
-ENGLISH = Words(CAUTION, sentence, experiment, meaning, called, NOTES)
+ENGLISH = Words(CAUTION, sentence, experiment, meaning, did, called, NOTES)

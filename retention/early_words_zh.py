@@ -101,6 +101,7 @@ CHINESE = Words(
     sentence=sentence,
     experiment=experiment,
     meaning=meaning,
+    did=did,
     called=called,
     notes={
         "none pay": f"最初几天之后没有人付费，{_NO_PAYING}",

@@ -28,7 +28,7 @@ from training.past import EARLY
 from training.plan import Plan
 from training.sequences_at import sequences_at
 from training.split import user_share
-from training.years import ACTIVE, PAID, Year, year_at
+from training.years import ACTIVE, KINDS, PAID, Year, years_at
 
 MOST_CUTOFFS = 12
 MOST_USERS = 20_000  # at a cutoff: the level of so many is known to a hundredth of log-odds
@@ -80,16 +80,17 @@ def level_rows(
     sequences = None
     if read is not None:
         sequences = sequences_at(settings, store, at, spec, read.length, device, cluster)
-    presents = (test.at, now)
-    years = {at: year_at(store, settings, at, ACTIVE) for at in presents if span.silence}
+    told = {ACTIVE: span.silence, PAID: spec.has_amount}
+    kinds = {kind: of for kind, of in KINDS.items() if told[kind]}
+    years = years_at(store, settings, (test.at, now), kinds)
     return LevelRows(
         frame=_some(taken, steps, share),
         span=span,
         now=now,
         share=share,
         sequences=sequences,
-        years=years,
-        value_years={at: year_at(store, settings, at, PAID) for at in presents},
+        years=years.get(ACTIVE, {}),
+        value_years=years.get(PAID, {}),
         value_days=float(settings.value_horizon_days),
     )
 

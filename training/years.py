@@ -14,6 +14,7 @@ has shown nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,16 +29,18 @@ from runtime.device import Device
 from runtime.settings import Settings
 from training.metrics import Floats
 
+Counts = npt.NDArray[np.int64]
+Kinds = Mapping[str, pl.Expr]
+
 WEEK = timedelta(days=7)
 YEAR, MONTH = 52, 4  # weeks
 LEAST_ACTIVE = 10  # users in a week, for a logarithm to say something
 DOUBT = 2.0
 ROUNDS = 60
 MOST_CHANGE = 1.5
-ACTIVE, PAID = pl.col("active"), pl.col("amount") > 0
+ACTIVE, PAID = "active", "paid"
+KINDS: Kinds = {ACTIVE: pl.col("active"), PAID: pl.col("amount") > 0}  # of marked events
 CPU = Device("cpu", "counts of users by week")
-
-Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,13 @@ class Year:
 NOTHING = Year(0.0, np.zeros(1))
 
 
-def year_at(store: EventStore, settings: Settings, now: datetime, of: pl.Expr = ACTIVE) -> Year:
-    """From what was known at `now`, of the marked events that `of` says: default those whose
-    absence is churn."""
-    if (now - store.first) // WEEK <= YEAR:
-        return NOTHING
-    return year_of(_counts(store, settings, now, of))
+def years_at(
+    store: EventStore, settings: Settings, presents: Sequence[datetime], kinds: Kinds
+) -> dict[str, dict[datetime, Year]]:
+    """By kind and present, from what was known there; no year where the log is not longer."""
+    long = [now for now in presents if (now - store.first) // WEEK > YEAR]
+    found = _counts(store, settings, long, kinds)
+    return {kind: {now: year_of(one) for now, one in each.items()} for kind, each in found.items()}
 
 
 def year_of(counts: Counts) -> Year:
@@ -138,17 +142,29 @@ def _alike(turns: Floats) -> float:
     return max(correlation, 0.0) * (pairs - 1) / (pairs - 1 + DOUBT)
 
 
-def _counts(store: EventStore, settings: Settings, now: datetime, of: pl.Expr) -> Counts:
-    """A bucket at a time."""
-    weeks = max((now - store.first) // WEEK, 0)
-    found = np.zeros((weeks + 1, weeks + 1), dtype=np.int64)
-    age = (pl.lit(now) - pl.col("ts")).dt.total_microseconds() - 1
-    week = (age // (WEEK // timedelta(microseconds=1))).clip(0, weeks)
-    first = pl.col("week").max().over("user_id").alias("first")
-    for bucket in store.buckets:
-        rows = marked(store.scan(bucket).filter(known_before(now)), Definitions.of(settings))
-        seen = rows.filter(of).select("user_id", week=week).unique()
-        counted = collect(seen.select(first, "week").group_by("first", "week").len(), CPU)
-        at = counted["first"].to_numpy(), counted["week"].to_numpy()
-        found[at] += counted["len"].to_numpy().astype(np.int64)
+def _counts(
+    store: EventStore, settings: Settings, presents: Sequence[datetime], kinds: Kinds
+) -> dict[str, dict[datetime, Counts]]:
+    """A bucket at a time, each read once."""
+    weeks = {now: (now - store.first) // WEEK for now in presents}
+    found = {
+        kind: {now: np.zeros((n + 1, n + 1), dtype=np.int64) for now, n in weeks.items()}
+        for kind in kinds
+    }
+    for bucket in store.buckets if weeks and kinds else ():
+        rows = marked(store.scan(bucket), Definitions.of(settings))
+        held = collect(rows.select("user_id", "ts", "received", **kinds), CPU).lazy()
+        for kind, each in found.items():
+            for now, counts in each.items():
+                _add(counts, held.filter(known_before(now) & pl.col(kind)), now)
     return found
+
+
+def _add(counts: Counts, rows: pl.LazyFrame, now: datetime) -> None:
+    age = (pl.lit(now) - pl.col("ts")).dt.total_microseconds() - 1
+    week = (age // (WEEK // timedelta(microseconds=1))).clip(0, len(counts) - 1)
+    first = pl.col("week").max().over("user_id").alias("first")
+    seen = rows.select("user_id", week=week).unique()
+    counted = collect(seen.select(first, "week").group_by("first", "week").len(), CPU)
+    at = counted["first"].to_numpy(), counted["week"].to_numpy()
+    counts[at] += counted["len"].to_numpy().astype(np.int64)

@@ -12,15 +12,18 @@
 
   // Numbers in words.
   const fixed = (value, digits) =>
-    new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+    new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })
+      .format(value).replace(/^-(?=[0.]+$)/, "");
   const short = (value) => fixed(value, 1).replace(/\.0$/, "");
-  const fill = (text, blanks) => text.replace(/\{(\w+)\}/g, (all, name) => (name in blanks ? blanks[name] : all));
+  // As report/words.py fills a sentence: "{users:user|users}" is the former where users reads 1.
+  const fill = (text, blanks) => text.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (_, name, one, several) =>
+    one === undefined ? blanks[name] : String(blanks[name]) === "1" ? one : several);
   const SHOWN = {
     count: (value) => fixed(value, 0),
     share: (value) => (value > 0 && value < 0.0005 ? `<${SPACE}0.1${SPACE}%` : `${fixed(100 * value, 1)}${SPACE}%`),
     money: (value) => fixed(value, Math.abs(value) >= 1000 ? 0 : 2),
     number: (value) => fixed(value, Number.isInteger(value) || Math.abs(value) >= 1000 ? 0 : 3),
-    factor: (value) => `${fixed(value, 1)}×`,
+    factor: (value) => `${fixed(value, value && Math.abs(value) < 1 ? 2 : 1)}×`,
     duration: (value) => {
       for (const [unit, size] of [["days", 86400], ["hours", 3600], ["minutes", 60]])
         if (value >= size) return fill(WORDS[unit], { n: short(value / size) });
@@ -39,7 +42,8 @@
     for (const el of controls) {
       const name = el.dataset.filter, wanted = asked.get(name);
       const known = wanted !== null && (el.tagName !== "SELECT" || [...el.options].some((o) => o.value === wanted));
-      el.value = state[name] = known ? wanted : defaults[name];
+      el.value = known ? wanted : defaults[name];
+      state[name] = el.value;
     }
     if (asked.has("theme")) root.dataset.theme = asked.get("theme") === "dark" ? "dark" : "light";
     pressed();
@@ -58,10 +62,12 @@
     const panel = DOC.panels[name], key = panel.filters.map((f) => state[f] ?? "").join("|");
     if (panel.pooled) return pooledView(panel, DOC.pools[panel.section][key]);
     const view = panel.views[key] ?? NO_VIEW;
-    return panel.along && view.figure && (state.from || state.until) ? cut(view) : view;
+    return panel.along && (state.from || state.until) ? cut(view) : view;
   }
   function cut(view) {
     const keep = view.rows.map((row) => within(row[0])), rows = view.rows.filter((_, n) => keep[n]);
+    const told = `${view.told}${ZH ? "" : " "}${ranged(rows.length, view.rows.length)}`;
+    if (!view.figure) return { ...view, rows, told };
     const data = view.figure.data.map((trace) => {
       const pick = (value) =>
         Array.isArray(value) && value.length === keep.length ? value.filter((_, n) => keep[n]) : value;
@@ -69,8 +75,13 @@
       if (trace.marker) found.marker = Object.fromEntries(Object.entries(trace.marker).map(([k, v]) => [k, pick(v)]));
       return found;
     });
-    const told = `${view.told} ${ranged(rows.length, view.rows.length)}`;
-    return { ...view, rows, told, figure: { ...view.figure, data } };
+    return { ...view, rows, told, figure: { data, layout: { ...view.figure.layout, shapes: shaded(view, rows) } } };
+  }
+  // Shaded days reach no further than the days that are shown.
+  function shaded({ figure }, rows) {
+    const [first, last] = [rows[0]?.[0] ?? "", `${rows[rows.length - 1]?.[0] ?? ""}T23:59`];
+    return (figure.layout.shapes ?? []).filter(({ x0, x1 }) => x1 >= first && x0 <= last)
+      .map((one) => ({ ...one, x0: one.x0 < first ? first : one.x0, x1: one.x1 > last ? last : one.x1 }));
   }
   const ranged = (shownRows, of) => fill(WORDS.range, { shown: shown(shownRows, "count"), of: shown(of, "count") });
 
@@ -82,9 +93,11 @@
     const centre = p + (z * z) / (2 * whole);
     return [p, Math.max(0, (centre - reach) / scale), Math.min(1, (centre + reach) / scale)];
   }
+  // Cohorts that are not listed are summed: the choice of a range leaves them out or takes them all.
+  const withEarlier = (pool) => !state.from && (!state.until || state.until >= pool.cohorts[0]);
   function sums(pool, kept) {
     return pool.cells.map((_, place) => {
-      let [users, retained] = state.from ? [0, 0] : pool.earlier[place];
+      let [users, retained] = withEarlier(pool) ? pool.earlier[place] : [0, 0];
       for (const n of kept) if (pool.retained[n][place] !== null) {
         users += pool.users[n];
         retained += pool.retained[n][place];
@@ -92,6 +105,7 @@
       return [pool.titles[place], users, retained, ...wilson(retained, users)];
     });
   }
+  const after = () => ({ text: WORDS[`axis_${state.period}`], standoff: 8 });
   function pooledView(panel, pool) {
     if (!pool) return NO_VIEW;
     const kept = pool.cohorts.map((_, n) => n).filter((n) => within(pool.cohorts[n]));
@@ -113,12 +127,12 @@
       },
     ];
     const layout = {
-      height: 320, margin: { l: 48, r: 12, t: 10, b: 40 },
-      xaxis: { type: "category", categoryorder: "array", categoryarray: pool.cells, range: [-0.3, pool.cells.length - 0.7] },
-      yaxis: { tickformat: ".0%", rangemode: "tozero", ...below(known.filter(([, n]) => n > 0).map(([row]) => row[5])) },
+      height: 320, margin: { l: 48, r: 12, t: 10, b: 48 },
+      xaxis: { type: "category", title: after(), categoryorder: "array", categoryarray: pool.cells, range: [-0.3, pool.cells.length - 0.7] },
+      yaxis: { tickformat: ".2~%", rangemode: "tozero", ...below(known.filter(([, n]) => n > 0).map(([row]) => row[5])) },
     };
     return {
-      told: users ? fill(WORDS.curve_told, blanks) : WORDS.curve_none,
+      told: users ? fill(WORDS.curve_told, blanks) : kept.length ? WORDS.curve_none : WORDS.no_view,
       figure: { data, layout }, columns: panel.columns, rows, note: "",
     };
   }
@@ -146,13 +160,13 @@
       ...scale(rest.length ? rest : flat),
       customdata: kept.map((n) => pool.cells.map((_, p) => [pool.titles[p], shown(pool.retained[n][p], "count"), shown(pool.users[n], "count"), shown(at(n, p), "share")])),
       hovertemplate: "%{y} · %{customdata[0]}: <b>%{customdata[3]}</b><br>%{customdata[1]} / %{customdata[2]}<extra></extra>",
-      colorbar: { thickness: 10, tickformat: ".0%", outlinewidth: 0, x: 1.01, len: 1 },
+      colorbar: { thickness: 10, tickformat: ".2~%", outlinewidth: 0, x: 1.01, len: 1 },
     }];
     const layout = {
-      height: Math.min(620, Math.max(220, 80 + 18 * rows.length)), margin: { l: 84, r: 8, t: 10, b: 40 }, hatched: true,
-      xaxis: { type: "category", showgrid: false }, yaxis: { type: "category", autorange: "reversed", showgrid: false },
+      height: Math.min(620, Math.max(220, 80 + 18 * rows.length)), margin: { l: 84, r: 8, t: 10, b: 48 }, hatched: true,
+      xaxis: { type: "category", title: after(), showgrid: false }, yaxis: { type: "category", autorange: "reversed", showgrid: false },
     };
-    const older = !state.from && pool.earlier[0][0];
+    const older = withEarlier(pool) && pool.earlier[0][0];
     return {
       told: heatTold(pool, kept), figure: { data, layout },
       columns: [panel.columns[0], panel.columns[1], ...pool.titles.map((title) => [title, "share"])],
@@ -167,7 +181,7 @@
     const large = known.filter((one) => one[2] >= 30), some = large.length ? large : known;
     const ordered = [...some].sort((a, b) => a[0] - b[0] || (a[1] < b[1] ? -1 : 1) || a[2] - b[2]);
     const [worst, best] = [ordered[0], ordered[ordered.length - 1]];
-    return fill(WORDS.heat_told, {
+    return fill(some.length > 1 ? WORDS.heat_told : WORDS.heat_told_one, {
       cohorts, cell: pool.titles[pool.key], best: shown(best[0], "share"), best_cohort: best[1],
       worst: shown(worst[0], "share"), worst_cohort: worst[1],
     });
@@ -180,7 +194,7 @@
     const cell = (tag, scope, kind, text) => {
       const made = document.createElement(tag);
       if (scope) made.scope = scope;
-      if (["text", "name", "date"].includes(kind)) made.className = kind;
+      if (["text", "word", "name", "date"].includes(kind)) made.className = kind;
       made.textContent = text;
       return made;
     };
@@ -199,16 +213,18 @@
     drawn.add(name);
     if (!box || !window.Plotly) return;
     const { figure, rows } = viewOf(name);
+    box.parentElement.hidden = !figure;
     if (!figure) return Plotly.purge(box);
     // Values that the table holds stand in the figure as {column: n}.
     const filled = figure.data.map((trace) => Object.fromEntries(Object.entries(trace).map(
       ([key, value]) => [key, Number.isInteger(value?.column) ? rows.map((row) => row[value.column]) : value])));
     const css = getComputedStyle(root), colour = (key) => css.getPropertyValue(`--${key}`).trim();
     const heat = [0, 1, 2, 3, 4].map((n) => [n / 4, colour(`heat${n}`)]);
-    const themed = (value) => {
-      if (typeof value === "string") return value === "$heat" ? heat : value.startsWith("$") ? colour(value.slice(1)) : value;
-      if (Array.isArray(value)) return value.map(themed);
-      if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, themed(v)]));
+    // Only what is a colour: an event may be called "$pageview".
+    const themed = (value, key) => {
+      if (typeof value === "string" && value.startsWith("$") && /color/.test(key)) return value === "$heat" ? heat : colour(value.slice(1));
+      if (Array.isArray(value)) return value.map((one) => themed(one, key));
+      if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, themed(v, k)]));
       return value;
     };
     const { hatched, ...plain } = figure.layout, ink = colour("ink"), line = colour("line");
@@ -282,7 +298,7 @@
     const near = new IntersectionObserver((entries) => {
       for (const entry of entries) if (entry.isIntersecting) {
         near.unobserve(entry.target);
-        draw(entry.target.dataset.panel);
+        if (!drawn.has(entry.target.dataset.panel)) draw(entry.target.dataset.panel);
       }
     }, { rootMargin: "200px" });
     const queue = [...panels.values()].filter((el) => el.querySelector(".figure"));

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from report_tools import CPU, document_of, opened
+from report_tools import CPU, document_of, opened, written
+from small_project import small_log, write_small_project
 
+from events.ingest import ingest
 from events.store import open_store
 from report.cohorts import curve_table, gather
 from report.document import BETWEEN
@@ -19,7 +22,7 @@ from report.words import words_of
 from retention.activity import activity
 from retention.curve import retention
 from retention.lifecycle import lifecycle
-from runtime.settings import Settings
+from runtime.settings import Settings, load_settings
 
 GENEROUS_MS = 15_000  # a bound for a busy machine; the figure itself is printed
 WORDS = words_of("en")
@@ -168,7 +171,9 @@ def test_the_layer_changes_the_list_too(page: Any) -> None:
     silent, sentence = rows_of(page, "risk-list"), told(page, "risk-list")
     assert 0 < len(silent) <= 20
     assert silent != everyone
-    assert sentence.startswith("In the layer “silent”, chosen under “Layers”. The first")
+    assert re.match(
+        "In the layer “silent”, chosen under “Layers”. (The first|[0-9]+ in all)", sentence
+    )
     page.select_option('[data-filter="band"]', "high")
     assert {row[1] for row in rows_of(page, "risk-list")} <= {"high"}
     assert "In the layer “silent”" in told(page, "risk-list")
@@ -184,6 +189,60 @@ def test_choices_are_kept_in_the_address(browser: Any, page_en: Path, tmp_path: 
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
         page.click("nav a >> nth=2")
         assert "period=month" in page.evaluate("location.hash")
+
+
+def test_events_may_be_called_anything(browser: Any, tmp_path: Path) -> None:
+    """Colours of the theme begin with $ in the page's JSON, and so do many trackers' events."""
+    names = {"view": "$pageview", "search": "$c1", "purchase": "cut"}
+    log = small_log(60).with_columns(what=pl.col("what").replace(names))
+    settings = load_settings(write_small_project(tmp_path / "p", log))
+    ingest(settings)
+    with opened(browser, written(settings, tmp_path / "named.html").file) as page:
+        nodes = page.evaluate(
+            "[...document.querySelectorAll('[data-panel=paths-flow] .sankey-node text')]"
+            ".map(node => node.textContent)"
+        )
+        lines = page.evaluate(
+            "[...document.querySelectorAll('[data-panel=tracking-volume] .legendtext')]"
+            ".map(line => line.textContent)"
+        )
+    assert {*names.values(), "(end of session)"} <= {*nodes}
+    assert {*names.values()} == {*lines}
+
+
+def test_a_figure_is_drawn_once(browser: Any, page_en: Path) -> None:
+    """Coming into view draws it no second time."""
+    with opened(browser, page_en, viewport={"width": 1200, "height": 800}) as page:
+        page.evaluate(
+            "window.times = 0; const react = Plotly.react;"
+            "Plotly.react = (...given) => { window.times += 1; return react(...given); }; 0"
+        )
+        page.locator("footer").scroll_into_view_if_needed()
+        page.wait_for_timeout(300)
+        assert page.evaluate("window.times") == 0
+
+
+def test_a_range_before_the_listed_cohorts_counts_none_of_the_others(page: Any) -> None:
+    """Cohorts that are not listed are summed, and cannot be told apart by a range."""
+    page.select_option('[data-filter="period"]', "day")
+    listed = page.evaluate(f"{HEAT}.y")
+    page.fill('[data-filter="until"]', listed[0])
+    whole = rows_of(page, "retention-curve")[0][1]
+    page.fill('[data-filter="until"]', "2024-01-02")
+    assert listed[0] > "2024-01-02"
+    assert int(whole) > 100
+    assert rows_of(page, "retention-curve")[0][1] == "0"
+    assert told(page, "retention-curve") == "Not counted for this choice."
+
+
+def test_one_cohort_is_told_as_one(page: Any) -> None:
+    first = page.evaluate(f"{HEAT}.y")[0]
+    page.fill('[data-filter="from"]', first)
+    page.fill('[data-filter="until"]', first)
+    sentence = told(page, "retention-heat")
+    assert sentence.startswith("1 cohort. In week 4 ")
+    assert sentence.endswith(f" were still active of those who came in the period from {first}.")
+    assert told(page, "lifecycle-states").endswith("In the chosen range: 1 of 35 rows.")
 
 
 @pytest.mark.parametrize("width", [375, 1200])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -14,12 +14,12 @@ from small_project import small_log, write_small_project
 
 from events.ingest import ingest
 from events.store import open_store
-from report import activity, layers, lifecycle, rfm, risk, risk_list
+from report import activity, head, layers, lifecycle, rfm, risk, risk_list, tracking
 from report.asked import funnels_asked
 from report.page import inline
 from report.words import words_of
 from retention.lifecycle_users import layers_now
-from runtime.clock import show
+from runtime.clock import parse_instant, show
 from runtime.collect import collect
 from runtime.errors import UsageError
 from runtime.settings import Settings, load_settings
@@ -137,6 +137,60 @@ def test_a_log_of_dates_has_no_depth(tmp_path: Path) -> None:
     assert "no sessions" in panel.views["week", "depth"].told
     assert "active on 1" in panel.views["day", "frequency"].told
     assert panel.views["day", "frequency"].figure is not None
+
+
+def test_a_log_in_which_nobody_is_active_has_no_funnel_and_says_so(tmp_path: Path) -> None:
+    config = write_small_project(tmp_path / "p", small_log(40))
+    config.write_text(config.read_text() + '\n[activity]\nevents = ["nope"]\n')
+    settings = load_settings(config)
+    ingest(settings)
+    done = written(settings, tmp_path / "nobody.html")
+    assert done.sections["funnel"] == done.sections["paths"] == 0
+    assert "Nobody has been active so far." in without_plotly(done.file)
+
+
+def test_days_without_a_row_are_none_and_count(tmp_path: Path) -> None:
+    """The days of the log are told, though a year of them at most is listed."""
+    log = small_log(60)
+    silent = pl.col("when").dt.date().is_between(date(2024, 3, 1), date(2024, 3, 4))
+    settings = load_settings(write_small_project(tmp_path / "p", log.filter(~silent)))
+    ingest(settings)
+    asked = asked_of(settings)
+    found = tracking.gather(asked)
+    view = tracking.section(asked).panels[1].views[()]
+    rows = {row[0]: row[1] for row in view.table.rows}
+    assert [rows[f"2024-03-0{n}"] for n in (1, 2, 3, 4)] == [0, 0, 0, 0]
+    assert sum(rows.values()) == found.daily["rows"].sum()
+    days = (log["when"].max().date() - log["when"].min().date()).days + 1  # type: ignore[union-attr]
+    assert len(rows) == days
+    assert view.told == f"{days} days and 3 kinds of events."
+
+
+def test_rows_years_away_do_not_stretch_the_days(tmp_path: Path) -> None:
+    log = small_log(60)
+    stray = log.head(2).with_columns(pl.col("when").dt.offset_by("-9y"), id=pl.col("id") + 10**6)
+    settings = load_settings(write_small_project(tmp_path / "p", pl.concat([log, stray])))
+    ingest(settings)
+    asked = asked_of(settings)
+    assert "stray" in {one.kind for one in tracking.gather(asked).findings}
+    rows = tracking.section(asked).panels[1].views[()].table.rows
+    assert sum(row[1] for row in rows) == len(log)
+
+
+def test_dates_are_those_of_the_project(tmp_path: Path) -> None:
+    """A midnight of Moscow is the day before at nine in the evening of UTC."""
+    config = write_small_project(tmp_path / "p", small_log(60))
+    named = 'name = "small"\ntimezone = "Europe/Moscow"'
+    config.write_text(config.read_text().replace('name = "small"', named))
+    settings = load_settings(config)
+    ingest(settings)
+    now = asked_of(settings)
+    store = open_store(settings, parse_instant("2024-08-20", "Europe/Moscow"))
+    asked = type(now)(settings, store, now.device, now.words)
+    assert show(store.as_of) == "2024-08-19T21:00:00Z"
+    assert head.as_of(asked) == "2024-08-20"
+    base = next(fact for fact in head.section(asked).facts if "churn" in fact.title)
+    assert "users on 2024-07-30, within 21 days" in base.about
 
 
 def test_every_figure_has_its_numbers_and_a_sentence(page_en: Path) -> None:

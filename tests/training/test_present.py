@@ -25,8 +25,10 @@ from training.metrics import Floats
 from training.model import Model
 from training.period import Cell, cells, moved
 from training.present import Carried, carried, uncorrected_ece
+from training.recipe import run_recipe
 from training.rows import labelled
 from training.split import Split, plan_split
+from training.years import YEAR, Year
 
 HORIZON, STEP = 60, 15
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
@@ -147,6 +149,22 @@ def test_what_is_known_does_change_it() -> None:
     turned = pl.when(newest).then(1 - pl.col("churn_15d")).otherwise(pl.col("churn_15d"))
     other = carry(frame.with_columns(turned.alias("churn_15d")), model)
     assert other.model.calibrator != carry(frame, model).model.calibrator
+
+
+@pytest.mark.parametrize("when", ["now", "at the test cutoff", "never"])
+def test_a_season_that_moves_the_model_that_serves_is_noted(when: str) -> None:
+    """Beside the note of the model that is measured, whose present is the test cutoff."""
+    frame = world(calm, 0, 400).with_columns(value=pl.lit(1.0))
+    level = level_of(frame)
+    year = Year(0.8, 0.5 * np.sin(2 * np.pi * -(np.arange(120) + 0.5) / YEAR))
+    years = {"now": {level.now: year}, "at the test cutoff": {TEST.at: year}}.get(when, {})
+    spec, task = spec_of("logistic", 0), a_task("logistic")
+    trained = run_recipe(main_rows(frame), SPLIT, spec, task, 0, replace(level, years=years))
+    moved = [note for note in trained.notes if "the season of a year ago moves it" in note]
+    served = [note for note in trained.notes if note.startswith("the model that serves: churn's")]
+    assert (len(moved), len(served)) == {"now": (1, 1), "never": (0, 0)}.get(when, (1, 0))
+    assert served == (moved if when == "now" else [])
+    assert trained.level.season.moves == (when == "at the test cutoff")
 
 
 def test_the_order_of_rows_changes_nothing() -> None:

@@ -21,20 +21,22 @@ from events.ingest import ingest
 from events.store import open_store
 from runtime.settings import Settings, load_settings
 from training import years
-from training.years import ACTIVE, MONTH, NOTHING, PAID, WEEK, YEAR, Year, year_at, year_of
+from training.years import ACTIVE, KINDS, MONTH, NOTHING, PAID, WEEK, YEAR, Year, year_of, years_at
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 MONTHS = YEAR // MONTH
 Row = tuple[str, datetime, float | None]
 
 
-def counts_by_hand(events: list[Row], first: datetime, paid: bool) -> npt.NDArray[np.int64]:
+def counts_by_hand(
+    events: list[Row], first: datetime, now: datetime, paid: bool
+) -> npt.NDArray[np.int64]:
     """User by user and week by week."""
-    weeks = int((NOW - first) / WEEK)
+    weeks = int((now - first) / WEEK)
     active = defaultdict(set)
     for user, at, amount in events:
-        if at < NOW and (not paid or (amount or 0.0) > 0):
-            active[user].add(min(math.ceil((NOW - at) / WEEK) - 1, weeks))
+        if at < now and (not paid or (amount or 0.0) > 0):
+            active[user].add(min(math.ceil((now - at) / WEEK) - 1, weeks))
     found = np.zeros((weeks + 1, weeks + 1), dtype=np.int64)
     for seen in active.values():
         for week in seen:
@@ -73,9 +75,11 @@ def test_weeks_are_counted_as_by_hand_and_nothing_later_is(
         asked = project(Path(folder), events)
         ingest(asked)
         store = open_store(asked)
-        for of, paid in ((ACTIVE, False), (PAID, True)):
-            found = years._counts(store, asked, NOW, of)
-            assert found.tolist() == counts_by_hand(events, first, paid).tolist()
+        earlier = NOW - timedelta(days=40)
+        found = years._counts(store, asked, [NOW, earlier], KINDS)
+        for kind, paid in ((ACTIVE, False), (PAID, True)):
+            for now, counts in found[kind].items():
+                assert counts.tolist() == counts_by_hand(events, first, now, paid).tolist()
 
 
 def counts_of(
@@ -145,6 +149,7 @@ def test_of_shops(tmp_path: Path) -> None:
         asked = load_settings(write_shop(tmp_path / kind, kind, 3, 3000))
         ingest(asked)
         store = open_store(asked)
-        found[kind] = year_at(store, asked, store.covered_until).alike
+        now = store.covered_until
+        found[kind] = years_at(store, asked, [now], KINDS)[ACTIVE][now].alike
     assert found["season"] > 0.4
     assert found["once"] < 0.3
