@@ -141,7 +141,7 @@ def fit_covariates(
         covariance=told,
         log_likelihood=optimum.value - float(known.frequency.sum()) * float(np.log(unit)),
         customers=len(known),
-        notes=notes(names, optimum, PAIRS),
+        notes=notes(names, optimum, PAIRS, len(size)),
     )
 
 

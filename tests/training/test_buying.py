@@ -136,6 +136,13 @@ def test_the_interval_of_silence_is_that_of_drawn_parameters(
     np.testing.assert_allclose(ends, np.stack([low, high], 1)[::800], atol=0.25 * width.max())
 
 
+def test_no_interval_of_silence_where_a_parameter_is_not_told(people: pl.DataFrame) -> None:
+    model = fit_buying([people], spend_of=None)
+    untold = ((None,) * 4, *model.purchases.log_covariance[1:])
+    blind = replace(model, purchases=replace(model.purchases, log_covariance=untold))
+    assert np.isnan(blind.silent_interval(people, 90)).all()
+
+
 def test_buckets_are_fitted_as_one_frame(people: pl.DataFrame) -> None:
     buckets = [people.gather_every(3, k) for k in (2, 0, 1)]
     assert fit_buying(iter(buckets)) == fit_buying([people])

@@ -173,6 +173,25 @@ def test_a_parameter_that_the_data_cannot_tell_is_named_and_has_no_interval() ->
     assert fit.values[0] / fit.values[1] == pytest.approx(x.mean() / 100, rel=1e-2)
 
 
+def test_customers_who_all_spend_alike_have_no_law_of_their_differences() -> None:
+    """The search ends near the bound of q, where the likelihood is level already. What is told all
+    the same keeps the interval that it has with q and gamma free to move together."""
+    untold = inside = 0
+    for seed in range(20):
+        draw = np.random.default_rng(seed)
+        n = draw.integers(1, 6, 300).astype(float)
+        fit = fit_gamma_gamma([Spend(n, draw.gamma(2.0 * n) / (0.2 * n))])
+        between = fit.interval()
+        if fit.notes:
+            (note,) = fit.notes
+            assert note.startswith("q runs to infinity: the data do not tell it, nor gamma but")
+            assert (between["q"], between["gamma"]) == (None, None)
+            untold += 1
+            inside += between["p"] is not None and between["p"][0] < 2 < between["p"][1]
+    assert untold >= 10
+    assert inside >= untold - 2  # of intervals of 95 %
+
+
 def test_amounts_that_tell_nothing_are_an_error() -> None:
     n = np.ones(9)
     with pytest.raises(ModelError, match="one known amount"):

@@ -253,3 +253,5 @@ def test_what_cannot_be_meant_is_refused() -> None:
         law.silent(KNOWN, 1.0, -2.0)
     with pytest.raises(UsageError, match=r"quantile level 1\.5"):
         purchase_quantiles(law, KNOWN, 1.0, [1.5])
+    with pytest.raises(UsageError, match="quantiles over a horizon of inf"):
+        purchase_quantiles(law, KNOWN, math.inf, [0.5])
