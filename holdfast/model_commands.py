@@ -55,8 +55,8 @@ def train(
         str | None,
         typer.Option(
             "--model",
-            help="auto, xgboost, forest, logistic, sequence, buying, two-part or ziln (of value; "
-            "churn by xgboost); default: holdfast.toml's.",
+            help="auto, xgboost, forest, logistic, sequence, buying, or of value (churn by "
+            "xgboost) two-part, ziln, quantile; default: holdfast.toml's.",
         ),
     ] = None,
     tuned: Annotated[

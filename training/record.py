@@ -38,6 +38,7 @@ TITLES = {
     "logistic": "Logistic regression",
     "two-part": "XGBoost, value in two parts",
     "ziln": "XGBoost, value by a ZILN network",
+    "quantile": "XGBoost, value's quantiles by XGBoost",
 }
 
 
