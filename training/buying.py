@@ -26,7 +26,7 @@ import polars as pl
 
 from runtime.errors import ModelError, SchemaError, UsageError
 from runtime.files import write_json
-from training.buying_bgnbd import fit_groups
+from training.buying_bgnbd import fit_likelier
 from training.buying_data import UNIT_DAYS, Tally, Unit, histories
 from training.buying_fit import Fit
 from training.buying_gamma_gamma import as_histories, fit_spend
@@ -151,13 +151,14 @@ class Buying:
 def fit_buying(
     people: Iterable[pl.DataFrame],
     *,
-    kind: Kind = "bg/nbd",
+    kind: Kind | None = "bg/nbd",
     unit: Unit = "day",
     spend_of: SpendOf | None = "all",
     device: str = "cpu",
 ) -> Buying:
     """Fits on frames as `purchases_plan` makes them, of all customers or a bucket at a time.
 
+    kind       None: the one of the greater likelihood
     spend_of   None: amounts are not modelled
     device     PyTorch's name of one
 
@@ -165,7 +166,7 @@ def fit_buying(
     an unknown kind or no customer, SchemaError for rows that cannot be, ModelError where the data
     cannot tell the parameters.
     """
-    if kind not in EXTRA or unit not in UNIT_DAYS:
+    if kind not in (None, *EXTRA) or unit not in UNIT_DAYS:
         known = ", ".join(f"'{name}'" for name in (*EXTRA, *UNIT_DAYS))
         raise UsageError(f"buying: kind '{kind}', unit '{unit}'; known are {known}")
     times, amounts = Tally(), Tally()
@@ -173,7 +174,7 @@ def fit_buying(
         times.add(histories(frame))
         if spend_of is not None:
             amounts.add(as_histories(known_spend(frame, spend_of)))
-    purchases = fit_groups(times.groups(), kind, device)
+    kind, purchases = fit_likelier(times.groups(), kind, device)
     spend = None if spend_of is None else fit_spend(amounts.groups(), device)
     return Buying(kind, unit, purchases, spend, spend_of or "all")
 

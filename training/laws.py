@@ -42,7 +42,7 @@ class Told:
 
 def laws_of(model: Model) -> tuple[Told, ...]:
     """Of the models of buying in it, alone or among others; none where there are none."""
-    return tuple(row for of, law, fit in _fits(model) for row in _told(of, law, fit))
+    return tuple(row for of, law, fit in _fits(model) for row in told_of(of, law, fit))
 
 
 def law_notes(model: Model) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def _parts(estimator: Any) -> tuple[Any, ...]:
     return estimator.parts if isinstance(estimator, Blend) else (estimator,)
 
 
-def _told(of: str, law: str, fit: Fit) -> Iterator[Told]:
+def told_of(of: str, law: str, fit: Fit) -> Iterator[Told]:
     between = fit.interval(LEVEL)
     for name, value in zip(fit.names, fit.values, strict=True):
         low, high = between[name] or (None, None)

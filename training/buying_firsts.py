@@ -1,0 +1,102 @@
+"""What is known of customers from their first purchase on, as covariates of their law.
+
+Taken from the rows of the first purchase alone: what a customer came to be later cannot explain
+why they came to be it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from events.properties import Dimension, dimension_of, told_by_event
+from features.time import Cutoff
+from runtime.counted import counted
+from runtime.errors import UsageError
+from runtime.settings import Settings
+from training.buying_data import purchase_rows
+from training.metrics import Floats
+
+NONE, OTHERS = "(none)", "(others)"
+MOST = 6  # values of one dimension that are told apart
+LEAST_CUSTOMERS = 100  # with a value that is
+
+
+def firsts_of(names: Sequence[str], settings: Settings) -> dict[str, Dimension]:
+    """By the name of their columns. Raises UsageError for what the first purchase does not tell."""
+    found = {name: dimension_of(name, settings) for name in names}
+    for name, dimension in found.items():
+        if dimension.kind == "attribute":
+            raise UsageError(
+                f"--by {name}: is an attribute of users, and nobody knows since when; name a "
+                "column or property that the first purchase tells"
+            )
+    return {f"first_{name}": dimension for name, dimension in found.items()}
+
+
+def first_plan(
+    events: pl.LazyFrame, cutoff: Cutoff, dimensions: Mapping[str, Dimension]
+) -> pl.LazyFrame:
+    """`user_id` of each who bought before the cutoff, and the values of their first purchase as
+    text, "(none)" where it has none. Of several at one instant the first in order of values."""
+    told = {name: told_by_event(one).fill_null(NONE) for name, one in dimensions.items()}
+    rows = purchase_rows(events, cutoff).select("user_id", "ts", **told)
+    return (
+        rows.sort("user_id", "ts", *told)
+        .group_by("user_id", maintain_order=True)
+        .agg(pl.col(name).first() for name in told)
+    )
+
+
+@dataclass(frozen=True)
+class Levels:
+    """`told`: by dimension its values that are told apart, the most frequent first: what the
+    others are compared with."""
+
+    told: dict[str, tuple[str, ...]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the covariates."""
+        return tuple(
+            f"{name}={value}" for name, values in self.told.items() for value in values[1:]
+        )
+
+    def pooled(self, people: pl.DataFrame) -> pl.DataFrame:
+        """With the values that are not told apart as one, "(others)"."""
+        return people.with_columns(
+            pl.when(pl.col(name).is_in(values)).then(name).otherwise(pl.lit(OTHERS)).alias(name)
+            for name, values in self.told.items()
+        )
+
+    def columns(self, pooled: pl.DataFrame) -> Floats:
+        """0 or 1 for each of `names`, shape (n, names)."""
+        each = [
+            (pooled[name] == value).cast(pl.Float64).to_numpy()
+            for name, values in self.told.items()
+            for value in values[1:]
+        ]
+        return np.column_stack(each) if each else np.empty((len(pooled), 0))
+
+
+def levels_of(people: pl.DataFrame, names: Sequence[str]) -> Levels:
+    """Of customers with their first values. Raises UsageError where they all have the same."""
+    return Levels({name: _levels(people[name], name) for name in names})
+
+
+def _levels(values: pl.Series, name: str) -> tuple[str, ...]:
+    counts = values.alias("value").value_counts().sort(["count", "value"], descending=[True, False])
+    some = counts.filter(pl.col("count") >= LEAST_CUSTOMERS)["value"].to_list()[:MOST]
+    rest = len(values) - int(counts.filter(pl.col("value").is_in(some))["count"].sum())
+    if OTHERS not in some and rest:
+        some.append(OTHERS)
+    if len(some) <= 1:
+        raise UsageError(
+            f"--by {name.removeprefix('first_')}: no two values have {LEAST_CUSTOMERS} customers "
+            f"each (found {counted(len(counts), 'values')} among {len(values):,} customers); name "
+            "another column or property"
+        )
+    return tuple(some)
