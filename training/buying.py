@@ -67,7 +67,11 @@ class Buying:
     @property
     def notes(self) -> tuple[str, ...]:
         """In words, what the data could not tell."""
-        return self.purchases.notes + (self.spend.notes if self.spend else ())
+        amounts = self.spend.notes if self.spend else ()
+        return (
+            *(f"purchases: {note}" for note in self.purchases.notes),
+            *(f"amounts: {note}" for note in amounts),
+        )
 
     def alive(self, people: pl.DataFrame) -> Floats:
         """P(has not left by the cutoff)."""

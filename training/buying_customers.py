@@ -169,7 +169,8 @@ def _fitted(
     found = fit_covariates(histories(people), columns, columns, names, names, model.kind, on)
     more = found.log_likelihood - found.log_likelihood_without
     gain = f"the covariates add {more:.2f} to the log-likelihood, by {3 * len(names)} coefficients"
-    return Laws(model, found, levels), (*notes, *model.notes, *found.notes, gain)
+    of_each = (f"with covariates: {note}" for note in found.notes)
+    return Laws(model, found, levels), (*notes, *model.notes, *of_each, gain)
 
 
 def _answered(
