@@ -21,12 +21,13 @@ from events.properties import Dimension
 from events.store import EventStore, open_store
 from features.definitions import value_amount
 from features.time import Cutoff
+from retention.anchors import users_of
 from runtime.clock import show
 from runtime.device import Device
 from runtime.errors import ModelError, UsageError
 from runtime.lists import check_list, write_list
 from runtime.progress import say
-from runtime.settings import Settings, Value
+from runtime.settings import Settings
 from training.buying import Buying, fit_buying
 from training.buying_answers import TOTALS, answers, totals
 from training.buying_covariates import CovariateFit, fit_covariates
@@ -134,19 +135,26 @@ def _customers(
     settings: Settings, store: EventStore, device: Device, firsts: Mapping[str, Dimension]
 ) -> Iterator[pl.DataFrame]:
     """Who has bought, a bucket at a time: see `purchases_plan`, and the values of their firsts."""
-    zone, value = settings.project.timezone, settings.value
-    plan = partial(_plan, value=value, cutoff=Cutoff(store.as_of), zone=zone, firsts=firsts)
-    return each_bucket(plan, store, device, "customers")
+    plan = partial(_plan, settings=settings, store=store, firsts=firsts)
+    return each_bucket(plan, store, device, "customers", with_bucket=True)
 
 
 def _plan(
-    events: pl.LazyFrame, value: Value, cutoff: Cutoff, zone: str, firsts: Mapping[str, Dimension]
+    events: pl.LazyFrame,
+    bucket: int,
+    settings: Settings,
+    store: EventStore,
+    firsts: Mapping[str, Dimension],
 ) -> pl.LazyFrame:
-    bought = events.with_columns(amount=value_amount(value))
-    people = purchases_plan(bought, cutoff, zone)
+    cutoff = Cutoff(store.as_of)
+    bought = events.with_columns(amount=value_amount(settings.value))
+    people = purchases_plan(bought, cutoff, settings.project.timezone)
     if not firsts:
         return people
-    return people.join(first_plan(bought, cutoff, firsts), on="user_id", how="left")
+    attributes = any(one.kind == "attribute" for one in firsts.values())
+    users = users_of(settings, store, bucket) if attributes else None
+    first = first_plan(bought, cutoff, firsts, users)
+    return people.join(first, on="user_id", how="left").sort("user_id")
 
 
 def _fitted(

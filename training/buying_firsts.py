@@ -1,7 +1,7 @@
 """What is known of customers from their first purchase on, as covariates of their law.
 
-Taken from the rows of the first purchase alone: what a customer came to be later cannot explain
-why they came to be it.
+Taken from the first purchase alone, and from the row of the users table that held then: what a
+customer came to be later cannot explain why they came to be it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from events.properties import Dimension, dimension_of, told_by_event
+from events.users import VALID_FROM
 from features.time import Cutoff
 from runtime.counted import counted
 from runtime.errors import UsageError
@@ -26,29 +27,46 @@ LEAST_CUSTOMERS = 100  # with a value that is
 
 
 def firsts_of(names: Sequence[str], settings: Settings) -> dict[str, Dimension]:
-    """By the name of their columns. Raises UsageError for what the first purchase does not tell."""
-    found = {name: dimension_of(name, settings) for name in names}
-    for name, dimension in found.items():
-        if dimension.kind == "attribute":
-            raise UsageError(
-                f"--by {name}: is an attribute of users, and nobody knows since when; name a "
-                "column or property that the first purchase tells"
-            )
-    return {f"first_{name}": dimension for name, dimension in found.items()}
+    """By the name of their columns."""
+    return {f"first_{name}": dimension_of(name, settings) for name in names}
 
 
 def first_plan(
-    events: pl.LazyFrame, cutoff: Cutoff, dimensions: Mapping[str, Dimension]
+    events: pl.LazyFrame,
+    cutoff: Cutoff,
+    dimensions: Mapping[str, Dimension],
+    users: pl.LazyFrame | None = None,
 ) -> pl.LazyFrame:
     """`user_id` of each who bought before the cutoff, and the values of their first purchase as
-    text, "(none)" where it has none. Of several at one instant the first in order of values."""
-    told = {name: told_by_event(one).fill_null(NONE) for name, one in dimensions.items()}
+    text, "(none)" where it has none. Of several at one instant the first in order of values.
+
+    users    the users table, for attributes: those of the row that held at the first purchase
+    """
+    of_events = {name: one for name, one in dimensions.items() if one.kind != "attribute"}
+    told = {name: told_by_event(one).fill_null(NONE) for name, one in of_events.items()}
     rows = purchase_rows(events, cutoff).select("user_id", "ts", **told)
-    return (
-        rows.sort("user_id", "ts", *told)
-        .group_by("user_id", maintain_order=True)
-        .agg(pl.col(name).first() for name in told)
+    first = rows.sort("user_id", "ts", *told).group_by("user_id", maintain_order=True)
+    found = first.agg(pl.col("ts", *told).first())
+    if users is not None:
+        found = _with_attributes(found, users, dimensions)
+    return found.select("user_id", *dimensions)
+
+
+def _with_attributes(
+    first: pl.LazyFrame, users: pl.LazyFrame, dimensions: Mapping[str, Dimension]
+) -> pl.LazyFrame:
+    named = {n: pl.col(one.name) for n, one in dimensions.items() if one.kind == "attribute"}
+    timed = VALID_FROM in users.collect_schema()
+    since = pl.col(VALID_FROM) if timed else pl.lit(None, pl.Datetime("us", "UTC"))
+    texts = {name: column.cast(pl.String) for name, column in named.items()}
+    rows = users.select("user_id", since=since, **texts)
+    held = pl.col("since").is_null() | (pl.col("since") <= pl.col("ts"))
+    both = first.select("user_id", "ts").join(rows, on="user_id").filter(held)
+    both = both.sort("user_id", "since", nulls_last=False).unique(
+        "user_id", keep="last", maintain_order=True
     )
+    found = first.join(both.select("user_id", *named), on="user_id", how="left")
+    return found.with_columns(pl.col(*named).fill_null(NONE))
 
 
 @dataclass(frozen=True)

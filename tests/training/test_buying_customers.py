@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from small_project import START, write_small_project
 
 from events.ingest import ingest
+from events.properties import Dimension
 from events.store import open_store
 from features.time import Cutoff
 from runtime.collect import collect
@@ -22,6 +23,7 @@ from runtime.settings import Settings, load_settings
 from training.buying import fit_buying
 from training.buying_customers import Asked, Customers, describe_customers
 from training.buying_data import purchases_plan
+from training.buying_firsts import first_plan
 from training.buying_report import report
 
 CPU = Device("cpu", "a test")
@@ -132,6 +134,36 @@ def test_covariates_of_the_first_purchase(
         assert group["expected_value"] == pytest.approx(mine["expected_value"].mean())
     assert said["customers"] == len(table)
     assert any(note.startswith("the covariates add ") for note in said["notes"])
+
+
+def test_attributes_are_those_that_held_at_the_first_purchase() -> None:
+    """a buys on day 3: neither the row of day 5 nor the newest tells. b has no row, c none yet."""
+    day = [START + timedelta(days=k) for k in range(9)]
+    events = pl.DataFrame(
+        {
+            "user_id": ["a", "a", "a", "b", "c"],
+            "ts": [day[1], day[3], day[7], day[2], day[4]],
+            "amount": [None, 5.0, 5.0, 1.0, 1.0],
+            "channel": ["web", None, "app", "app", "web"],
+        }
+    ).lazy()
+    users = pl.DataFrame(
+        {
+            "user_id": ["a", "a", "a", "c", "d"],
+            "plan": ["old", "free", "paid", "paid", "paid"],
+            "valid_from": [None, day[3], day[5], day[5], None],
+        },
+        schema_overrides={"valid_from": pl.Datetime("us", "UTC")},
+    ).lazy()
+    asked = {
+        "first_plan": Dimension("plan", "attribute"),
+        "first_channel": Dimension("channel", "column"),
+    }
+    found = collect(first_plan(events, Cutoff(day[8]), asked, users).sort("user_id"), CPU)
+    assert found.rows() == [("a", "free", "(none)"), ("b", "(none)", "app"), ("c", "(none)", "web")]
+    always = users.filter(pl.col("valid_from") == day[5]).drop("valid_from")
+    found = collect(first_plan(events, Cutoff(day[8]), asked, always).sort("user_id"), CPU)
+    assert found["first_plan"].to_list() == ["paid", "(none)", "paid"]
 
 
 def test_amounts_that_tell_no_law_leave_value_unsaid(log: pl.DataFrame, tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracles import buying_naive
+from oracles.buying_futures import simulate_future
 
 from runtime.errors import UsageError
 from training.buying_data import Histories
 from training.buying_fit import Fit
 from training.buying_predict import Law
-from training.buying_simulate import simulate_future
 from training.buying_spend import Spend, mean_spend, posterior
 from training.buying_value import purchase_quantiles, value_quantiles
 
