@@ -208,4 +208,5 @@ def _summed(sums: list[pl.DataFrame], by: tuple[str, ...]) -> pl.DataFrame:
     whole = pl.concat(sums)
     if not by:
         return whole.select(each)
-    return whole.group_by(by).agg(each).sort(by).sort("customers", descending=True)
+    order = [True, *(False for _ in by)]
+    return whole.group_by(by).agg(each).sort("customers", *by, descending=order)

@@ -125,8 +125,9 @@ def test_covariates_of_the_first_purchase(
     truth = FASTER if other == "app" else 1 / FASTER
     assert rate["low"] < truth < rate["high"]
     assert (rate["low"] > 1) == (truth > 1)
-    counts = table["first_channel"].value_counts().sort("count", descending=True)
-    assert counts["first_channel"].to_list() == [base, other]
+    counts = table["first_channel"].value_counts()
+    ordered = counts.sort("count", "first_channel", descending=[True, False])
+    assert ordered["first_channel"].to_list() == [base, other]
     for group in said["groups"]:
         mine = table.filter(pl.col("first_channel") == group["first_channel"])
         assert group["customers"] == len(mine)

@@ -3,7 +3,7 @@ what simulated customers were made with."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -200,6 +200,17 @@ def test_amounts_that_tell_nothing_are_an_error() -> None:
         fit_gamma_gamma([Spend(n + 1, np.full(9, 5.0))])
     with pytest.raises(SchemaError, match="amounts are above 0"):
         fit_gamma_gamma([Spend(n, np.full(9, -5.0))])
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({"values": [-2.0]}, "not all above 0"), ({"names": ["s"]}, "are not all there")],
+)
+def test_what_is_no_fit_is_not_read(changed: dict[str, object], said: str) -> None:
+    raw = asdict(Fit(("r",), (2.0,), ((0.25,),), -1.0, 10, 1))
+    assert asdict(Fit.from_dict(raw, ("r",))) == raw
+    with pytest.raises(ValueError, match=said):
+        Fit.from_dict(raw | changed, ("r",))
 
 
 def test_an_interval_is_on_the_log_scale() -> None:
