@@ -8,6 +8,7 @@ import typer
 
 from holdfast import (
     alerts_command,
+    buying_command,
     check_commands,
     data_commands,
     demo_command,
@@ -31,6 +32,7 @@ WRONG_CALL = 2
 
 COMMANDS = (
     alerts_command,
+    buying_command,
     check_commands,
     data_commands,
     demo_command,

@@ -55,8 +55,8 @@ def train(
         str | None,
         typer.Option(
             "--model",
-            help="auto, xgboost, forest, logistic, sequence, buying, two-part or ziln (of value; "
-            "churn by xgboost); default: holdfast.toml's.",
+            help="auto, xgboost, forest, logistic, sequence, buying, or of value (churn by "
+            "xgboost) two-part, ziln, quantile; default: holdfast.toml's.",
         ),
     ] = None,
     tuned: Annotated[
@@ -78,10 +78,12 @@ def train(
     if as_json:
         print_json(result)
         return
-    metrics, candidates = result.pop("metrics"), result.pop("candidates")
+    metrics, candidates, laws = (result.pop(n) for n in ("metrics", "candidates", "laws"))
     print_fields("Trained", result)
     if candidates:
         print_rows("Tried", [_tried(one) for one in candidates])
+    if laws:
+        print_rows("Laws of the kept model, with 95 % intervals", laws)
     print_rows("Metrics, with 95 % intervals over users", _with_intervals(metrics))
 
 

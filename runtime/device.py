@@ -19,6 +19,10 @@ class Device:
     kind: Literal["cpu", "gpu"]
     reason: str
 
+    @property
+    def torch_name(self) -> str:
+        return "cuda" if self.kind == "gpu" else "cpu"
+
 
 def decide(choice: Choice = "auto") -> Device:
     """Looks for a driver and for cuDF without importing either. Raises UsageError."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from runtime.errors import SettingsError
-from runtime.settings_base import Days, Section, Zone
+from runtime.settings_base import Days, ModelName, Section, Zone
 from runtime.settings_early import Early
 from runtime.settings_funnel import Funnel
 from runtime.settings_lifecycle import Lifecycle
@@ -208,9 +208,7 @@ class Training(Section):
     no further one. `level`: "none" leaves churn's calibration at its newest labels, "auto" carries
     it to the present by what is known since."""
 
-    model: Literal[
-        "auto", "xgboost", "forest", "logistic", "sequence", "buying", "two-part", "ziln"
-    ] = "auto"
+    model: ModelName = "auto"
     minutes: float = Field(default=30, gt=0)
     steps: int | None = Field(default=None, ge=1, le=60)
     cutoffs: int = Field(default=12, ge=1, le=1000)

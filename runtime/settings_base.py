@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -16,6 +16,9 @@ def _known_zone(name: str) -> str:
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Days = Annotated[int, Field(ge=1, le=3650)]
+ModelName = Literal[
+    "auto", "xgboost", "forest", "logistic", "sequence", "buying", "two-part", "ziln", "quantile"
+]
 
 
 class Section(BaseModel):

@@ -165,9 +165,8 @@ def _each(data: Data, spec: AutoSpec, task: Task) -> tuple[dict[str, Part], tupl
     for kind in spec.kinds:
         left = spec.minutes * 60 - (time.monotonic() - begin)
         wanted = spec_of(kind, spec.seed)
-        if isinstance(wanted, BuyingSpec) and not _buying_pays(data, task):
-            continue
-        if why := _without(wanted, data, task, left) if parts else None:
+        why = _not_for_buying(data, task) if isinstance(wanted, BuyingSpec) else None
+        if why or (parts and (why := _without(wanted, data, task, left))):
             notes.append(f"auto: {kind} was not tried: {why}")
             continue
         say(f"auto: {kind}")
@@ -179,11 +178,17 @@ def _each(data: Data, spec: AutoSpec, task: Task) -> tuple[dict[str, Part], tupl
     return parts, tuple(notes)
 
 
-def _buying_pays(data: Data, task: Task) -> bool:
-    """Whether models of buying are tried: on a log of purchases of which no label of the horizon
-    has matured. They know as much there as ever, and the others little (decision 25)."""
-    silence = task.spec.definitions.churn.kind == "passive"
-    return silence and task.measured is not None and is_of_purchases(data.rows.x, task.features)
+def _not_for_buying(data: Data, task: Task) -> str | None:
+    """Why models of buying are not tried. They are on a log of purchases of which no label of the
+    horizon has matured: they know as much there as ever, and the others little (decision 25)."""
+    if (kind := task.spec.definitions.churn.kind) != "passive":
+        return f"it says when users fall silent, and churn.kind is '{kind}'"
+    asked = "; --model buying fits it all the same"
+    if task.measured is None:
+        return f"labels of the whole horizon have matured, and the others rank better{asked}"
+    if not is_of_purchases(data.rows.x, task.features):
+        return f"not for nine users in ten is each activity a purchase, by the features{asked}"
+    return None
 
 
 def _begun(data: Data, kind: str, spec: Spec, task: Task) -> Part | str:

@@ -14,30 +14,25 @@ purchase is no customer yet: `purchases_plan` leaves them out, and nothing is sa
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from runtime.errors import ModelError, SchemaError, UsageError
-from runtime.files import write_json
-from training.buying_bgnbd import fit_groups
+from training.buying_bgnbd import fit_likelier
 from training.buying_data import UNIT_DAYS, Tally, Unit, histories
 from training.buying_fit import Fit
 from training.buying_gamma_gamma import as_histories, fit_spend
 from training.buying_intervals import silent_interval
-from training.buying_predict import EXTRA, NAMES, Kind, Law
-from training.buying_spend import NAMES as SPEND_NAMES
+from training.buying_predict import EXTRA, Kind, Law
 from training.buying_spend import Spend, mean_spend
 from training.buying_value import purchase_quantiles, value_quantiles
 from training.metrics import Floats
 
-FORMAT = "buying/1"
 SpendOf = Literal["all", "repeats"]
 MEANS: dict[str, str] = {"all": "mean", "repeats": "repeat_mean"}
 
@@ -67,7 +62,11 @@ class Buying:
     @property
     def notes(self) -> tuple[str, ...]:
         """In words, what the data could not tell."""
-        return self.purchases.notes + (self.spend.notes if self.spend else ())
+        amounts = self.spend.notes if self.spend else ()
+        return (
+            *(f"purchases: {note}" for note in self.purchases.notes),
+            *(f"amounts: {note}" for note in amounts),
+        )
 
     def alive(self, people: pl.DataFrame) -> Floats:
         """P(has not left by the cutoff)."""
@@ -120,21 +119,6 @@ class Buying:
         horizon, _ = self._in_units(horizon_days, 0)
         return purchase_quantiles(self.law, histories(people), horizon, levels)
 
-    def save(self, path: Path) -> None:
-        """As JSON."""
-        write_json(path, {"format": FORMAT, **asdict(self)})
-
-    @classmethod
-    def load(cls, path: Path) -> Buying:
-        """Raises ModelError where the file is no such model."""
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            return _parsed(raw)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"{path}: is not a model of buying ({error}); fit and save it again"
-            ) from None
-
     def _in_units(self, horizon_days: float, gap_days: float) -> tuple[float, float]:
         length = UNIT_DAYS[self.unit]
         return horizon_days / length, gap_days / length
@@ -151,13 +135,14 @@ class Buying:
 def fit_buying(
     people: Iterable[pl.DataFrame],
     *,
-    kind: Kind = "bg/nbd",
+    kind: Kind | None = "bg/nbd",
     unit: Unit = "day",
     spend_of: SpendOf | None = "all",
     device: str = "cpu",
 ) -> Buying:
     """Fits on frames as `purchases_plan` makes them, of all customers or a bucket at a time.
 
+    kind       None: the one of the greater likelihood
     spend_of   None: amounts are not modelled
     device     PyTorch's name of one
 
@@ -165,7 +150,7 @@ def fit_buying(
     an unknown kind or no customer, SchemaError for rows that cannot be, ModelError where the data
     cannot tell the parameters.
     """
-    if kind not in EXTRA or unit not in UNIT_DAYS:
+    if kind not in (None, *EXTRA) or unit not in UNIT_DAYS:
         known = ", ".join(f"'{name}'" for name in (*EXTRA, *UNIT_DAYS))
         raise UsageError(f"buying: kind '{kind}', unit '{unit}'; known are {known}")
     times, amounts = Tally(), Tally()
@@ -173,7 +158,7 @@ def fit_buying(
         times.add(histories(frame))
         if spend_of is not None:
             amounts.add(as_histories(known_spend(frame, spend_of)))
-    purchases = fit_groups(times.groups(), kind, device)
+    kind, purchases = fit_likelier(times.groups(), kind, device)
     spend = None if spend_of is None else fit_spend(amounts.groups(), device)
     return Buying(kind, unit, purchases, spend, spend_of or "all")
 
@@ -189,18 +174,3 @@ def known_spend(people: pl.DataFrame, spend_of: SpendOf) -> Spend:
     count = people["frequency"].cast(pl.Float64).to_numpy() + (spend_of == "all")
     mean = people[column].cast(pl.Float64).fill_null(math.nan).to_numpy()
     return Spend(count, mean)
-
-
-def _parsed(raw: dict[str, Any]) -> Buying:
-    form = raw.pop("format", None)
-    if form != FORMAT or raw["kind"] not in EXTRA or raw["unit"] not in UNIT_DAYS:
-        raise ValueError(f"format '{form}', kind '{raw.get('kind')}', unit '{raw.get('unit')}'")
-    if raw["spend_of"] not in get_args(SpendOf):
-        raise ValueError(f"spend_of '{raw['spend_of']}'")
-    purchases = Fit.from_dict(raw.pop("purchases"), NAMES)
-    spend = raw.pop("spend")
-    return Buying(
-        **raw,
-        purchases=purchases,
-        spend=None if spend is None else Fit.from_dict(spend, SPEND_NAMES),
-    )

@@ -58,6 +58,17 @@ def fit_groups(
     )
 
 
+def fit_likelier(
+    groups: Groups, kind: Kind | None, device: str = "cpu", hidden: Unseen | None = None
+) -> tuple[Kind, Fit]:
+    """Of a kind, or of the one of the greater likelihood: both have four parameters. Of a tie the
+    first."""
+    kinds: list[Kind] = [kind] if kind else list(EXTRA)
+    fits = [fit_groups(groups, one, device, hidden) for one in kinds]
+    best = int(np.argmax([fit.log_likelihood for fit in fits]))
+    return kinds[best], fits[best]
+
+
 def _search(groups: Groups, extra: int, device: str, hidden: Unseen | None) -> Optimum:
     step = max(1, len(groups.weight) // SAMPLE)
     sample = groups.every(step)

@@ -13,7 +13,7 @@ by products of matrices. Slower than without covariates by the gamma functions o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -25,8 +25,8 @@ from torch import Tensor
 from runtime.errors import UsageError
 from training.buying_bgnbd import PAIRS, fit_bgnbd
 from training.buying_data import Histories
-from training.buying_fit import Derivatives, Objective, covariance, maximise, notes
-from training.buying_predict import EXTRA, NAMES, Kind, Law
+from training.buying_fit import Derivatives, Fit, Objective, covariance, maximise, notes
+from training.buying_predict import EXTRA, NAMES, Kind
 from training.metrics import Floats
 
 ROWS = 1 << 18
@@ -41,6 +41,7 @@ class CovariateFit:
     values       of the parameters and the coefficients, shape (k,)
     covariance   of the logarithms of the four and of the coefficients, shape (k, k); None where the
                  data do not tell
+    log_likelihood_without   of the same law with nobody's covariates
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class CovariateFit:
     values: tuple[float, ...]
     covariance: tuple[tuple[float | None, ...], ...]
     log_likelihood: float
+    log_likelihood_without: float
     customers: int
     notes: tuple[str, ...]
 
@@ -63,39 +65,39 @@ class CovariateFit:
                 found[name] = None
                 continue
             wide = reach * variance**0.5
-            factor = float(np.exp(wide))
+            factor = float(np.exp(min(wide, 700.0)))
             four = k < len(NAMES)
             found[name] = (value / factor, value * factor) if four else (value - wide, value + wide)
         return found
 
-    def laws(self, rate: Floats, leaving: Floats) -> Iterator[tuple[Ints, Law]]:
-        """The places of customers with equal covariates, and their law."""
-        r, alpha, a, b = self.values[:4]
-        rest = np.array(self.values[4:])
-        by_rate, by_a, by_b = np.split(rest, np.cumsum([rate.shape[1], leaving.shape[1]]))
+    def fits(self, rate: Floats, leaving: Floats) -> Iterator[tuple[Ints, Fit]]:
+        """The places of customers with equal covariates, (n, u) and (n, v), and their own fit: its
+        four parameters, with the covariance that follows from all of them."""
         both = np.hstack([rate, leaving])
         rows, place = np.unique(both, axis=0, return_inverse=True)
         order = np.argsort(place.reshape(-1), kind="stable")
         ends = np.cumsum(np.bincount(place.reshape(-1)))
         for row, mine in zip(rows, np.split(order, ends[:-1]), strict=True):
-            z, w = row[: rate.shape[1]], row[rate.shape[1] :]
-            slower, more, less = np.exp(-z @ by_rate), np.exp(w @ by_a), np.exp(w @ by_b)
-            own = float(alpha * slower), float(a * more), float(b * less)
-            yield mine, Law(r, own[0], own[1], own[2], EXTRA[self.kind])
+            yield mine, self._of(row[: rate.shape[1]], row[rate.shape[1] :])
 
-    def each(
-        self,
-        known: Histories,
-        rate: Floats,
-        leaving: Floats,
-        ask: Callable[[Law, Histories], Floats],
-    ) -> Floats:
-        """What `ask(law, histories)` says of each customer by their own law, shape (n,)."""
-        found = np.empty(len(known))
-        for mine, law in self.laws(rate, leaving):
-            part = Histories(known.frequency[mine], known.recency[mine], known.age[mine])
-            found[mine] = ask(law, part)
-        return found
+    def _of(self, z: Floats, w: Floats) -> Fit:
+        """Of customers with these covariates, (u,) and (v,)."""
+        four, rest = np.eye(len(NAMES)), np.zeros((len(NAMES), len(self.values) - len(NAMES)))
+        u, v = len(z), len(w)
+        rest[1, :u], rest[2, u : u + v], rest[3, u + v :] = -z, w, w
+        turn = np.hstack([four, rest])  # d logarithms / d parameters
+        logs = turn @ np.concatenate([np.log(self.values[:4]), self.values[4:]])
+        told = all(cell is not None for row in self.covariance for cell in row)
+        found = np.full((4, 4), None) if not told else turn @ np.array(self.covariance) @ turn.T
+        return Fit(
+            NAMES,
+            tuple(np.exp(logs).tolist()),
+            tuple(map(tuple, found.tolist())),
+            self.log_likelihood,
+            self.customers,
+            0,
+            self.notes,
+        )
 
 
 def fit_covariates(
@@ -113,7 +115,7 @@ def fit_covariates(
     Raises UsageError for covariates of a wrong shape or not finite, ModelError as `fit_bgnbd`.
     """
     _check(known, (rate, leaving), (rate_names, leaving_names))
-    start = fit_bgnbd([known], kind)
+    start = fit_bgnbd([known], kind, device)
     unit = float(known.age.mean())
     logs = np.log(np.array(start.values) / (1, unit, 1, 1))
     size = np.concatenate([_spread(rate), _spread(leaving), _spread(leaving)])
@@ -140,8 +142,9 @@ def fit_covariates(
         values=tuple(np.concatenate([four, optimum.at[4:] / size]).tolist()),
         covariance=told,
         log_likelihood=optimum.value - float(known.frequency.sum()) * float(np.log(unit)),
+        log_likelihood_without=start.log_likelihood,
         customers=len(known),
-        notes=notes(names, optimum, PAIRS),
+        notes=notes(names, optimum, PAIRS, len(size)),
     )
 
 
@@ -179,7 +182,7 @@ def _columns(designs: list[Tensor]) -> list[list[int]]:
 
 
 def _objective(known: Histories, designs: list[Tensor], extra: int, device: str) -> Objective:
-    data = [torch.from_numpy(np.ascontiguousarray(v)).to(device) for v in vars(known).values()]
+    data = [torch.tensor(v, device=device) for v in vars(known).values()]
     places = _columns(designs)
     size = sum(len(place) for place in places)
 

@@ -86,8 +86,7 @@ def purchases_plan(
         raise UsageError(f"unit '{unit}' is not known; choose one of {', '.join(get_args(Unit))}")
     length = UNIT_DAYS[unit]
     last_day = period_at(cutoff.at - MICROSECOND, "day", zone)
-    paid = pl.col("amount") >= 0 if free else pl.col("amount") > 0
-    bought = events.filter((pl.col("ts") < cutoff.at) & paid & pl.col("amount").is_finite())
+    bought = purchase_rows(events, cutoff, free=free)
     days = bought.select("user_id", "amount", day=period_of(pl.col("ts"), "day", zone))
     # Sums of amounts depend on their order in the last digit; the order of the rows must not.
     days = days.sort("user_id", "day", "amount")
@@ -110,6 +109,12 @@ def purchases_plan(
         ),
         mean=pl.col("total") / (pl.col("frequency") + 1),
     ).sort("user_id")
+
+
+def purchase_rows(events: pl.LazyFrame, cutoff: Cutoff, *, free: bool = False) -> pl.LazyFrame:
+    """The rows that are of a purchase before the cutoff: see `purchases_plan`."""
+    paid = pl.col("amount") >= 0 if free else pl.col("amount") > 0
+    return events.filter((pl.col("ts") < cutoff.at) & paid & pl.col("amount").is_finite())
 
 
 def histories(frame: pl.DataFrame) -> Histories:

@@ -3,7 +3,8 @@
 The Hessian is at hand, exact and small, so each step solves the quadratic model, with its
 eigenvalues made positive (the likelihood of these models is not concave everywhere) and the step
 bounded; a few steps suffice for any number of customers. Parameters that run away, because the
-data do not tell them from none or from infinitely much, stop at a bound and are named.
+data do not tell them from none or from infinitely much, stop at a bound or near it, where the
+likelihood is level, and are named.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from statistics import NormalDist
 from typing import Any
 
@@ -48,7 +50,8 @@ class Fit:
     """What a fit found. JSON takes all of it.
 
     log_covariance   of the logarithms of the parameters, shape (k, k): the inverse of the negative
-                     Hessian at the optimum; None in the rows of parameters at a bound
+                     Hessian at the optimum; None in the rows of parameters that the data do not
+                     tell, and of those that mean little without these
     notes            in words, what the data cannot tell
     """
 
@@ -62,7 +65,7 @@ class Fit:
 
     def interval(self, level: float = 0.95) -> dict[str, tuple[float, float] | None]:
         """By name, where the parameter lies with probability `level`: normal on the log scale
-        (the delta method), so never below 0; None for one at a bound."""
+        (the delta method), so never below 0; None for one without variance."""
         reach = NormalDist().inv_cdf(0.5 + level / 2)
         found: dict[str, tuple[float, float] | None] = {}
         for k, (name, value) in enumerate(zip(self.names, self.values, strict=True)):
@@ -148,37 +151,66 @@ Pairs = Sequence[tuple[int, int]]
 def covariance(optimum: Optimum, pairs: Pairs) -> tuple[tuple[float | None, ...], ...]:
     """The inverse of the negative Hessian over the parameters that the data tell.
 
-    pairs   parameters that mean little without each other: where one stops at a bound, neither
-            has an interval
+    pairs   parameters that mean little without each other: where one is not told, neither has an
+            interval. What they mean together is told, and no other interval is the narrower for it
     """
     size = len(optimum.at)
     found: list[list[float | None]] = [[None] * size for _ in range(size)]
-    stopped = _untold(optimum, pairs)
-    inside = [k for k in range(size) if k not in stopped]
-    if inside:
-        block = -optimum.hessian[np.ix_(inside, inside)]
-        # A direction without curvature is one the data say nothing about: no interval.
-        if float(eigh(block)[0].min()) > FLAT * float(np.abs(np.diag(block)).max()):
-            for i, row in zip(inside, inv(block).tolist(), strict=True):
-                for j, cell in zip(inside, row, strict=True):
-                    found[i][j] = cell
+    runaways = _runaways(optimum)
+    untold = _with_pairs(set(runaways), pairs)
+    held = {k for k in runaways if optimum.bound[k]}
+    for k in sorted(set(runaways) - held):  # one of a pair is held, the other moves for both
+        held |= {k} if held.isdisjoint(_with_pairs({k}, pairs)) else set()
+    inverse = _inverse(optimum, held)
+    if inverse is not None:
+        for i, j in product(set(range(size)) - untold, repeat=2):
+            found[i][j] = float(inverse[i, j])
     return tuple(map(tuple, found))
 
 
-def _untold(optimum: Optimum, pairs: Pairs) -> set[int]:
+def _inverse(optimum: Optimum, held: set[int]) -> Floats | None:
+    """Of the negative Hessian over all parameters but those `held`, which have NaN, shape (k, k).
+    None where some direction has no curvature: the data say nothing about it."""
+    free = [k for k in range(len(optimum.at)) if k not in held]
+    found = np.full(optimum.hessian.shape, np.nan)
+    if free:
+        block = -optimum.hessian[np.ix_(free, free)]
+        if float(eigh(block)[0].min()) <= FLAT * float(np.abs(np.diag(block)).max()):
+            return None
+        found[np.ix_(free, free)] = inv(block)
+    return found
+
+
+def _runaways(optimum: Optimum) -> dict[int, bool]:
+    """Which parameters the data do not tell from none (False) or from infinitely much (True): they
+    stopped at a bound, or the interval of 95 % goes beyond it."""
     stopped = {k for k, bound in enumerate(optimum.bound) if bound}
-    return stopped | {k for pair in pairs if stopped & set(pair) for k in pair}
+    inverse = _inverse(optimum, stopped)
+    if inverse is not None:
+        reach = NormalDist().inv_cdf(0.975) * np.sqrt(np.diag(inverse))  # NaN of those that stopped
+        stopped |= set(np.flatnonzero(np.abs(optimum.at) + reach > FURTHEST).tolist())
+    return {k: bool(optimum.at[k] > 0) for k in sorted(stopped)}
 
 
-def notes(names: Sequence[str], optimum: Optimum, pairs: Pairs) -> tuple[str, ...]:
-    """What the data cannot tell, in words."""
-    found = []
-    for k, (name, stopped) in enumerate(zip(names, optimum.bound, strict=True)):
-        if stopped:
-            end = "0" if optimum.at[k] < 0 else "infinity"
-            others = [names[i] for pair in pairs if k in pair for i in pair if i != k]
-            apart = f", nor {' and '.join(others)} but together with it" if others else ""
-            found.append(f"{name} runs to {end}: the data do not tell it{apart}; no intervals")
+def _with_pairs(some: set[int], pairs: Pairs) -> set[int]:
+    return some | {k for pair in pairs if some & set(pair) for k in pair}
+
+
+def notes(
+    names: Sequence[str], optimum: Optimum, pairs: Pairs, coefficients: int = 0
+) -> tuple[str, ...]:
+    """What the data cannot tell, in words. `coefficients`: how many of the last are plain numbers,
+    not logarithms."""
+    found, said = [], set[int]()
+    for k, up in _runaways(optimum).items():
+        if k in said:
+            continue
+        said |= _with_pairs({k}, pairs)
+        none = "0" if k < len(names) - coefficients else "-infinity"
+        others = [names[i] for pair in pairs if k in pair for i in pair if i != k]
+        apart = f", nor {' and '.join(others)} but together with it" if others else ""
+        end = "infinity" if up else none
+        found.append(f"{names[k]} runs to {end}: the data do not tell it{apart}; no intervals")
     told = covariance(optimum, pairs)
     if not found and any(row[k] is None for k, row in enumerate(told)):
         found.append("the likelihood is flat in some direction: the parameters have no intervals")

@@ -9,12 +9,11 @@ import numpy as np
 
 from training.buying_data import Histories
 from training.buying_fit import Fit
-from training.buying_predict import Law
+from training.buying_predict import NAMES, Law
 from training.metrics import Floats
 
 STEP = 1e-4  # of a logarithm of a parameter
 NEAREST = 1e-15  # to 0 and 1
-NAMES = ("r", "alpha", "a", "b")
 
 
 def silent_interval(
@@ -24,15 +23,18 @@ def silent_interval(
 
     The delta method on the scale of log-odds, so within [0, 1]: derivatives by the logarithms of
     the parameters (central differences), and the parameters' covariance. It is of the
-    probability, given that the model is right; whether one buys is another matter. Parameters at
-    a bound, which have no variance, add nothing.
+    probability, given that the model is right; whether one buys is another matter. NaN where the
+    data do not tell some parameter: its variance is not known, and without it these would say
+    that they are sure.
     """
+    if any(cell is None for row in fit.log_covariance for cell in row):
+        return np.full((len(known), 2), np.nan)
     middle = _odds(law.silent(known, horizon, gap))
     slopes = np.empty((len(known), len(NAMES)))
     for k, name in enumerate(NAMES):
         up, down = (_shifted(law, name, by, known, horizon, gap) for by in (STEP, -STEP))
         slopes[:, k] = (up - down) / (2 * STEP)
-    spread = np.array([[cell or 0.0 for cell in row] for row in fit.log_covariance])
+    spread = np.array(fit.log_covariance, dtype=np.float64)
     variance = np.maximum(((slopes @ spread) * slopes).sum(axis=1), 0.0)
     reach = NormalDist().inv_cdf(0.5 + level / 2) * np.sqrt(variance)
     ends = np.stack([middle - reach, middle + reach], axis=1)

@@ -23,7 +23,7 @@ from training.buying_columns import (
 )
 from training.buying_data import Histories, group
 from training.buying_fit import Fit
-from training.buying_predict import EXTRA, Kind
+from training.buying_predict import Kind
 from training.buying_silence import Silence, Span, law_of, told
 from training.buying_spending import LEAST, Spending
 from training.buying_unseen import unseen
@@ -114,15 +114,10 @@ def _same(bought: Bought, active: Histories) -> bool:
 def _law(
     kind: Kind | None, known: Histories, window_days: float | None, device: Device
 ) -> tuple[Kind, Fit]:
-    """Both models have four parameters: the greater likelihood decides, the first of a tie."""
-    from training.buying_bgnbd import fit_groups  # loads PyTorch
+    from training.buying_bgnbd import fit_likelier  # loads PyTorch
 
-    groups = group([known])
     hidden = None if window_days is None else unseen(known.age, window_days)
-    kinds: list[Kind] = [kind] if kind else list(EXTRA)
-    fits = [fit_groups(groups, one, _torch_name(device), hidden) for one in kinds]
-    best = int(np.argmax([fit.log_likelihood for fit in fits]))
-    return kinds[best], fits[best]
+    return fit_likelier(group([known]), kind, device.torch_name, hidden)
 
 
 def _amounts(bought: Bought, device: Device) -> tuple[Fit | None, float, tuple[str, ...]]:
@@ -132,7 +127,7 @@ def _amounts(bought: Bought, device: Device) -> tuple[Fit | None, float, tuple[s
     count, mean = bought.spend.count, bought.spend.mean
     amount = float((count * mean).sum() / max(float(count.sum()), 1.0))
     try:
-        return fit_spend(group([as_histories(bought.spend)]), _torch_name(device)), amount, ()
+        return fit_spend(group([as_histories(bought.spend)]), device.torch_name), amount, ()
     except (ModelError, UsageError) as error:
         return None, amount, (f"value: every purchase is given the mean amount ({error})",)
 
@@ -146,7 +141,3 @@ def _never(paid: Rows, at: tuple[int, ...], span: Span) -> float:
         total += float(np.maximum(paid.value[mine][never], 0.0).sum())
         days += float(never.sum()) * (end - start)
     return total / days if days else 0.0
-
-
-def _torch_name(device: Device) -> str:
-    return "cuda" if device.kind == "gpu" else "cpu"

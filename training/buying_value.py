@@ -10,6 +10,7 @@ one table of it, on a grid of v / gamma'.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,9 +39,9 @@ def purchase_quantiles(
 ) -> Floats:
     """The least n with P(n purchases or fewer in (T, T + horizon]) >= level, shape (n, levels).
 
-    Raises UsageError for a level outside (0, 0.9999].
+    Raises UsageError for a level outside (0, 0.9999] and a horizon without end.
     """
-    _check(levels)
+    _check(levels, horizon)
     none = law.silent(known, horizon)
     found = np.zeros((len(known), len(levels)))
     for place, level in enumerate(levels):
@@ -65,9 +66,9 @@ def value_quantiles(
 
     Exact but for the grid, the steps of n and the rounding of ages: to about 0.5 % of itself. 0
     where no purchase has at least that probability. Raises UsageError for a level outside
-    (0, 0.9999].
+    (0, 0.9999] and a horizon without end.
     """
-    _check(levels)
+    _check(levels, horizon)
     alive, none = law.alive(known), law.silent(known, horizon)
     scale = posterior(fit, spend)[1]
     found = np.zeros((len(known), len(levels)))
@@ -90,7 +91,9 @@ def value_quantiles(
     return found
 
 
-def _check(levels: Sequence[float]) -> None:
+def _check(levels: Sequence[float], horizon: float) -> None:
+    if not 0 <= horizon < math.inf:
+        raise UsageError(f"buying: quantiles over a horizon of {horizon}; give 0 or more, an end")
     for level in levels:
         if not 0 < level <= MOST_LEVEL:
             raise UsageError(

@@ -37,7 +37,7 @@ def evaluate(model: Model, fit: Rows, test: Rows, draws: int, seed: int) -> Eval
     """Metrics on `test`; the floors learn from `fit`, the rows that the model was fitted on."""
     probability = model.churn_probability(test.x)
     expected = model.expected_value(test.x) if test.value is not None else None
-    spread = model.worth.spread(expected) if model.worth and expected is not None else None
+    spread = None if expected is None else model.value_spread(test.x, expected)
     recency = floors.recency_churn(fit, test)
     predictors = {"": (probability, expected)}
     if recency is not None:

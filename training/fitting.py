@@ -15,7 +15,7 @@ from features.spec import FeatureSpec
 from runtime.device import Device
 from runtime.errors import UsageError
 from runtime.progress import say
-from training import bagged, forest, linear, two_part
+from training import bagged, forest, linear, quantiles, two_part
 from training.buying_spec import BuyingSpec
 from training.buying_spending import Spending
 from training.calibration import Calibrator, fit_calibrator
@@ -25,6 +25,7 @@ from training.kinds import OF_VALUE, Pair, Spec
 from training.linear import LogisticSpec
 from training.metrics import Floats
 from training.model import Estimator, Model, ValueEstimator
+from training.quantiles import Quantiles, QuantileSpec
 from training.ranges import with_ranges
 from training.rows import Rows, both_classes, labelled
 from training.sequence_spec import SequenceSpec
@@ -203,6 +204,11 @@ def finished(
     if calibrator is None:
         at = data.calibrate
         notes.append(f"one class only to calibrate on ({at}): churn is left uncalibrated")
+    if task.steps and isinstance(value, Quantiles):
+        notes.append(
+            "value's median and interval are read off the table of means, as for other models: "
+            "quantiles of the steps of a young log do not add up"
+        )
     model = with_ranges(model, data.frame, data.calibrate, task.steps, task.seed)
     return Fit(model, data.rows, settled, tuple(notes), data.frame)
 
@@ -254,6 +260,7 @@ FITTERS: dict[type, tuple[Any, Any]] = {
     XGBoostSpec: (bagged.fit_churn, bagged.fit_value),
     TwoPartSpec: (None, two_part.fit_value),
     ZilnSpec: (None, _fit_ziln),
+    QuantileSpec: (None, quantiles.fit_value),
     Pair: (_fit_pair_churn, _fit_pair_value),
 }
 

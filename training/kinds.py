@@ -9,6 +9,7 @@ from runtime.errors import UsageError
 from training.buying_spec import BuyingSpec
 from training.forest import ForestSpec
 from training.linear import LogisticSpec
+from training.quantiles import QuantileSpec
 from training.sequence_spec import SequenceSpec
 from training.trees import XGBoostSpec
 from training.two_part import TwoPartSpec
@@ -17,7 +18,7 @@ from training.ziln import ZilnSpec
 PlainSpec = LogisticSpec | ForestSpec | XGBoostSpec
 
 
-ValueSpec = TwoPartSpec | ZilnSpec
+ValueSpec = TwoPartSpec | ZilnSpec | QuantileSpec
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ PLAIN: dict[str, Callable[[int], PlainSpec]] = {
 OF_VALUE: dict[str, Callable[[int], ValueSpec]] = {
     "two-part": lambda seed: TwoPartSpec(trees=XGBoostSpec(seed=seed)),
     "ziln": lambda seed: ZilnSpec(seed=seed),
+    "quantile": QuantileSpec.of_seed,
 }
 OTHERS = ("auto", "buying", "sequence", *OF_VALUE)
 

@@ -26,8 +26,10 @@ from training.column import BESIDE, Column
 from training.forest import Forest
 from training.linear import Linear
 from training.metrics import Floats
+from training.own_levels import OwnLevels
+from training.quantiles import Quantiles
 from training.rows import Matrix, matrix
-from training.spread import interval
+from training.spread import Spread, interval
 from training.stepwise import at_step
 from training.trees import Trees
 from training.two_part import TwoPart
@@ -38,8 +40,10 @@ if TYPE_CHECKING:
     from training.sequence_columns import SequenceColumns
 
 Estimator = Linear | Forest | Trees | Column | Silence | Blend
-ValueEstimator = Estimator | TwoPart | Ziln | Spending  # the last three have no reasons to give
-ALONE: tuple[Any, ...] = (Linear, Forest, Trees, Column, Silence, TwoPart, Ziln, Spending)
+# All but Estimator have no reasons to give.
+ValueEstimator = Estimator | TwoPart | Ziln | Quantiles | Spending
+OF_VALUE: tuple[Any, ...] = (TwoPart, Ziln, Quantiles, Spending)
+ALONE: tuple[Any, ...] = (Linear, Forest, Trees, Column, Silence, *OF_VALUE)
 SEQUENCE = "sequence"  # the folder of the sequence model
 FORMAT = {"holdfast": "model", "schema_version": 3}
 # What `Model.predict` gives: intervals hold 90 %.
@@ -73,6 +77,7 @@ class Model:
     medians: dict[str, float] = field(default_factory=dict)
     steps: tuple[int, ...] = ()
     worth: Worth | None = None  # from an expected value to the distribution of value
+    own_levels: OwnLevels | None = None  # of a model that has one of its own: then that
     churn_interval: ChurnInterval | None = None
     sequence: SequenceColumns | None = None
 
@@ -104,8 +109,7 @@ class Model:
             ends = self.churn_interval(margin, probability)
             found["churn_low"], found["churn_high"] = ends
         found["expected_value"] = value = self.expected_value(x)
-        if self.worth and value is not None:
-            spread = self.worth.spread(value)
+        if value is not None and (spread := self.value_spread(x, value)):
             found["median_value"] = spread.median
             found["value_low"], found["value_high"] = interval(spread)
         none = [None] * len(x)
@@ -152,6 +156,13 @@ class Model:
         each = (self.value.margin(at_step(x, k)) for k in range(len(self.steps)))
         return np.asarray(self.value_scale * sum(np.exp(margin) for margin in each))
 
+    def value_spread(self, x: Matrix, mean: Floats) -> Spread | None:
+        """The distribution of value in money, of rows whose `expected_value` is `mean`, (n,); None
+        where there is none."""
+        if self.own_levels and isinstance(self.value, Quantiles):
+            return self.own_levels.spread(self.value, x, mean, self.value_scale)
+        return self.worth.spread(mean) if self.worth else None
+
     def until(self, days: int) -> Model:
         """The same of a shorter horizon, which ends with one of the steps."""
         return replace(self, steps=self.steps[: self.steps.index(days) + 1])
@@ -194,6 +205,7 @@ class Model:
             "medians": self.medians,
             "steps": list(self.steps),
             "worth": self.worth.to_dict() if self.worth else None,
+            "own_levels": self.own_levels.to_dict() if self.own_levels else None,
             "churn_interval": self.churn_interval.to_dict() if self.churn_interval else None,
         }
 
@@ -222,6 +234,7 @@ class Model:
             medians=raw["medians"],
             steps=tuple(raw["steps"]),
             worth=Worth.from_dict(raw["worth"]) if raw["worth"] else None,
+            own_levels=OwnLevels.from_dict(own) if (own := raw.get("own_levels")) else None,
             churn_interval=_interval(raw["churn_interval"]),
         )
 

@@ -25,7 +25,6 @@ Form = Literal["two_part", "direct"]
 INNER = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 DIRECT = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 FEW_ZEROS = 0.02  # a smaller mass at zero is met by the direct form
-LEAST_SHARE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,12 @@ class QuantileSpec:
             depths=(3,), eta=0.1, most_rounds=300, patience=15, all_folds_rows=0
         )
     )
+
+    @classmethod
+    def of_seed(cls, seed: int) -> QuantileSpec:
+        plain = cls()
+        base = TwoPartSpec(trees=XGBoostSpec(seed=seed))
+        return replace(plain, base=base, trees=replace(plain.trees, seed=seed))
 
 
 @dataclass(frozen=True)

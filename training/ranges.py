@@ -11,6 +11,8 @@ import polars as pl
 
 from training.churn_interval import of_one_slice
 from training.model import Model
+from training.own_levels import fit_own_levels
+from training.quantiles import Quantiles
 from training.rows import labelled
 from training.split import Slice
 from training.stepwise import Step, longest_known
@@ -20,9 +22,10 @@ from training.worth import fit_worth
 def with_ranges(
     model: Model, frame: pl.DataFrame, calibrate: Slice, steps: tuple[Step, ...], seed: int
 ) -> Model:
-    """The model with `worth` (where it has value) and, where it has none, `churn_interval`.
+    """The model with `worth` (where it has value), or `own_levels` where it has quantiles of its
+    own, and, where it has none, `churn_interval`.
 
-    Any calibrated and scaled model will do. With steps both are of the longest horizon whose
+    Any calibrated and scaled model will do. With steps these are of the longest horizon whose
     labels the slice knows: the table of worth is in money, so means of the whole horizon are read
     in it as they are.
     """
@@ -33,10 +36,13 @@ def with_ranges(
         judged = model.until(step.days)
     rows = labelled(chosen, model.inputs, "calibrate", seed)
     mean = judged.expected_value(rows.x)
-    worth = None
+    worth, own = None, None
     if mean is not None and rows.value is not None:
-        worth = fit_worth(mean, rows.value, rows.users)
+        if isinstance(model.value, Quantiles) and not steps:
+            own = fit_own_levels(model.value, rows.x, rows.value, rows.users, model.value_scale)
+        else:
+            worth = fit_worth(mean, rows.value, rows.users)
     interval = model.churn_interval
     if interval is None:
         interval = of_one_slice(judged.churn_margin(rows.x), rows.churn)
-    return replace(model, worth=worth, churn_interval=interval)
+    return replace(model, worth=worth, own_levels=own, churn_interval=interval)

@@ -29,6 +29,7 @@ from training.auto import AutoFit, AutoSpec
 from training.evaluate import Evaluation, evaluate
 from training.fitting import Fit, Task, fit
 from training.kinds import Spec
+from training.laws import law_notes, metrics_of, rows_of
 from training.level_rows import LevelRows, level_rows
 from training.model import Model
 from training.prepare import prepared
@@ -46,7 +47,9 @@ EXAMPLE_ROWS = 5
 @dataclass(frozen=True)
 class TrainResult:
     """`metrics`: of the evaluation, by name; `version`: of the registered model; `candidates`: of
-    those that "auto" tried, `model`, `chosen_for`, `seconds` and the metrics by name."""
+    those that "auto" tried, `model`, `chosen_for`, `seconds` and the metrics by name; `laws`: what
+    the kept model's models of buying have learned, `of`, `law`, `parameter`, `value`, `low`,
+    `high`, `unit`."""
 
     run_id: str
     model: str
@@ -56,6 +59,7 @@ class TrainResult:
     notes: tuple[str, ...]
     version: int
     candidates: tuple[dict[str, Any], ...] = ()
+    laws: tuple[dict[str, Any], ...] = ()
 
 
 def train(
@@ -80,7 +84,8 @@ def train(
     tags = tags_of(task, store, split)
     with tracking.tracked(settings, f"{kind} {show(store.as_of)}", tags) as run:
         trained = run_recipe(frame, split, ready.spec, task, settings.training.bootstrap, level)
-        run.log(params_of(settings, trained, split, snapshots, store), trained.evaluation.metrics)
+        metrics = trained.evaluation.metrics | metrics_of(trained.laws)
+        run.log(params_of(settings, trained, split, snapshots, store), metrics)
         run.log_data("snapshots", snapshots.digest, str(snapshots.path.resolve()))
         with tempfile.TemporaryDirectory() as folder:
             write_files(Path(folder), trained, task, split, frame)
@@ -101,6 +106,7 @@ def train(
         notes=trained.notes,
         version=version,
         candidates=trained.table,
+        laws=rows_of(trained.laws),
     )
 
 
@@ -139,6 +145,7 @@ def run_recipe(
     brought = carried(served.model, served.frame, level, split, later, task.seed) if later else now
     if later and brought.season.moves:
         notes.append(f"the model that serves: {brought.note}")
+    notes.extend(law_notes(brought.model))
     return Trained(
         model=brought.model,
         honest=now.model,

@@ -21,12 +21,14 @@ from training.compare import shown
 from training.curves import CURVES, curves
 from training.fitting import Task
 from training.kinds import Spec
+from training.laws import facts_of, rows_of
 from training.lineage import code_version
 from training.review import page
 from training.split import Split
 from training.trained import Trained
 
 EXPLAINED_ROWS = 2000
+LAWS = "laws.json"
 TITLES = {
     "auto": "The chosen model",
     "buying": "Models of buying",
@@ -36,6 +38,7 @@ TITLES = {
     "logistic": "Logistic regression",
     "two-part": "XGBoost, value in two parts",
     "ziln": "XGBoost, value by a ZILN network",
+    "quantile": "XGBoost, value's quantiles by XGBoost",
 }
 
 
@@ -99,10 +102,12 @@ def log_candidates(run: tracking.OpenRun, trained: Trained, tags: Mapping[str, s
 def write_files(
     folder: Path, trained: Trained, task: Task, split: Split, frame: pl.DataFrame
 ) -> None:
-    """review.html, metrics.json, curves.json and spec.json."""
+    """review.html, metrics.json, curves.json, spec.json, and laws.json where there are any."""
     write_json(folder / "metrics.json", trained.evaluation.metrics)
     write_json(folder / CURVES, curves(trained.evaluation))
     write_json(folder / "spec.json", task.spec.to_dict())
+    if trained.laws:
+        write_json(folder / LAWS, {"laws": rows_of(trained.laws)})
     write_text(folder / "review.html", review(trained, task, split, frame))
 
 
@@ -123,6 +128,7 @@ def review(trained: Trained, task: Task, split: Split, frame: pl.DataFrame) -> s
             "kept model fitted on": str(split.served_fit),
             "kept model calibrated on": str(split.served_calibrate),
             "features": f"{len(task.features)}",
+            **{f"kept model's {law}": said for law, said in facts_of(trained.laws).items()},
             "device": f"{task.device.kind} ({task.device.reason})",
             **{name.replace("_", " "): value for name, value in code_version().items()},
         },

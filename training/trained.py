@@ -8,6 +8,7 @@ from typing import Any
 from training.auto import AutoSpec, Candidate
 from training.evaluate import Evaluation
 from training.kinds import Spec
+from training.laws import Told, laws_of
 from training.model import Model
 from training.present import Carried
 
@@ -44,6 +45,11 @@ class Trained:
     notes: tuple[str, ...]
     level: Carried  # how the measured model's calibration came to its present
     candidates: tuple[Measured, ...] = ()
+
+    @property
+    def laws(self) -> tuple[Told, ...]:
+        """What the kept model's models of buying have learned."""
+        return laws_of(self.model)
 
     @property
     def table(self) -> tuple[dict[str, Any], ...]:

@@ -105,10 +105,10 @@ def _corrected(mean: Floats, value: Floats, weight: Floats, fold: Places) -> Flo
         out = fold == one
         table = fit_ordered(mean[~out], value[~out], weight[~out])
         below[out], upto[out] = table.ranks(mean[out], value[out])
-    return _level_at(below, upto, weight)
+    return level_at(below, upto, weight)
 
 
-def _level_at(below: Floats, upto: Floats, weight: Floats) -> Floats:
+def level_at(below: Floats, upto: Floats, weight: Floats) -> Floats:
     """Where the share of ranks below reaches each of LEVELS, one more user's rank being on the
     far side of it: as in conformal prediction, which few users make wider."""
     low, high = np.rint(GRID * below).astype(np.int64), np.rint(GRID * upto).astype(np.int64)

@@ -16,14 +16,20 @@ from oracles.features_translate import untranslated  # isort: skip
 import polars as pl
 from oracles.features_logs import T
 
+from events.properties import Dimension
+from events.users import VALID_FROM
+from features.definitions import value_amount
 from features.time import Cutoff
+from runtime.settings import Value
 from training.buying_data import purchases_plan
+from training.buying_firsts import first_plan
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.parquet"
-        frame = pl.DataFrame({"user_id": ["a"], "ts": [T], "amount": [1.0]})
+        told = {"channel": ["web"], "properties": ['{"size": "2"}'], "event": ["order"]}
+        frame = pl.DataFrame({"user_id": ["a"], "ts": [T], "amount": [1.0], **told})
         frame.with_columns(pl.col("ts").cast(pl.Datetime("us", "UTC"))).write_parquet(path)
         events = pl.scan_parquet(path)
         found = {
@@ -34,6 +40,17 @@ def main() -> None:
             for zone in ("UTC", "Europe/Berlin")
             for free in (False, True)
         }
+        known = Path(folder) / "users.parquet"
+        plans = pl.DataFrame({"user_id": ["a"], "plan": ["free"], VALID_FROM: [T]})
+        plans.with_columns(pl.col(VALID_FROM).cast(pl.Datetime("us", "UTC"))).write_parquet(known)
+        users = pl.scan_parquet(known)
+        firsts = {
+            "first_channel": Dimension("channel", "column"),
+            "first_size": Dimension("size", "property"),
+            "first_plan": Dimension("plan", "attribute"),
+        }
+        bought = events.with_columns(amount=value_amount(Value(events=("order",))))
+        found["firsts"] = untranslated(first_plan(bought, Cutoff(T), firsts, users))
         noticed = bool(untranslated(events.select(pl.col("amount").ewm_mean(com=1))))
     failed = {name: errors for name, errors in found.items() if errors}
     sys.stdout.write(json.dumps({"plans": len(found), "failed": failed, "noticed": noticed}))

@@ -1,10 +1,7 @@
-"""The model as a whole: fitted, asked, saved and loaded; and CDNOW as published."""
+"""The model as a whole: fitted and asked; and CDNOW as published."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,58 +30,6 @@ def people() -> pl.DataFrame:
     mean = np.random.default_rng(2).gamma(4.0, 10.0, len(known)) + 1
     frame = pl.DataFrame(vars(known)).with_row_index("user_id").with_columns(mean=mean)
     return frame.with_columns(repeat_mean=pl.when(pl.col("frequency") > 0).then(pl.col("mean")))
-
-
-def test_a_saved_model_is_the_same_model(people: pl.DataFrame, tmp_path: Path) -> None:
-    for spend_of in ("all", "repeats", None):
-        model = fit_buying([people], spend_of=spend_of)  # type: ignore[arg-type]
-        model.save(tmp_path / "m.json")
-        assert Buying.load(tmp_path / "m.json") == model
-
-
-@pytest.mark.slow
-def test_a_model_is_read_by_another_process(people: pl.DataFrame, tmp_path: Path) -> None:
-    model = fit_buying([people], kind="mbg/nbd")
-    model.save(tmp_path / "m.json")
-    people.write_parquet(tmp_path / "people.parquet")
-    code = (
-        "import sys, polars as pl; from pathlib import Path; from training.buying import Buying\n"
-        "people = pl.read_parquet(sys.argv[2])\n"
-        "print(Buying.load(Path(sys.argv[1])).expected_value(people, 90).sum())"
-    )
-    paths = [str(tmp_path / "m.json"), str(tmp_path / "people.parquet")]
-    call = [sys.executable, "-c", code, *paths]
-    root = Path(__file__).parents[2]
-    done = subprocess.run(call, cwd=root, capture_output=True, text=True, check=True)
-    assert float(done.stdout) == pytest.approx(float(model.expected_value(people, 90).sum()))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"format": "other"},
-        {"kind": "pareto/nbd"},
-        {"purchases": {}},
-        {"spend_of": "some"},
-        {"surplus": 1},
-    ],
-)
-def test_a_file_that_is_no_model_is_refused(
-    people: pl.DataFrame, tmp_path: Path, change: dict[str, object]
-) -> None:
-    path = tmp_path / "m.json"
-    fit_buying([people]).save(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(ModelError, match="is not a model of buying"):
-        Buying.load(path)
-
-
-def test_a_parameter_below_0_is_refused(people: pl.DataFrame, tmp_path: Path) -> None:
-    model = fit_buying([people])
-    broken = replace(model, purchases=replace(model.purchases, values=(1.0, 2.0, -3.0, 1.0)))
-    broken.save(tmp_path / "m.json")
-    with pytest.raises(ModelError, match="not all above 0"):
-        Buying.load(tmp_path / "m.json")
 
 
 def test_answers_keep_the_order_of_the_people(people: pl.DataFrame) -> None:
@@ -134,6 +79,13 @@ def test_the_interval_of_silence_is_that_of_drawn_parameters(
     ends = np.quantile(found, (0.05, 0.95), axis=0).T
     width = ends[:, 1] - ends[:, 0]
     np.testing.assert_allclose(ends, np.stack([low, high], 1)[::800], atol=0.25 * width.max())
+
+
+def test_no_interval_of_silence_where_a_parameter_is_not_told(people: pl.DataFrame) -> None:
+    model = fit_buying([people], spend_of=None)
+    untold = ((None,) * 4, *model.purchases.log_covariance[1:])
+    blind = replace(model, purchases=replace(model.purchases, log_covariance=untold))
+    assert np.isnan(blind.silent_interval(people, 90)).all()
 
 
 def test_buckets_are_fitted_as_one_frame(people: pl.DataFrame) -> None:

@@ -71,14 +71,21 @@ def test_without_covariates_it_is_the_fit_without_them() -> None:
         assert row == pytest.approx(other, rel=1e-4)
 
 
-def test_each_is_foretold_by_their_own_law() -> None:
+def test_each_group_has_its_own_law_and_how_sure_it_is() -> None:
     known, group = mixed(3_000, rate=0.7, a=0.5, b=0.0)
     fit = fit_covariates(known, group, group, ["club"], ["club"], kind="mbg/nbd")
-    found = fit.each(known, group, group, lambda law, part: law.purchases(part, 30.0))
-    (_, first), (mine, second) = fit.laws(group, group)
-    part = Histories(*(values[mine] for values in vars(known).values()))
-    np.testing.assert_allclose(found[mine], second.purchases(part, 30.0), rtol=1e-12)
-    assert second.alpha == pytest.approx(first.alpha * np.exp(-fit.values[4]))
+    (mine, first), (others, second) = fit.fits(group, group)
+    assert group[mine].max() == 0
+    assert group[others].min() == 1
+    assert first.values == pytest.approx(fit.values[:4], rel=1e-12)
+    r, alpha, a, b = first.values
+    by_rate, by_a, by_b = np.exp(fit.values[4:])
+    assert second.values == pytest.approx((r, alpha / by_rate, a * by_a, b * by_b), rel=1e-12)
+    told = np.array(fit.covariance, dtype=np.float64)
+    assert np.array(first.log_covariance) == pytest.approx(told[:4, :4])
+    # log alpha of the others is log alpha less the coefficient.
+    variance = told[1, 1] + told[4, 4] - 2 * told[1, 4]
+    assert second.log_covariance[1][1] == pytest.approx(variance)
 
 
 def test_a_covariate_that_everyone_shares_is_told_of() -> None:

@@ -3,7 +3,7 @@ what simulated customers were made with."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -173,6 +173,25 @@ def test_a_parameter_that_the_data_cannot_tell_is_named_and_has_no_interval() ->
     assert fit.values[0] / fit.values[1] == pytest.approx(x.mean() / 100, rel=1e-2)
 
 
+def test_customers_who_all_spend_alike_have_no_law_of_their_differences() -> None:
+    """The search ends near the bound of q, where the likelihood is level already. What is told all
+    the same keeps the interval that it has with q and gamma free to move together."""
+    untold = inside = 0
+    for seed in range(20):
+        draw = np.random.default_rng(seed)
+        n = draw.integers(1, 6, 300).astype(float)
+        fit = fit_gamma_gamma([Spend(n, draw.gamma(2.0 * n) / (0.2 * n))])
+        between = fit.interval()
+        if fit.notes:
+            (note,) = fit.notes
+            assert note.startswith("q runs to infinity: the data do not tell it, nor gamma but")
+            assert (between["q"], between["gamma"]) == (None, None)
+            untold += 1
+            inside += between["p"] is not None and between["p"][0] < 2 < between["p"][1]
+    assert untold >= 10
+    assert inside >= untold - 2  # of intervals of 95 %
+
+
 def test_amounts_that_tell_nothing_are_an_error() -> None:
     n = np.ones(9)
     with pytest.raises(ModelError, match="one known amount"):
@@ -181,6 +200,17 @@ def test_amounts_that_tell_nothing_are_an_error() -> None:
         fit_gamma_gamma([Spend(n + 1, np.full(9, 5.0))])
     with pytest.raises(SchemaError, match="amounts are above 0"):
         fit_gamma_gamma([Spend(n, np.full(9, -5.0))])
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({"values": [-2.0]}, "not all above 0"), ({"names": ["s"]}, "are not all there")],
+)
+def test_what_is_no_fit_is_not_read(changed: dict[str, object], said: str) -> None:
+    raw = asdict(Fit(("r",), (2.0,), ((0.25,),), -1.0, 10, 1))
+    assert asdict(Fit.from_dict(raw, ("r",))) == raw
+    with pytest.raises(ValueError, match=said):
+        Fit.from_dict(raw | changed, ("r",))
 
 
 def test_an_interval_is_on_the_log_scale() -> None:

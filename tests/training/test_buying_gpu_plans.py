@@ -11,4 +11,4 @@ def test_the_plan_of_histories_translates_to_cudf() -> None:
     found = translated("buying_translate.py")
     assert found["noticed"], "the check does not notice what cuDF cannot do"
     assert found["failed"] == {}
-    assert found["plans"] == 8
+    assert found["plans"] == 9

@@ -430,9 +430,14 @@ def test_auto_tries_it_on_young_logs_of_purchases(frame: pl.DataFrame) -> None:
     buyers = frame.filter(pl.col("purchases_total") > 0)
     older = auto.fit(buyers, SPLIT.fit, SPLIT.calibrate, spec, a_buying_task(kind="auto"))
     visits = auto.fit(_young(frame), SPLIT.fit, SPLIT.calibrate, spec, YOUNG)
-    for without in (older, visits):
+    active = _with(YOUNG, churn=Churn(kind="active", events=("bye",)))
+    ends = auto.fit(_young(buyers), SPLIT.fit, SPLIT.calibrate, spec, active)
+    why = ("labels of the whole horizon have matured", "not for nine users in ten", "is 'active'")
+    for without, said in zip((older, visits, ends), why, strict=True):
         assert without.settled.kinds == ("logistic",)
-        assert without.notes == ()
+        (note,) = without.notes
+        assert note.startswith("auto: buying was not tried: ")
+        assert said in note
     short = _young(buyers)
     young = auto.fit(short, SPLIT.fit, SPLIT.calibrate, spec, YOUNG)
     assert young.settled.kinds == ("logistic", "buying")

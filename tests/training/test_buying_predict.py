@@ -10,12 +10,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracles import buying_naive
+from oracles.buying_futures import simulate_future
 
 from runtime.errors import UsageError
 from training.buying_data import Histories
 from training.buying_fit import Fit
 from training.buying_predict import Law
-from training.buying_simulate import simulate_future
 from training.buying_spend import Spend, mean_spend, posterior
 from training.buying_value import purchase_quantiles, value_quantiles
 
@@ -253,3 +253,5 @@ def test_what_cannot_be_meant_is_refused() -> None:
         law.silent(KNOWN, 1.0, -2.0)
     with pytest.raises(UsageError, match=r"quantile level 1\.5"):
         purchase_quantiles(law, KNOWN, 1.0, [1.5])
+    with pytest.raises(UsageError, match="quantiles over a horizon of inf"):
+        purchase_quantiles(law, KNOWN, math.inf, [0.5])

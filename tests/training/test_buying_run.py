@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -37,7 +39,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = write_small_project(folder, small_log(200), buckets=1)
     at = ["-c", str(config), "--as-of", str(AS_OF.date())]
     assert run(["ingest", "-c", str(config)]) == 0
-    assert run(["train", "--model", "buying", *at]) == 0
+    with (folder / "said.txt").open("w", encoding="utf-8") as said, redirect_stdout(said):
+        assert run(["train", "--model", "buying", *at]) == 0
     assert run(["score", *at]) == 0
     assert run(["export", "--format", "csv", "--out", str(folder / "crm"), *at]) == 0
     return config
@@ -70,6 +73,34 @@ def test_it_is_the_champion_and_its_scores_go_to_the_crm(config: Path, model: Mo
     assert told.str.contains("active|first seen").all()
     exported = list((config.parent / "crm").rglob("*.csv"))
     assert sum(len(pl.read_csv(path)) for path in exported) == len(scores)
+
+
+def test_the_laws_are_told_wherever_a_run_is_read(config: Path, model: Model) -> None:
+    assert isinstance(model.churn, Silence)
+    assert isinstance(model.value, Spending)
+    assert model.value.spend is not None
+    printed = (config.parent / "said.txt").read_text(encoding="utf-8")
+    assert "Laws of the kept model, with 95 % intervals" in printed
+    (tracked,) = tracking.list_runs(load_settings(config))
+    files = load_settings(config).tracking / "artifacts" / tracked.run_id / "artifacts"
+    laws = json.loads((files / "laws.json").read_text(encoding="utf-8"))["laws"]
+    page = (files / "review.html").read_text(encoding="utf-8")
+    fits = {
+        "activity": model.churn.fit,
+        "purchases": model.value.fit,
+        "amounts": model.value.spend,
+    }
+    assert {law["of"] for law in laws} == set(fits)
+    for of, fit in fits.items():
+        said = {law["parameter"]: law for law in laws if law["of"] == of}
+        between = fit.interval(0.95)
+        for name, value in zip(fit.names, fit.values, strict=True):
+            assert said[name]["value"] == tracked.metrics[f"law_{of}_{name}"] == value
+            assert (said[name]["low"], said[name]["high"]) == (between[name] or (None, None))
+            assert f"{name} {value:.6g}" in page
+        assert tracked.metrics[f"law_{of}_log_likelihood"] == fit.log_likelihood
+        assert said["users"]["value"] == fit.customers
+        assert f"{fit.customers:,}" in printed
 
 
 def test_mlflow_serves_it(config: Path, model: Model) -> None:

@@ -18,7 +18,7 @@ from training.trees import XGBoostSpec
 DAYS = cutoffs(2)[0].at - cutoffs(2)[1].at
 SPLIT: Split = plan_split(cutoffs(4), DAYS)
 KINDS = ("xgboost", "forest", "logistic")
-OF_VALUE = ("two-part", "ziln")  # churn by XGBoost
+OF_VALUE = ("two-part", "ziln", "quantile")  # churn by XGBoost
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ FRAME = snapshot_frame(cutoffs(3), users=300)
 SPLIT = plan_split(cutoffs(3), cutoffs(2)[0].at - cutoffs(2)[1].at)
 
 
-@pytest.fixture(scope="module", params=["xgboost", "logistic", "two-part", "ziln"])
+@pytest.fixture(scope="module", params=["xgboost", "logistic", "two-part", "ziln", "quantile"])
 def model(request: pytest.FixtureRequest) -> Model:
     kind = request.param
     return fit(FRAME, SPLIT.fit, SPLIT.calibrate, spec_of(kind, 0), a_task(kind)).model
@@ -68,7 +68,7 @@ def test_intervals_cover_those_who_come_later(model: Model) -> None:
 
 
 def test_without_ranges_they_are_null(model: Model) -> None:
-    bare = replace(model, worth=None, churn_interval=None)
+    bare = replace(model, worth=None, own_levels=None, churn_interval=None)
     found = bare.predict(FRAME)
     assert tuple(found.columns) == PREDICTED
     known = ["churn_probability", "expected_value"]
