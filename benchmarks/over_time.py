@@ -2,14 +2,15 @@
 
     python -m benchmarks.over_time [--model logistic|xgboost|forest] [NAME …]
 
-NAME: an example, `synthetic[:SEED]`, or `shop:KIND[:SEED]` of `benchmarks.shop_world`.
+NAME: an example, `synthetic[:SEED]`, or `shop:KIND[:SEED]` of `benchmarks.shop_world`; with `@DAY`
+as of that day (YYYY-MM-DD).
 
 For each example: users at the test cutoff, the share of churn at the calibration and at the test
 cutoff, the calibration error (ECE) and log loss without and with what is carried, the error of the
 best shift there is (known only afterwards) and that of a right model by chance alone, what was
-carried, what the season of a year ago added to it, the bias of value without and with what is
-carried, and the seconds that the rows and the carrying took. Nothing is carried by what was not
-known at the test cutoff.
+carried, what the season of a year ago added to it, the bias of value by the newest slice's level
+alone, without and with what is carried, and the seconds that the rows and the carrying took.
+Nothing is carried by what was not known at the test cutoff.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from features.snapshots import read
 from runtime.device import Device
 from runtime.settings import load_settings
 from training.calibration import Calibrator
-from training.fitting import Task, fit
+from training.fitting import Task, fit, rows_of
 from training.kinds import spec_of
 from training.level_rows import LevelRows, level_rows
 from training.metrics import Floats, calibration_error, log_loss, value_metrics
@@ -60,11 +62,11 @@ class Case:
     seconds: float  # that the rows of the level took
 
 
-def case_of(config: Path, model: str) -> Case:
+def case_of(config: Path, model: str, as_of: datetime | None = None) -> Case:
     """Ingests, and computes the snapshots. Raises RuntimeError with what a command said."""
     holdfast(config, "ingest")
     settings = load_settings(config)
-    store = open_store(settings)
+    store = open_store(settings, as_of)
     plan = plan_of(settings, store)
     spec = learn_spec(store, plan.learn_before, settings)
     taken = snapshots_of(settings, store, plan, spec, CPU)
@@ -118,6 +120,7 @@ def figures_of(case: Case) -> dict[str, Any]:
         "shift": found.shift,
         "season's pace": found.season.pace,
         "years alike": found.season.alike,
+        "by the newest alone": bias(_newest(fitted.model, case)),
         "value bias": bias(fitted.model),
         "bias with": bias(found.model),
         "tried at": len(found.rows),
@@ -125,6 +128,14 @@ def figures_of(case: Case) -> dict[str, Any]:
         "s rows": case.seconds,
         "s": seconds,
     }
+
+
+def _newest(model: Model, case: Case) -> Model:
+    """With the level of value that makes the sum over the calibration slice right."""
+    later = rows_of(case.frame, case.plan.split.calibrate, "calibrate", case.task)[1]
+    if model.value is None or later is None or later.value is None:
+        return model
+    return replace(model, value_scale=later.value.sum() / np.exp(model.value.margin(later.x)).sum())
 
 
 def _ece(churn: Floats, p: Floats) -> float:
@@ -159,8 +170,10 @@ def main(arguments: list[str]) -> None:
         model, arguments = arguments[1], arguments[2:]
     names = arguments or sorted(path.stem for path in (ROOT / "examples").glob("*.toml"))
     for place, name in enumerate(names):
+        world, _, day = name.partition("@")
+        as_of = datetime.fromisoformat(day).replace(tzinfo=UTC) if day else None
         with tempfile.TemporaryDirectory() as folder:
-            figures = figures_of(case_of(_config(name, Path(folder)), model))
+            figures = figures_of(case_of(_config(world, Path(folder)), model, as_of))
         if not place:
             print("| example |", " | ".join(figures), "|")
             print("|---|" + "---:|" * len(figures))
