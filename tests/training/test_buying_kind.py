@@ -219,7 +219,8 @@ def test_it_learns_what_there_is_to_learn(frame: pl.DataFrame, fitted: Fit) -> N
     p = predicted["churn_probability"]
     assert p.filter(gone).mean() > p.filter(~gone).mean() + 0.2  # type: ignore[operator]
     later = SPLIT.calibrate.rows(frame, 0)
-    assert model.predict(later)["expected_value"].sum() == pytest.approx(later["value"].sum())
+    told = model.predict(later)["expected_value"].sum()
+    assert told == pytest.approx(later["value"].sum(), rel=0.05)
     assert isinstance(model.value, Spending)
     never = test["purchases_total"] == 0
     assert predicted.filter(never)["expected_value"].max() < 1e-6 * test["value"].mean()  # type: ignore[operator]
