@@ -12,6 +12,7 @@ from events.propose_churn import Churn, date_columns, propose_churn
 from events.propose_look import NATIVE, Column, Look, look_at
 from events.propose_plan import Plan, SourcePlan, plan_files, relative
 from events.propose_roles import roles_of
+from events.propose_value import paying_events
 from events.readers import find_in_folder
 from runtime.settings import parse_settings
 
@@ -222,4 +223,8 @@ def _churn(churn: Churn) -> str:
 def _value(plan: Plan, churn: Churn) -> str:
     if not any(source.roles.amount for source in plan.sources):
         return ""
-    return f"[value]\nhorizon_days = {churn.horizon_days} # the amounts of so many days ahead\n"
+    lines = ["[value]"]
+    if paying := paying_events(plan):
+        lines.append(f"events = {_list(paying)} # the amounts of these alone; others have some too")
+    lines.append(f"horizon_days = {churn.horizon_days} # the amounts of so many days ahead")
+    return "\n".join([*lines, ""])

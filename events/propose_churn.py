@@ -80,14 +80,14 @@ def _length(wanted: float, most: int) -> int:
     return next((length for length in fitting if length >= wanted), fitting[-1])
 
 
-def _speaks_of(name: str, stems: Sequence[str]) -> bool:
+def speaks_of(name: str, stems: Sequence[str]) -> bool:
     return any(word.startswith(stem) for word in words_of(name) for stem in stems)
 
 
 def _ending_events(log: pl.DataFrame) -> tuple[str, ...]:
     users = max(1, log["user"].n_unique())
     names = log["event"].drop_nulls().unique().sort()
-    acts = [n for n in names if _speaks_of(n, ENDINGS) and not _speaks_of(n, OF_ORDERS)]
+    acts = [n for n in names if speaks_of(n, ENDINGS) and not speaks_of(n, OF_ORDERS)]
     share = log.filter(pl.col("event").is_in(acts))["user"].n_unique() / users if acts else 0.0
     return tuple(acts) if _RARE <= share <= _COMMON else ()
 
@@ -96,7 +96,7 @@ def _end_date(plan: Plan) -> str | None:
     if plan.users is None:
         return None
     dates = [c for c in plan.users[0].columns if c.times is not None and c.known]
-    named = [c.name for c in dates if _speaks_of(c.name, END_DATES)]
+    named = [c.name for c in dates if speaks_of(c.name, END_DATES)]
     return named[0] if named else None
 
 

@@ -244,3 +244,31 @@ def test_real_sets_work_at_once(tmp_path: Path, name: str, rows: int) -> None:
         pytest.skip(f"{name}: the data sets are not beside this checkout")
     result = ingest(_proposed(tmp_path, [DATA / name]))
     assert (result.rows_read, result.quarantined) == (rows, 0)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "paying"),
+    [
+        ({"view": 3.0, "cart": 3.0, "purchase": 3.0}, ["purchase"]),
+        (
+            {"product_view": 3.0, "add_to_cart": 3.0, "order_paid": 3.0, "order_start": 3.0},
+            ["order_paid"],
+        ),
+        ({"ViewItem": 3.0, "Purchase": 3.0, "Refunded": -3.0}, ["Purchase", "Refunded"]),
+        ({"view": 0.0, "purchase": 3.0}, None),
+        ({"view": None, "purchase": 3.0, "renewal": 4.0}, None),
+        ({"listen": 3.0, "tip": 1.0}, None),
+        ({"refund": -3.0, "buy": 3.0}, None),
+    ],
+)
+def test_the_price_of_what_was_looked_at_is_no_value(
+    tmp_path: Path, amounts: dict[str, float | None], paying: list[str] | None
+) -> None:
+    kinds = list(amounts)
+    rows = [
+        f"{u},{t:%Y-%m-%d %H:%M:%S},{kinds[i % len(kinds)]},{amounts[kinds[i % len(kinds)]]}\n"
+        for i, (u, t) in enumerate(LOG)
+    ]
+    put(tmp_path, "log.csv", "user_id,event_time,event_type,price\n" + "".join(rows))
+    settings = _proposed(tmp_path, [tmp_path / "log.csv"])
+    assert settings.value.events == (tuple(paying) if paying else None)
