@@ -11,7 +11,7 @@ from pathlib import Path
 from events.propose_churn import Churn, date_columns, propose_churn
 from events.propose_look import NATIVE, Column, Look, look_at
 from events.propose_plan import Plan, SourcePlan, plan_files, relative
-from events.propose_roles import roles_of
+from events.propose_roles import as_amount, roles_of
 from events.propose_value import paying_events
 from events.readers import find_in_folder
 from runtime.settings import parse_settings
@@ -123,9 +123,12 @@ def _column_lines(source: SourcePlan) -> list[str]:
         guess += f" # {share} of the rows have none: they will lie in quarantine"
     lines = [f"user_id = {quoted(roles.user_id or '')}{guess}", f"ts = {quoted(roles.ts or '')}"]
     if roles.event:
-        lines.append(f"event = {quoted(roles.event)}")
-    if roles.amount:
         guess = "" if source.first.header else " # a guess: no name tells"
+        lines.append(f"event = {quoted(roles.event)}{guess}")
+    if roles.amount:
+        others = [n for n in roles.extra if as_amount(source.first.column(n)) > 0]
+        guess = "" if source.first.header else " # a guess: no name tells"
+        guess += f" # or {', '.join(map(quoted, others))}?" if others else ""
         lines.append(f"amount = {quoted(roles.amount)}{guess}")
         if re.search("unit|price", roles.amount, re.IGNORECASE) and _counts(roles.extra):
             pieces = quoted(_counts(roles.extra)[0])

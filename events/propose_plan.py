@@ -64,7 +64,10 @@ def plan_files(looked: Sequence[tuple[Look, Roles]], folder: Path) -> Plan:
             logs.append((look, roles))
     if not logs:
         look, why = left_out[0]
-        raise InputError(f"{look.path}: {why}; name a file with one row an event")
+        raise InputError(
+            f"{look.path}: {why}; name a file with one row an event, its time a date like "
+            "2024-05-31 or seconds since 1970"
+        )
     return Plan(_grouped(logs, folder), users, tuple(left_out))
 
 

@@ -47,6 +47,12 @@ EVENT_IDS = (
     *("event", "transaction", "message", "msg", "insert", "order", "invoice", "row", "record"),
     *("purchase", "click", "visit", "call", "tx", "txn", "log", "hit", "payment", "ticket"),
 )
+NO_MONEY = (
+    *("sec", "secs", "seconds", "min", "mins", "minutes", "hours", "days", "duration", "time"),
+    *("count", "num", "items", "qty", "quantity", "hits", "views", "clicks", "plays", "pages"),
+    *("visits", "sessions", "events", "songs", "steps", "points", "score", "rows", "length"),
+)
+THINGS = ("article", "product", "item", "sku", "content", "movie", "song", "track", "category")
 MOST_KINDS = 500
 _COMPOUND = re.compile(
     "^(kunden|customer|user|client|member|account|subscriber|visitor|player|order|event)"
@@ -93,9 +99,9 @@ def roles_of(look: Look) -> Roles:
     free = _without(free, [user])
     event_id = _best(free, _as_event_id)
     free = _without(free, [event_id])
-    event = _best(free, _as_event)
+    event = _best(free, _as_event) or _guessed_event(free, look)
     free = _without(free, [event])
-    amount = _best(free, _as_amount) or _guessed_amount(free, look)
+    amount = _best(free, as_amount) or _guessed_amount(free, look)
     free = _without(free, [amount])
     channel = _best(free, _as_channel)
     free = _without(free, [channel])
@@ -179,6 +185,8 @@ def _as_event_id(column: Column) -> float:
         return 0.0
     if words in (["id"], ["uuid"], ["guid"]):
         return 2.0
+    if set(words) & set(THINGS):  # each may be met once in what was looked at
+        return 0.0
     return 1 + _rank(words, EVENT_IDS) if words and words[-1] in KEYS else 0.0
 
 
@@ -194,9 +202,19 @@ def _as_event(column: Column) -> float:
     return rank if column.number else 1 + rank
 
 
-def _as_amount(column: Column) -> float:
+def _guessed_event(columns: Sequence[Column], look: Look) -> Column | None:
+    """Where no column has a name: the last one of a few words."""
+    words = [c for c in columns if not c.number and c.times is None]
+    few = [c for c in words if 1 < c.kinds <= min(_FEW_KINDS, c.known // 2)]
+    return few[-1] if few and not look.header else None
+
+
+def as_amount(column: Column) -> float:
+    """How much its name is one of money, 0 where not at all."""
     words = words_of(column.name)
     if not column.number or column.times is not None or words[-1:] in (["id"], ["number"]):
+        return 0.0
+    if set(words) & set(NO_MONEY):
         return 0.0
     return _rank(words, AMOUNTS)
 

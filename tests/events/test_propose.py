@@ -136,6 +136,24 @@ LAYOUTS = {
         {"user_id": "uid", "ts": "t"},
         "row",
     ),
+    "clicks without a header": Layout(
+        _lines(
+            "clicks.csv",
+            "",
+            lambda i, u, t: f"{u},{i % 90},{('pv', 'cart', 'buy')[i % 3]},{int(t.timestamp())}\n",
+        ),
+        {"user_id": "column_1", "ts": "column_4", "event": "column_3", "amount": None},
+        "row",
+    ),
+    "seconds and articles": Layout(
+        _lines(
+            "plays.csv",
+            "user_id,day,total_secs,song_id\n",
+            lambda i, u, t: f"{u},{t:%Y-%m-%d},{i % 900}.5,{i}\n",
+        ),
+        {"user_id": "user_id", "ts": "day", "amount": None, "event_id": None},
+        "none",
+    ),
     "guests": Layout(
         _lines(
             "retail.csv",
@@ -272,3 +290,10 @@ def test_the_price_of_what_was_looked_at_is_no_value(
     put(tmp_path, "log.csv", "user_id,event_time,event_type,price\n" + "".join(rows))
     settings = _proposed(tmp_path, [tmp_path / "log.csv"])
     assert settings.value.events == (tuple(paying) if paying else None)
+
+
+def test_another_column_that_could_be_the_money_is_named(tmp_path: Path) -> None:
+    rows = [f"{t:%Y-%m-%d},{u},{i % 4},{i % 99}\n" for i, (u, t) in enumerate(LOG)]
+    put(tmp_path, "log.csv", "DATE,CUSTOMER_ID,AMOUNT,SALES_PRICE\n" + "".join(rows))
+    text = propose([tmp_path / "log.csv"], tmp_path / "holdfast.toml")
+    assert 'amount = "AMOUNT" # or "SALES_PRICE"?' in text
