@@ -42,6 +42,7 @@ from training.threads import one_blas_thread
 from training.trained import Measured, Trained
 
 EXAMPLE_ROWS = 5
+TOO_GOOD = 0.99  # AUC on rows not seen
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,7 @@ def run_recipe(
     evaluation.metrics.update(uncorrected_ece(now, test))
     candidates = honest.candidates if isinstance(honest, AutoFit) else ()
     notes = [*split.notes, *honest.notes, now.note]
-    if len(set(evaluation.churn)) == 1:
-        notes.append(f"one class only to test on ({split.test}): no ranking metric of churn")
+    notes += _of_the_test(evaluation, split)
     served = _serve(frame, split, honest, task, notes)
     later = served is not honest
     brought = carried(served.model, served.frame, level, split, later, task.seed) if later else now
@@ -184,6 +184,17 @@ def measured_rows(
     if of.until and known_after:
         rows = rows.filter(pl.col("cutoff") <= of.until - known_after.known_after)
     return labelled(rows, inputs or task.features, "measure", task.seed)
+
+
+def _of_the_test(evaluation: Evaluation, split: Split) -> list[str]:
+    if len(set(evaluation.churn)) == 1:
+        return [f"one class only to test on ({split.test}): no ranking metric of churn"]
+    if (auc := evaluation.metrics["churn_roc_auc"]) < TOO_GOOD:
+        return []
+    return [
+        f"AUC {auc:.3f} is better than behaviour can tell: look in the reasons for a feature that "
+        "comes with leaving itself (an event or a property of it), and run 'holdfast leakcheck'"
+    ]
 
 
 def _serve(frame: pl.DataFrame, split: Split, honest: Fit, task: Task, notes: list[str]) -> Fit:
