@@ -226,4 +226,4 @@ def _number(known: pl.Series) -> tuple[bool, str]:
     points = frame["v"].str.contains(r"^[+-]?\d+\.\d+$|^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$")
     decimal = "," if commas.sum() > points.sum() else "."
     read_as = frame.select(as_amount("v", pl.String(), decimal))["v"]
-    return int(read_as.is_finite().sum() or 0) >= _LEAST_SHARE * len(known), decimal
+    return int(read_as.is_finite().sum() or 0) >= _LEAST_SHARE * len(frame), decimal

@@ -36,10 +36,11 @@ def _log() -> list[dict[str, object]]:
         last = DAYS if user % 4 else 90 + user // 4
         for day in range(user % 10, last, 10):
             at = START + timedelta(days=day, seconds=draw.randint(0, 86_000))
-            rows.append({"at": at, "user": user, "page": draw.choice(["play", "home", "help"])})
+            page = draw.choice(["play", "home", "help"])
+            rows.append({"at": at, "user": user, "page": page, "price": 1.5})
         if user % 4 == 0:
             at = START + timedelta(days=last, seconds=1)
-            rows.append({"at": at, "user": user, "page": "Cancellation Confirmation"})
+            rows.append({"at": at, "user": user, "page": "Cancellation Confirmation", "price": 2.5})
     return sorted(rows, key=lambda row: str(row["at"]))
 
 
@@ -51,7 +52,8 @@ def _written(folder: Path, form: str) -> Path:
     if form == "ndjson":
         lines = "".join(json.dumps(row) + "\n" for row in rows)
     else:
-        lines = "at,user,page\n" + "".join(f"{r['at']},{r['user']},{r['page']}\n" for r in rows)
+        lines = "at,user,page,price\n"
+        lines += "".join(f"{r['at']},{r['user']},{r['page']},{r['price']}\n" for r in rows)
     put(folder, f"log.{form}", lines)
     return folder / f"log.{form}"
 
@@ -80,6 +82,7 @@ def test_the_first_rows_do_not_say_what_churn_is(
     assert not look_at(path).whole
     assert propose([path], tmp_path / "holdfast.toml") == whole
     assert 'event = "page"' in whole
+    assert 'amount = "price"' in whole
     assert 'events = ["Cancellation Confirmation"]' in whole
 
 
