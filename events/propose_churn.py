@@ -20,18 +20,21 @@ LENGTHS = (1, 2, 3, 7, 14, 21, 30, 60, 90, 182, 365)
 _SHARE_OF_SPAN = 0.2  # five horizons fit into the log: several cutoffs mature
 _USUAL_GAP = 0.9  # quantile of the gaps between active days
 _RARE = 0.002
+_SEEN_TWICE = 0.02
 _COMMON = 0.95
 
 
 @dataclass(frozen=True)
 class Churn:
-    """`why` in words, for the comment. `events` or `date_column` where it is an act."""
+    """`why` in words, for the comment. `events` or `date_column` where it is an act. `seen_once`:
+    hardly any user was active on two days."""
 
     horizon_days: int
     within_days: int | None
     events: tuple[str, ...]
     date_column: str | None
     why: str
+    seen_once: bool = False
 
     @property
     def kind(self) -> str:
@@ -56,7 +59,7 @@ def propose_churn(plan: Plan) -> Churn:
         f"log spans {span:.0f} days"
     )
     if repeat_share < 0.5:  # noqa: PLR2004 (most users come once: everyone is worth a score)
-        return Churn(horizon, None, (), None, why)
+        return Churn(horizon, None, (), None, why, repeat_share < _SEEN_TWICE)
     return Churn(horizon, within, (), None, why)
 
 

@@ -297,3 +297,11 @@ def test_another_column_that_could_be_the_money_is_named(tmp_path: Path) -> None
     put(tmp_path, "log.csv", "DATE,CUSTOMER_ID,AMOUNT,SALES_PRICE\n" + "".join(rows))
     text = propose([tmp_path / "log.csv"], tmp_path / "holdfast.toml")
     assert 'amount = "AMOUNT" # or "SALES_PRICE"?' in text
+
+
+@pytest.mark.parametrize(("name", "said"), [("customer_id", True), ("user_id", False)])
+def test_an_id_that_is_seen_once_is_no_users(tmp_path: Path, name: str, said: bool) -> None:
+    rows = [f"{i if said else u},{t:%Y-%m-%d %H:%M:%S}\n" for i, (u, t) in enumerate(LOG)]
+    put(tmp_path, "orders.csv", f"{name},bought_at\n" + "".join(rows))
+    text = propose([tmp_path / "orders.csv"], tmp_path / "holdfast.toml")
+    assert ("COMES ON TWO DAYS" in text) is said
