@@ -216,9 +216,7 @@ def _eligible(churn: Churn) -> str:
 def _churn(churn: Churn) -> str:
     lines = ["[churn]", f"# {churn.why[0].upper()}{churn.why[1:]}."]
     if churn.seen_once:
-        lines.append(
-            "# HARDLY ANY USER COMES ON TWO DAYS: is user_id that of an order or a session?"
-        )
+        lines.append("# HARDLY ANY USER COMES ON TWO DAYS: is user_id that of an order?")
     lines.append(f"kind = {quoted(churn.kind)}")
     if churn.events:
         lines.append(f"events = {_list(churn.events)}")

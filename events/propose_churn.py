@@ -54,12 +54,12 @@ def propose_churn(plan: Plan) -> Churn:
     if acts := _ending_events(log):
         why = "these events say that a user leaves"
         return Churn(_length(30, most), None, acts, None, why)
-    why = (
-        f"nine of ten gaps between a user's active days are of {gap:.0f} days or less, and the "
-        f"log spans {span:.0f} days"
-    )
+    why = f"the log spans {span:.0f} days"
+    if repeat_share < _SEEN_TWICE:
+        return Churn(horizon, None, (), None, why, seen_once=True)
+    why = f"nine of ten gaps between a user's active days are of {gap:.0f} days or less, and {why}"
     if repeat_share < 0.5:  # noqa: PLR2004 (most users come once: everyone is worth a score)
-        return Churn(horizon, None, (), None, why, repeat_share < _SEEN_TWICE)
+        return Churn(horizon, None, (), None, why)
     return Churn(horizon, within, (), None, why)
 
 
