@@ -107,13 +107,16 @@ def levels_of(people: pl.DataFrame, names: Sequence[str]) -> Levels:
 
 def _levels(values: pl.Series, name: str) -> tuple[str, ...]:
     counts = values.alias("value").value_counts().sort(["count", "value"], descending=[True, False])
+    asked = name.removeprefix("first_")
+    if counts["value"].to_list() == [NONE]:
+        raise UsageError(f"--by {asked}: no first purchase has it; name a column or property")
     some = counts.filter(pl.col("count") >= LEAST_CUSTOMERS)["value"].to_list()[:MOST]
     rest = len(values) - int(counts.filter(pl.col("value").is_in(some))["count"].sum())
     if OTHERS not in some and rest:
         some.append(OTHERS)
     if len(some) <= 1:
         raise UsageError(
-            f"--by {name.removeprefix('first_')}: no two values have {LEAST_CUSTOMERS} customers "
+            f"--by {asked}: no two values have {LEAST_CUSTOMERS} customers "
             f"each (found {counted(len(counts), 'values')} among {len(values):,} customers); name "
             "another column or property"
         )

@@ -192,6 +192,7 @@ def test_value_events_alone_are_purchases(settings: Settings) -> None:
     ("changed", "error", "said"),
     [
         ({"by": ("source",)}, UsageError, "--by source: no two values have 100 customers each"),
+        ({"by": ("nothing",)}, UsageError, "--by nothing: no first purchase has it"),
         ({"horizon_days": 0}, UsageError, "--horizon-days 0: give 1 to"),
         ({"out": Path("all.txt")}, UsageError, "--out all.txt: a list is a .csv or .parquet"),
         ({"out": Path("/proc/x/all.csv")}, OutputError, "/proc/x/all.csv"),
