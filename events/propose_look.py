@@ -138,7 +138,7 @@ def _zipped(path: Path) -> bool:
 
 
 def _tail(path: Path, layout: FileFormat) -> pl.DataFrame:
-    """The last rows of a text file, so that the span of a sorted log is seen."""
+    """The last rows of a text file: in a log in order of time, dates that tell day from month."""
     names = csv_layout(path, layout).names
     with path.open("rb") as file:
         file.seek(-min(TAIL_BYTES, path.stat().st_size), 2)

@@ -17,7 +17,7 @@ from training.rows import Rows
 
 DRIFT = 0.2  # how far the log of a level walks in a horizon, one standard deviation
 SHOCK = 0.1  # how far one horizon's sum strays from its level, though all users were there
-MOST_ROWS = 500_000  # of more a fold of the users is looked at
+MOST_ROWS = 300_000  # of more a fold of the users is looked at: auto asks for each mixture
 
 
 @dataclass(frozen=True)
