@@ -197,8 +197,3 @@ def _check_event(
             f"event '{event}' is no activity by [activity], so no step; add --all-events"
         )
     require_events([event], event_names(store, device, cluster), "event")
-
-
-def chosen_events(counts: Mapping[str, int], settings: Settings) -> dict[str, int]:
-    """Of counted events those that can be a step, as `[paths]` says."""
-    return _steps_among(counts, settings, None)

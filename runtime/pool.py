@@ -22,7 +22,8 @@ def carry_out_here(
     """Calls `done` in the caller's thread after each key. Memory: `threads` keys at a time.
 
     The first failure is raised; what runs beside it is still finished, so that it need not be
-    done again, and so it is after Ctrl-C: threads cannot be cut off, and none is left behind.
+    done again. So it is after Ctrl-C, as threads cannot be cut off and none is left behind; a
+    query in the middle of which Polars breaks off itself is done again by the next run.
     """
     threads = min(threads or available_cores(), len(keys))
     if threads == 1:

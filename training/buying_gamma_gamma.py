@@ -11,7 +11,6 @@ and afterwards nu ~ Gamma(q + p n, gamma + n m). Without purchases, n = 0, it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from runtime.errors import ModelError, SchemaError
 from training.buying_blocks import Columns, columns, sum_blocks
-from training.buying_data import Groups, Histories, group
+from training.buying_data import Groups, Histories
 from training.buying_fit import Derivatives, Fit, Optimum, covariance, maximise, notes
 from training.buying_spend import NAMES, Spend
 from training.metrics import Floats
@@ -31,18 +30,13 @@ SAMPLE = 20_000
 LEAST_CUSTOMERS = 3  # of different mean spend: as many as there are parameters
 
 
-def fit_gamma_gamma(chunks: Iterable[Spend], device: str = "cpu") -> Fit:
+def fit_spend(groups: Groups, device: str = "cpu") -> Fit:
     """Parameters (p, q, gamma) by maximum likelihood of those with a known amount; gamma in the
     currency. With the repeat purchases alone, as published, or with all.
 
-    Raises SchemaError where a mean is not above 0, ModelError where amounts do not vary enough
-    between customers or within them to tell the parameters.
+    `groups`: of `as_histories`. Raises ModelError where amounts do not vary enough between
+    customers or within them to tell the parameters.
     """
-    return fit_spend(group(as_histories(chunk) for chunk in chunks), device)
-
-
-def fit_spend(groups: Groups, device: str = "cpu") -> Fit:
-    """The same of amounts that are grouped already: `as_histories`."""
     if len(np.unique(groups.recency)) < LEAST_CUSTOMERS:
         raise ModelError(
             f"gamma-gamma: {groups.customers:,} customers with {len(np.unique(groups.recency))} "

@@ -144,6 +144,8 @@ def _known(
     slices = [churn for _, churn in full]
     lines = fit_lines(slices)
     levels = _levels([one.day for one, _ in full], lines)
+    early = _early(past, now.day, span)
+    newest = {days: dict(some).get(levels[-1].day) for days, some in early.items()}
     rate = slices[-1].rate
     known = Known(
         now=now.day,
@@ -151,22 +153,29 @@ def _known(
         full=levels,
         label_shift=_label_shift(slices[-1], now.all, lines),
         period=by_calendar(past, now, span, steps, line or (lines.slope, float(lines.level[-1]))),
+        early={
+            days: _levels([day for day, _ in some], fit_lines([b for _, b in some]))
+            for days, some in early.items()
+        },
+        carry={days: hazard_carry(b.rate, rate) if b else 1.0 for days, b in newest.items()},
     )
-    early, carry = {}, {}
+    return known, lines
+
+
+def _early(past: Sequence[Scored], now: float, span: Span) -> dict[int, list[tuple[float, Binned]]]:
+    """By days of a shorter horizon the cutoffs of which its label has matured; at least two."""
+    found = {}
     for days in sorted({days for one in past for days in one.early}):
         some = [
             (one.day, one.early[days])
             for one in past
             if days in one.early
-            and one.day + span.gap_days + days <= now.day
+            and one.day + span.gap_days + days <= now
             and _usable(one.early[days])
         ]
-        if len(some) <= 1:
-            continue
-        early[days] = _levels([day for day, _ in some], fit_lines([b for _, b in some]))
-        at_newest = [b for day, b in some if day == levels[-1].day]
-        carry[days] = hazard_carry(at_newest[0].rate, rate) if at_newest else 1.0
-    return replace(known, early=early, carry=carry), lines
+        if len(some) > 1:
+            found[days] = some
+    return found
 
 
 def by_calendar(

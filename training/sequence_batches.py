@@ -16,10 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from features.sequence_files import BucketSequences
-from features.sequences import SECOND_US, micros
+from features.sequences import SECOND_US
 from runtime.errors import ModelError
-from training.ragged import Columns, Ragged, gather_parts, tensors
+from training.ragged import Columns, Ragged, gather_parts
 from training.sequence_inputs import COLUMNS
 
 Numbers = NDArray[np.int64]
@@ -165,32 +164,6 @@ class Batches:
         rows = np.argsort(self._lengths, kind="stable")
         for batch in _cut(rows, self._lengths[rows], *self._most):
             yield Batch(*self.gather(batch), Position())
-
-
-def of_buckets(
-    buckets: Sequence[BucketSequences], cutoffs: Sequence[int]
-) -> tuple[list[Columns], Slices]:
-    """Parts and slices of buckets at some of their cutoffs, by place: one bucket after the other,
-    within it the cutoffs in the order asked for, as `BucketSequences.frame` has the rows."""
-    held = (*COLUMNS, TS)
-    parts: list[Columns] = [
-        {name: values for name, values in tensors(bucket.arrays).items() if name in held}
-        for bucket in buckets
-    ]
-    found = [
-        (k, bucket.index[c], micros(bucket.cutoffs[c].at))
-        for k, bucket in enumerate(buckets)
-        for c in cutoffs
-    ]
-    if not found:
-        none = np.empty(0, np.int64)
-        return parts, Slices(none, none, none, none)
-    return parts, Slices(
-        np.concatenate([np.full(len(i["begin"]), k, np.int64) for k, i, _ in found]),
-        np.concatenate([i["begin"] for _, i, _ in found]),
-        np.concatenate([i["end"] for _, i, _ in found]),
-        np.concatenate([np.full(len(i["begin"]), at, np.int64) for _, i, at in found]),
-    )
 
 
 def aged(events: Ragged, cutoff: Tensor) -> Ragged:

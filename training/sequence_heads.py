@@ -87,22 +87,6 @@ def known_bins(
     return low, torch.maximum(high, low + 1)
 
 
-def timed_bins(
-    event_day: Tensor, seen_days: Tensor, edges: Sequence[float]
-) -> tuple[Tensor, Tensor]:
-    """The same where the day of the event is known.
-
-    event_day    shape (n,): days from the start of the span to the event; NaN where none was seen
-    seen_days    shape (n,): how many days of the span lie inside the data
-    """
-    ends = torch.tensor(tuple(edges), dtype=torch.float64)
-    seen = torch.searchsorted(ends, seen_days.double(), right=True)
-    at = torch.searchsorted(ends, event_day.double().nan_to_num(torch.inf), right=True)
-    happened = (event_day < seen_days) & (at < len(ends))
-    low = torch.where(event_day < seen_days, at, seen)
-    return low, torch.where(happened, at + 1, len(ends) + 1)
-
-
 class ValueHead(_Head):
     """A zero-inflated log-normal of the value in the value horizon, Wang et al. 2019.
 

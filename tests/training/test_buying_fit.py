@@ -15,7 +15,7 @@ from runtime.errors import ModelError, SchemaError, UsageError
 from training.buying_bgnbd import fit_bgnbd, fit_groups
 from training.buying_data import Groups, Histories, group
 from training.buying_fit import Fit
-from training.buying_gamma_gamma import Amounts, as_histories, fit_gamma_gamma
+from training.buying_gamma_gamma import Amounts, as_histories, fit_spend
 from training.buying_likelihood import derivatives, sums
 from training.buying_predict import EXTRA, Kind
 from training.buying_simulate import simulate
@@ -25,6 +25,10 @@ from training.buying_unseen import unseen
 TRUE = (0.243, 4.414, 0.793, 2.426)
 size = st.floats(-3.0, 4.0).map(np.exp)
 parameters = st.tuples(size, size, size, size).map(np.array)
+
+
+def spend_fit(spend: Spend) -> Fit:
+    return fit_spend(group([as_histories(spend)]))
 
 
 @st.composite
@@ -113,7 +117,7 @@ def test_spend_is_found_again_too() -> None:
     n = draw.integers(0, 6, 20_000).astype(float)
     nu = draw.gamma(3.7, 1 / 15.4, len(n))
     total = draw.gamma(6.2 * np.maximum(n, 1)) / nu
-    fit = fit_gamma_gamma([Spend(n, total / np.maximum(n, 1))])
+    fit = spend_fit(Spend(n, total / np.maximum(n, 1)))
     assert fit.customers == int((n > 0).sum())
     for end, truth in zip(fit.interval(0.999).values(), (6.2, 3.7, 15.4), strict=True):
         assert end is not None
@@ -180,7 +184,7 @@ def test_customers_who_all_spend_alike_have_no_law_of_their_differences() -> Non
     for seed in range(20):
         draw = np.random.default_rng(seed)
         n = draw.integers(1, 6, 300).astype(float)
-        fit = fit_gamma_gamma([Spend(n, draw.gamma(2.0 * n) / (0.2 * n))])
+        fit = spend_fit(Spend(n, draw.gamma(2.0 * n) / (0.2 * n)))
         between = fit.interval()
         if fit.notes:
             (note,) = fit.notes
@@ -195,11 +199,11 @@ def test_customers_who_all_spend_alike_have_no_law_of_their_differences() -> Non
 def test_amounts_that_tell_nothing_are_an_error() -> None:
     n = np.ones(9)
     with pytest.raises(ModelError, match="one known amount"):
-        fit_gamma_gamma([Spend(n, np.arange(1.0, 10.0))])
+        spend_fit(Spend(n, np.arange(1.0, 10.0)))
     with pytest.raises(ModelError, match="different mean amounts"):
-        fit_gamma_gamma([Spend(n + 1, np.full(9, 5.0))])
+        spend_fit(Spend(n + 1, np.full(9, 5.0)))
     with pytest.raises(SchemaError, match="amounts are above 0"):
-        fit_gamma_gamma([Spend(n, np.full(9, -5.0))])
+        spend_fit(Spend(n, np.full(9, -5.0)))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from training.sequence_heads import (
     NextHead,
     ValueHead,
     known_bins,
-    timed_bins,
 )
 from training.sequence_loop import train
 from training.sequence_losses import gap_loss, hazard_loss, kind_loss
@@ -58,6 +57,18 @@ def test_horizons_between_the_edges_say_no_more_than_they_know() -> None:
     assert high.tolist() == [4, 2, 4, 4]
 
 
+def bins_of_days(
+    event_day: torch.Tensor, seen_days: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `known_bins`, where the day of the event is known: NaN where none was seen."""
+    ends = torch.tensor(EDGES, dtype=torch.float64)
+    seen = torch.searchsorted(ends, seen_days.double(), right=True)
+    at = torch.searchsorted(ends, event_day.double().nan_to_num(torch.inf), right=True)
+    happened = (event_day < seen_days) & (at < len(ends))
+    low = torch.where(event_day < seen_days, at, seen)
+    return low, torch.where(happened, at + 1, len(ends) + 1)
+
+
 @hypothesis_settings(max_examples=200, deadline=None)
 @given(
     event=st.one_of(st.just(NAN), st.floats(0, 40, width=32), st.sampled_from(EDGES)),
@@ -65,7 +76,7 @@ def test_horizons_between_the_edges_say_no_more_than_they_know() -> None:
 )
 def test_labels_and_days_tell_the_same_story(event: float, seen: float) -> None:
     """A day says which bin; the labels of the horizons within what was seen say no other."""
-    low, high = (x.item() for x in timed_bins(torch.tensor([event]), torch.tensor([seen]), EDGES))
+    low, high = (x.item() for x in bins_of_days(torch.tensor([event]), torch.tensor([seen])))
     happened = event < seen
     if happened and event < EDGES[-1]:
         begin, end = (0.0, *EDGES)[low], EDGES[low]
@@ -93,7 +104,7 @@ def test_the_fitted_curve_is_the_share_in_the_data_censored_or_not() -> None:
     random = np.random.default_rng(2)
     event = torch.from_numpy(random.exponential(15.0, 4000))
     seen = torch.from_numpy(random.choice([7.0, 14.0, 28.0], 4000))
-    low, high = timed_bins(torch.where(event < seen, event, NAN), seen, EDGES)
+    low, high = bins_of_days(torch.where(event < seen, event, NAN), seen)
     logits = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([logits], max_iter=60, line_search_fn="strong_wolfe")
 
