@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.oracle_gap import (
+    MEASURED,
     USERS,
     Found,
     Ready,
@@ -144,9 +145,10 @@ def show(seed: int, found: Found, seconds: float) -> None:
     print(f"\nfilter less oracle, AUC: {difference(auc, found.churn, p[FILTER], p['oracle'])}")
     print(f"filter less oracle, Gini: {difference(gini, found.value, v[FILTER], v['oracle'])}")
     if found.chosen:
-        churn, value = found.chosen
-        print(f"{churn} less filter, AUC: {difference(auc, found.churn, p[churn], p[FILTER])}")
-        print(f"{value} less filter, Gini: {difference(gini, found.value, v[value], v[FILTER])}")
+        mine = difference(auc, found.churn, p[MEASURED], p[FILTER])
+        money = difference(gini, found.value, v[MEASURED], v[FILTER])
+        print(f"{MEASURED}, less filter, AUC: {mine}")
+        print(f"{MEASURED}, less filter, Gini: {money}")
     _check(found)
 
 

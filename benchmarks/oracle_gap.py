@@ -29,9 +29,11 @@ from training.auto import AutoSpec
 from training.metrics import Floats, churn_metrics, value_metrics
 from training.prepare import Prepared, prepared
 from training.recipe import measured_rows
+from training.refit import refitted
 
 CPU = Device("cpu", "a benchmark")
 USERS = 20_000
+MEASURED = "auto, fitted anew"
 DRAWS = 200
 
 
@@ -89,16 +91,22 @@ def tested(ready: Ready) -> Found:
 
 
 def with_models(found: Found, one: Prepared) -> Found:
-    """`found` with each model that "auto" tries."""
+    """`found` with each model that "auto" tries, and with the one that it measures: what it chose,
+    fitted on every label that was known at the test cutoff."""
     split, task = one.plan.split, one.task
     fit = auto.fit(one.frame, split.fit, split.calibrate, AutoSpec(), task)
+    again = auto.searched_anew(fit.settled)
+    anew = auto.fit(one.frame, split.served_fit, split.served_calibrate, again, task)
+    then, now = (one.model.rows(split.test.rows(one.frame, task.seed)) for one in (fit, anew))
+    last = refitted(fit.model, anew.model, then, now)
+    each = [(tried.mix.name, tried.model, tried.frame) for tried in fit.candidates]
     probability, expected = dict(found.probability), dict(found.expected)
-    for tried in fit.candidates:
-        x = measured_rows(tried.frame, split.test, task, tried.model.inputs).x
-        value = tried.model.expected_value(x)
+    for name, model, frame in [*each, (MEASURED, last, anew.frame)]:
+        x = measured_rows(frame, split.test, task, model.inputs).x
+        value = model.expected_value(x)
         assert value is not None
-        probability[tried.mix.name] = tried.model.churn_probability(x)
-        expected[tried.mix.name] = value
+        probability[name] = model.churn_probability(x)
+        expected[name] = value
     chosen = (fit.settled.churn.name, fit.settled.value.name)
     return replace(found, probability=probability, expected=expected, chosen=chosen)
 

@@ -81,7 +81,9 @@ def train(
     metrics, candidates, laws = (result.pop(n) for n in ("metrics", "candidates", "laws"))
     print_fields("Trained", result)
     if candidates:
-        print_rows("Tried", [_tried(one) for one in candidates])
+        print_rows(
+            "As tried, before the fit on the newest labels", [_tried(one) for one in candidates]
+        )
     if laws:
         print_rows("Laws of the kept model, with 95 % intervals", laws)
     print_rows("Metrics, with 95 % intervals over users", _with_intervals(metrics))

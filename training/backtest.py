@@ -79,4 +79,4 @@ def _fit_rows(settings: Settings, model: Model, device: Device) -> Rows:
     frame = read(snapshots_of(settings, store, plan, model.spec, device))
     task = Task(model.kind, model.spec, model.features, model.as_of, seed, device, plan.steps)
     task = replace(task, measured=plan.measured)
-    return measured_rows(frame, plan.split.served_fit, task)
+    return measured_rows(frame, plan.split.last_fit, task)

@@ -70,6 +70,12 @@ class Calibrator:
         shift = stretch * self.shift + shift + (1 - stretch) * middle
         return replace(self, shift=shift, stretch=stretch * self.stretch)
 
+    def of_line(self, scale: float, shift: float) -> Calibrator:
+        """That says of log-odds m what this one says of `scale` m + `shift`; `scale` above 0."""
+        knots = tuple(((at - shift) / scale, rate) for at, rate in self.knots)
+        intercept = self.intercept + self.slope * shift
+        return replace(self, slope=self.slope * scale, intercept=intercept, knots=knots)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "kind": self.kind,

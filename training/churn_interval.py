@@ -9,7 +9,7 @@ correction, as measured over past cutoffs. What it does not cover: the one user'
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,11 @@ class ChurnInterval:
         middle = np.clip(logit(probability), -FAR, FAR)
         low, high = sigmoid(np.clip([middle - width, middle + width], -FAR, FAR))
         return np.asarray(low), np.asarray(high)
+
+    def of_line(self, scale: float, shift: float) -> ChurnInterval:
+        """That says of log-odds m what this one says of `scale` m + `shift`; `scale` above 0."""
+        middle = (self.middle - shift) / scale
+        return replace(self, slope_error=self.slope_error * scale, middle=middle)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

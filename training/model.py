@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -129,16 +130,25 @@ class Model:
     def _churn(self, x: Matrix) -> tuple[Floats, Floats]:
         if not len(x):
             return np.empty(0), np.empty(0)
+        margins = self.churn_margins(x)
+        probability = self.churn_of(margins)
         if not self.steps:
-            margin = self.churn.margin(x)
-            return margin, self.calibrator(margin)
-        probability = self._by_steps(x)
+            return margins[0], probability
         odds = np.log(probability) - np.log1p(-probability)
         return np.clip(odds, -FAR, FAR), probability
 
-    def _by_steps(self, x: Matrix) -> Floats:
-        each = (self.calibrator(self.churn.margin(at_step(x, k))) for k in range(len(self.steps)))
-        waits = np.exp(sum(np.log1p(-hazard) for hazard in each))
+    def churn_margins(self, x: Matrix) -> list[Floats]:
+        """What is calibrated, each of shape (n,): log-odds of churn, or of the hazard of each
+        step."""
+        if not self.steps:
+            return [self.churn.margin(x)]
+        return [self.churn.margin(at_step(x, k)) for k in range(len(self.steps))]
+
+    def churn_of(self, margins: Sequence[Floats]) -> Floats:
+        """The probability of churn, shape (n,), of `churn_margins`."""
+        if not self.steps:
+            return self.calibrator(margins[0])
+        waits = np.exp(sum(np.log1p(-self.calibrator(margin)) for margin in margins))
         return np.asarray(waits if self.is_silence else 1.0 - waits)
 
     @property

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from features.time import Cutoff
@@ -24,9 +23,8 @@ from training.churn_interval import ChurnInterval, churn_interval
 from training.churn_level import LevelReport, Scored, Span, churn_level
 from training.level_rows import LevelRows, chosen, known_at
 from training.linear import LogisticSpec
-from training.metrics import calibration_error
 from training.model import Estimator, Model
-from training.rows import Rows, labelled, matrix
+from training.rows import Matrix, labelled, matrix
 from training.season import Season, moved_by, season_of
 from training.split import Slice, Split, user_share
 
@@ -55,6 +53,11 @@ class Carried:
     season: Season = NO_SEASON
 
     @property
+    def plain(self) -> Model:
+        """The model without what was carried to its probabilities."""
+        return replace(self.model, calibrator=self.uncorrected)
+
+    @property
     def params(self) -> dict[str, Any]:
         """For the tracked run."""
         return {
@@ -74,9 +77,7 @@ def carried(
     """
     on, by = _roles(split, served)
     now = level.now if served else split.test.cutoffs[0].at
-    lacking = set(model.features) - set(level.frame.columns) if not level.why else set()
-    why = level.why or (f"{len(lacking)} features are not known between cutoffs" * bool(lacking))
-    if why:
+    if why := _why_not(model, level):
         return _left(model, why)
     known = known_at(_with_sequences(level, model), now, level.span)
     base = by.rows(frame, seed).filter(pl.col("churn").is_not_null())
@@ -101,14 +102,25 @@ def _with_sequences(level: LevelRows, model: Model) -> pl.DataFrame:
     return level.frame.hstack(model.sequence.of_rows(level.sequences, level.frame))
 
 
-def uncorrected_ece(found: Carried, test: Rows) -> dict[str, float]:
-    """By its metric's name the calibration error on test rows without what was carried; none where
-    nothing could be."""
-    if found.interval is None:
-        return {}
-    p = replace(found.model, calibrator=found.uncorrected).churn_probability(test.x)
-    error = calibration_error(test.churn, p, np.ones(len(p)))
-    return {"churn_ece_uncorrected": float(error)}
+def newest_rows(
+    model: Model, frame: pl.DataFrame, level: LevelRows, split: Split, seed: int
+) -> Matrix:
+    """Users as the model reads them, shape (n, inputs), of whom no fit has seen an outcome of the
+    horizon: at the newest cutoff after the test's; the test slice where there is none."""
+    if not _why_not(model, level):
+        newest = pl.col("cutoff") == level.frame["cutoff"].max()
+        later = _with_sequences(level, model).filter(newest)
+        if later["cutoff"][0] > split.test.cutoffs[0].at:
+            return model.rows(later)
+    return model.rows(split.test.rows(frame, seed))
+
+
+def _why_not(model: Model, level: LevelRows) -> str:
+    """Why nothing is known of the present, if it is not."""
+    if level.why:
+        return level.why
+    lacking = set(model.features) - set(level.frame.columns)
+    return f"{len(lacking)} features are not known between cutoffs" if lacking else ""
 
 
 def _roles(split: Split, served: bool) -> tuple[Slice, Slice]:

@@ -1,9 +1,11 @@
 """One tracked training: split, fit, calibrate, evaluate, fit again on the latest data, register.
 
-The metrics are those of a model that saw nothing of the test slice. The model that is kept is
-fitted once more with the roles moved forward, by the same recipe with every choice (rounds,
-penalty) already made, so that it knows the latest matured data; its own metrics are not known.
-Vocabulary and categories are learned before the newest fit cutoff, for both.
+The kinds are chosen, and calibrated, by a fit and a later slice. With that settled, the estimators
+are fitted once more on every label that was known at the test cutoff (training.refit), with sizes
+and penalties searched on these rows, which can be several times as many: the metrics are those of
+this model, which saw nothing of the test slice. The one that is kept comes from the same recipe
+with the roles moved forward, and its estimators from every label that is known; its own metrics are
+not known. Vocabulary and categories are learned before the newest cutoff of the first fit, for all.
 """
 
 from __future__ import annotations
@@ -33,9 +35,11 @@ from training.laws import law_notes, metrics_of, rows_of
 from training.level_rows import LevelRows, level_rows
 from training.model import Model
 from training.prepare import prepared
-from training.present import NOT_ASKED, carried, uncorrected_ece
+from training.present import NOT_ASKED, carried, newest_rows
 from training.record import log_candidates, params_of, tags_of, write_files
+from training.refit import refitted
 from training.rows import Rows, labelled
+from training.sequence_spec import SequenceSpec
 from training.sequences_at import example_of
 from training.split import Slice, Split
 from training.threads import one_blas_thread
@@ -125,33 +129,39 @@ def run_recipe(
     `level`: the rows by which calibration is carried to the present.
     """
     say(f"fit on {split.fit}; calibrate on {split.calibrate}; test on {split.test}")
-    honest = _fit(frame, split.fit, split.calibrate, spec, _apart(task, "evaluated"))
-    fitted = measured_rows(frame, split.fit, task)
+    tried = _fit(frame, split.fit, split.calibrate, spec, _apart(task, "tried"))
+    now = carried(tried.model, tried.frame, level, split, False, task.seed)
+    candidates = tried.candidates if isinstance(tried, AutoFit) else ()
+    notes = [*split.notes, *tried.notes, now.note]
+    later = _later(spec, tried.settled)
+    served = _serve(frame, split, later, task, notes)
+    fitted = measured_rows(frame, split.served_fit if served else split.fit, task)
 
     def judge(model: Model, frame: pl.DataFrame, draws: int = draws) -> Evaluation:
         until = model.until(task.measured.days) if task.measured else model
         test = measured_rows(frame, split.test, task, model.inputs)
         return evaluate(until, fitted, test, draws, task.seed)
 
-    now = carried(honest.model, honest.frame, level, split, False, task.seed)
-    evaluation = judge(now.model, honest.frame)
-    test = measured_rows(honest.frame, split.test, task, honest.model.inputs)
-    evaluation.metrics.update(uncorrected_ece(now, test))
-    candidates = honest.candidates if isinstance(honest, AutoFit) else ()
-    notes = [*split.notes, *honest.notes, now.note]
+    def anew(model: Model) -> Model:
+        if served is None:
+            return model
+        then, rows = (split.test.rows(one.frame, task.seed) for one in (tried, served))
+        return refitted(model, served.model, model.rows(then), served.model.rows(rows))
+
+    honest, rows = anew(now.model), (served or tried).frame
+    evaluation = judge(honest, rows)
+    if now.interval is not None:
+        plain = judge(anew(now.plain), rows, 0).metrics
+        evaluation.metrics["churn_ece_uncorrected"] = plain["churn_ece"]
     notes += _of_the_test(evaluation, split)
-    served = _serve(frame, split, honest, task, notes)
-    later = served is not honest
-    brought = carried(served.model, served.frame, level, split, later, task.seed) if later else now
-    if later and brought.season.moves:
-        notes.append(f"the model that serves: {brought.note}")
-    notes.extend(law_notes(brought.model))
+    kept = now.model if served is None else _kept(frame, split, later, served, level, task, notes)
+    notes.extend(law_notes(kept))
     return Trained(
-        model=brought.model,
-        honest=now.model,
+        model=kept,
+        honest=honest,
         evaluation=evaluation,
-        settled=honest.settled,
-        fit_rows=len(honest.rows),
+        settled=tried.settled,
+        fit_rows=len((served or tried).rows),
         notes=tuple(dict.fromkeys(notes)),
         candidates=tuple(
             Measured(one, judge(one.model, one.frame, draws // 2).metrics) for one in candidates
@@ -197,14 +207,43 @@ def _of_the_test(evaluation: Evaluation, split: Split) -> list[str]:
     ]
 
 
-def _serve(frame: pl.DataFrame, split: Split, honest: Fit, task: Task, notes: list[str]) -> Fit:
-    say(f"fit again to serve on {split.served_fit}; calibrate on {split.served_calibrate}")
+def _later(spec: Spec | AutoSpec, settled: Spec | AutoSpec) -> Spec | AutoSpec:
+    """The spec of the fits after the first."""
+    if isinstance(settled, AutoSpec):
+        return auto.searched_anew(settled)
+    return settled if isinstance(settled, SequenceSpec) else spec
+
+
+def _serve(
+    frame: pl.DataFrame, split: Split, spec: Spec | AutoSpec, task: Task, notes: list[str]
+) -> Fit | None:
+    """Fitted on what is known at the test cutoff, calibrated on the test slice."""
+    say(f"fit again on {split.served_fit}; calibrate to serve on {split.served_calibrate}")
     try:
-        served = _fit(
-            frame, split.served_fit, split.served_calibrate, honest.settled, _apart(task, "served")
-        )
+        served = _fit(frame, split.served_fit, split.served_calibrate, spec, _apart(task, "served"))
     except LabelError as error:
         notes.append(f"the evaluated model is kept, a later one cannot be fitted: {error}")
-        return honest
+        return None
     notes.extend(served.notes)
     return served
+
+
+def _kept(
+    frame: pl.DataFrame,
+    split: Split,
+    spec: Spec | AutoSpec,
+    served: Fit,
+    level: LevelRows,
+    task: Task,
+    notes: list[str],
+) -> Model:
+    """`served` as carried to the present, its estimators fitted on all that is known."""
+    brought = carried(served.model, served.frame, level, split, True, task.seed)
+    if brought.season.moves:
+        notes.append(f"the model that serves: {brought.note}")
+    say(f"fit at last on {split.last_fit}")
+    last = _fit(frame, split.last_fit, split.served_calibrate, spec, _apart(task, "last"))
+    then, now = (
+        newest_rows(one.model, one.frame, level, split, task.seed) for one in (served, last)
+    )
+    return refitted(brought.model, last.model, then, now)

@@ -43,24 +43,30 @@ class Slice:
 
 @dataclass(frozen=True)
 class Split:
-    """Roles for the honest evaluation, and the roles moved forward for the model that serves."""
+    """Roles for the honest evaluation, and the roles moved forward for the model that serves.
+
+    `served_fit`: all that is known before the test cutoff; `last_fit`: all that is known.
+    """
 
     fit: Slice
     calibrate: Slice
     test: Slice
     served_fit: Slice
     served_calibrate: Slice
+    last_fit: Slice
     notes: tuple[str, ...] = ()
 
     @property
     def cutoffs(self) -> tuple[Cutoff, ...]:
         """Every cutoff of any role, newest first."""
-        roles = (self.fit, self.calibrate, self.test, self.served_fit, self.served_calibrate)
+        served = (self.served_fit, self.served_calibrate, self.last_fit)
+        roles = (self.fit, self.calibrate, self.test, *served)
         return tuple(sorted({c for role in roles for c in role.cutoffs}, reverse=True))
 
 
 def plan_split(cutoffs: list[Cutoff], embargo: timedelta, most: int = 12) -> Split:
-    """Roles of at most `most` of the matured cutoffs. `embargo`: gap plus the longest horizon.
+    """Roles of matured cutoffs, the newest, at most `most` for those of the evaluation and for the
+    last fit. `embargo`: gap plus the longest horizon.
 
     Three stages, each a whole embargo apart, where the history holds them: no label of a stage
     reaches into the next one's cutoff. Two stages: calibration on users held apart. One: all
@@ -70,34 +76,37 @@ def plan_split(cutoffs: list[Cutoff], embargo: timedelta, most: int = 12) -> Spl
     test = newest_first[0]
     earlier = _before(newest_first, test, embargo)
     oldest = _before(earlier, earlier[0], embargo) if earlier else []
+    last, earlier = Slice(tuple(newest_first[:most])), earlier[: most - 1]
     if most >= len(STAGES) and oldest:
-        return _three_stages(test, earlier[0], oldest[: most - 2])
+        return _three_stages(test, earlier, oldest[: most - 2], last)
     if most > 1 and earlier:
-        return _two_stages(test, earlier[: most - 1])
-    return _one_stage(newest_first[:most])
+        return _two_stages(test, earlier, last)
+    return _one_stage(last)
 
 
 def _before(cutoffs: list[Cutoff], anchor: Cutoff, embargo: timedelta) -> list[Cutoff]:
     return [cutoff for cutoff in cutoffs if cutoff.at + embargo <= anchor.at]
 
 
-def _three_stages(test: Cutoff, calibrate: Cutoff, fit: list[Cutoff]) -> Split:
+def _three_stages(test: Cutoff, earlier: list[Cutoff], oldest: list[Cutoff], last: Slice) -> Split:
     return Split(
-        fit=Slice(tuple(fit)),
-        calibrate=Slice((calibrate,)),
+        fit=Slice(tuple(oldest)),
+        calibrate=Slice((earlier[0],)),
         test=Slice((test,)),
-        served_fit=Slice((calibrate, *fit)),
+        served_fit=Slice(tuple(earlier)),
         served_calibrate=Slice((test,)),
+        last_fit=last,
     )
 
 
-def _two_stages(test: Cutoff, earlier: list[Cutoff]) -> Split:
+def _two_stages(test: Cutoff, earlier: list[Cutoff], last: Slice) -> Split:
     return Split(
         fit=Slice(tuple(earlier), 0.0, HELD_SHARE),
         calibrate=Slice((earlier[0],), HELD_SHARE, 1.0),
         test=Slice((test,)),
         served_fit=Slice(tuple(earlier)),
         served_calibrate=Slice((test,)),
+        last_fit=last,
         notes=(
             "the history holds two stages an embargo apart: tested on the later one "
             f"({show(test.at)}), calibrated on {1 - HELD_SHARE:.0%} of the users held apart "
@@ -106,14 +115,15 @@ def _two_stages(test: Cutoff, earlier: list[Cutoff]) -> Split:
     )
 
 
-def _one_stage(cutoffs: list[Cutoff]) -> Split:
-    newest = cutoffs[0]
+def _one_stage(last: Slice) -> Split:
+    cutoffs, newest = last.cutoffs, last.cutoffs[0]
     return Split(
-        fit=Slice(tuple(cutoffs), 0.0, FIT_SHARE),
+        fit=Slice(cutoffs, 0.0, FIT_SHARE),
         calibrate=Slice((newest,), FIT_SHARE, HELD_SHARE),
         test=Slice((newest,), HELD_SHARE, 1.0),
-        served_fit=Slice(tuple(cutoffs), 0.0, HELD_SHARE),
+        served_fit=Slice(cutoffs, 0.0, HELD_SHARE),
         served_calibrate=Slice((newest,), HELD_SHARE, 1.0),
+        last_fit=last,
         notes=(
             f"no two matured cutoffs lie an embargo apart (newest {show(newest.at)}): split by "
             "users 60/20/20, so the metrics know nothing of change over time",
@@ -148,6 +158,7 @@ def with_recent(
         calibrate=wider(split.calibrate, later_until),
         served_fit=wider(split.served_fit, later_until),
         served_calibrate=wider(split.served_calibrate, None),
+        last_fit=wider(split.last_fit, None),
     )
 
 

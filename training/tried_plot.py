@@ -62,5 +62,6 @@ def told_of(rows: Sequence[dict[str, Any]]) -> str:
     chosen = [f"{model} for {target}" for model, target in each if target]
     return (
         f"Chosen on the calibration slice: {', '.join(chosen)} (filled). Shown is what the test "
-        "slice says of each, with intervals of 95 % over users."
+        "slice says of each as it was tried, with intervals of 95 % over users; what was chosen "
+        "has been fitted anew since."
     )

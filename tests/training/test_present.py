@@ -21,10 +21,10 @@ from training.early import early_days
 from training.fitting import fit
 from training.kinds import spec_of
 from training.level_rows import LevelRows, cutoffs_about, known_at
-from training.metrics import Floats
+from training.metrics import Floats, calibration_error
 from training.model import Model
 from training.period import Cell, cells, moved
-from training.present import Carried, carried, uncorrected_ece
+from training.present import Carried, carried
 from training.recipe import run_recipe
 from training.rows import labelled
 from training.split import Split, plan_split
@@ -97,8 +97,11 @@ def errors(frame: pl.DataFrame) -> tuple[float, float]:
     """ECE at the test cutoff without and with what is carried."""
     found = carry(frame)
     test = labelled(frame.filter(pl.col("cutoff") == TEST.at), FEATURES, "test", 0)
-    with_ = uncorrected_ece(replace(found, uncorrected=found.model.calibrator), test)
-    return uncorrected_ece(found, test)["churn_ece_uncorrected"], with_["churn_ece_uncorrected"]
+    without, with_ = (
+        calibration_error(test.churn, model.churn_probability(test.x), np.ones(len(test)))
+        for model in (found.plain, found.model)
+    )
+    return float(without), float(with_)
 
 
 def test_the_split_is_in_stages() -> None:
@@ -210,8 +213,8 @@ def test_where_nothing_is_carried_the_note_says_why() -> None:
         assert found.model is model
         assert why in found.note
         assert found.params["calibration_shift"] == 0.0
-        test = labelled(frame.filter(pl.col("cutoff") == TEST.at), FEATURES, "test", 0)
-        assert uncorrected_ece(found, test) == {}
+        assert found.interval is None
+        assert found.plain == model
 
 
 @given(

@@ -52,32 +52,39 @@ def test_no_label_of_a_stage_reaches_the_next_one(
     _check_pair(split.served_fit, split.served_calibrate, embargo)
     assert split.test.cutoffs == (max(every),)
     assert split.served_calibrate.cutoffs == (max(every),)
-    assert len(split.cutoffs) <= most
+    staged = {c for role in (split.fit, split.calibrate, split.test) for c in role.cutoffs}
+    assert len(staged) <= most
+    newest = sorted(every, reverse=True)
+    assert split.last_fit == Slice(tuple(newest[:most]))
+    if split.calibrate.cutoffs[0] < newest[0]:  # stages: nothing known by the test is left out
+        known = [c for c in newest if c.at + embargo <= split.test.cutoffs[0].at]
+        assert split.served_fit == Slice(tuple(known[: most - 1]))
     assert set(split.cutoffs) <= set(every)
     assert bool(split.notes) != all(map(_all_users, (split.fit, split.calibrate, split.test)))
 
 
 def _at(split: Split) -> list[list[int]]:
-    roles = (split.fit, split.calibrate, split.test, split.served_fit, split.served_calibrate)
+    served = (split.served_fit, split.served_calibrate, split.last_fit)
+    roles = (split.fit, split.calibrate, split.test, *served)
     return [[(NEWEST - c.at).days // 30 for c in role.cutoffs] for role in roles]
 
 
 def test_three_stages_when_the_history_holds_them() -> None:
     split = plan_split(cutoffs(6), 30 * DAY)
-    assert _at(split) == [[2, 3, 4, 5], [1], [0], [1, 2, 3, 4, 5], [0]]
+    assert _at(split) == [[2, 3, 4, 5], [1], [0], [1, 2, 3, 4, 5], [0], [0, 1, 2, 3, 4, 5]]
     split = plan_split(cutoffs(6), 50 * DAY)
-    assert _at(split) == [[4, 5], [2], [0], [2, 4, 5], [0]]
+    assert _at(split) == [[4, 5], [2], [0], [2, 3, 4, 5], [0], [0, 1, 2, 3, 4, 5]]
     assert split.notes == ()
 
 
 def test_the_number_of_cutoffs_is_bounded_without_losing_a_stage() -> None:
     split = plan_split(cutoffs(20), 180 * DAY, most=4)
-    assert _at(split) == [[12, 13], [6], [0], [6, 12, 13], [0]]
+    assert _at(split) == [[12, 13], [6], [0], [6, 7, 8], [0], [0, 1, 2, 3]]
 
 
 def test_two_stages_calibrate_on_users_held_apart() -> None:
     split = plan_split(cutoffs(3), 50 * DAY)
-    assert _at(split) == [[2], [2], [0], [2], [0]]
+    assert _at(split) == [[2], [2], [0], [2], [0], [0, 1, 2]]
     assert _users_apart(split.fit, split.calibrate)
     assert "two stages" in split.notes[0]
 

@@ -1,0 +1,106 @@
+"""What is measured and what is kept have learned from every label known by then, and from no other;
+the level is the one that was calibrated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import roc_auc_score
+from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
+
+from training.fitting import Fit, fit
+from training.kinds import spec_of
+from training.linear import Linear
+from training.model import Model
+from training.recipe import run_recipe
+from training.refit import refitted
+from training.rows import Matrix
+from training.split import Slice, plan_split
+
+EVERY = cutoffs(7, every_days=30)
+SPLIT = plan_split(EVERY, timedelta(days=60))
+FRAME = snapshot_frame(EVERY, users=400)
+KINDS = ("logistic", "xgboost")
+
+
+def fitted(on: Slice, kind: str, frame: pl.DataFrame = FRAME) -> Fit:
+    return fit(frame, on, SPLIT.served_calibrate, spec_of(kind, 0), a_task(kind))
+
+
+def matrices(*fits: Fit) -> list[Matrix]:
+    return [one.model.rows(SPLIT.test.rows(one.frame, 0)) for one in fits]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_level_and_spread_of_churn_and_the_sum_of_value_stay(kind: str) -> None:
+    tried, served = fitted(SPLIT.fit, kind), fitted(SPLIT.served_fit, kind)
+    calibrator = tried.model.calibrator.moved(0.7, 1.1, 0.0)
+    before = replace(tried.model, calibrator=calibrator)
+    after = refitted(before, served.model, *matrices(tried, served))
+    rows = SPLIT.test.rows(FRAME, 0)
+    was, now = before.predict(rows), after.predict(rows)
+    assert now["churn_probability"].mean() == pytest.approx(was["churn_probability"].mean())
+    assert now["expected_value"].sum() == pytest.approx(was["expected_value"].sum())
+    assert not np.allclose(now["churn_probability"], was["churn_probability"])
+    odds, as_odds = (
+        np.log(p / (1 - p)) for p in (was["churn_probability"], now["churn_probability"])
+    )
+    assert as_odds.std() == pytest.approx(odds.std(), rel=0.1)
+    wide, as_wide = (p["churn_high"] - p["churn_low"] for p in (was, now))
+    assert as_wide.mean() == pytest.approx(wide.mean(), rel=0.1)
+
+
+@pytest.mark.parametrize("knots", [(), ((-1.0, 0.2), (0.5, 0.4), (2.0, 0.9))])
+def test_log_odds_on_another_scale_are_calibrated_as_before(
+    knots: tuple[tuple[float, float], ...],
+) -> None:
+    served = fitted(SPLIT.served_fit, "logistic").model
+    served = replace(served, calibrator=replace(served.calibrator, knots=knots, smooth=0.5))
+    assert isinstance(served.churn, Linear)
+    coef = tuple(3 * c for c in served.churn.coef)
+    churn = replace(served.churn, coef=coef, intercept=3 * served.churn.intercept + 1)
+    x = served.rows(FRAME)
+    found = refitted(served, replace(served, churn=churn), x, x).predict(FRAME)
+    for name, told in served.predict(FRAME).to_dict().items():
+        assert found[name].to_numpy() == pytest.approx(told.to_numpy()), name
+
+
+def ranks(model: Model, rows: pl.DataFrame) -> float:
+    truth = rows["churn"].cast(pl.Float64).to_numpy()
+    return float(roc_auc_score(truth, model.predict(rows)["churn_probability"].to_numpy()))
+
+
+def told_at(cutoff: pl.Expr) -> pl.DataFrame:
+    """At some cutoffs churn follows the second feature, and at no other."""
+    told = (pl.col(FEATURES[1]) > pl.col(FEATURES[1]).median()).cast(FRAME["churn"].dtype)
+    return FRAME.with_columns(churn=pl.when(cutoff).then(told).otherwise("churn"))
+
+
+def test_what_only_the_newest_labels_tell_is_learned() -> None:
+    newest = pl.col("cutoff") == EVERY[0].at
+    frame = told_at(newest)
+    trained = run_recipe(frame, SPLIT, spec_of("xgboost", 0), a_task("xgboost"), draws=0)
+    rows = frame.filter(newest)
+    assert ranks(trained.model, rows) > ranks(trained.honest, rows) + 0.05
+
+
+def test_what_is_measured_knows_every_label_before_the_test_and_none_of_it() -> None:
+    """Of a cutoff in between, which neither the first fit nor the calibration reads."""
+    between = EVERY[3]
+    assert between not in SPLIT.fit.cutoffs + SPLIT.calibrate.cutoffs
+    frame = told_at(pl.col("cutoff") == between.at)
+    task, spec = a_task("xgboost"), spec_of("xgboost", 0)
+    plain, found = (run_recipe(one, SPLIT, spec, task, draws=0).honest for one in (FRAME, frame))
+    rows = frame.filter(pl.col("cutoff") == between.at)
+    assert ranks(found, rows) > ranks(plain, rows) + 0.05
+    known = pl.col("cutoff") <= SPLIT.served_fit.cutoffs[0].at
+    other = frame.with_columns(
+        churn=pl.when(known).then("churn").otherwise(1 - pl.col("churn")),
+        value=pl.when(known).then("value").otherwise(pl.col("value") * 7 + 1),
+    )
+    blind = run_recipe(other, SPLIT, spec, task, draws=0).honest
+    assert blind.predict(FRAME).equals(found.predict(FRAME))
