@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from runtime.errors import SettingsError
-from runtime.settings_base import Days, ModelName, Section, Zone
+from runtime.settings_base import Days, Encoding, ModelName, Section, TimeFormat, Zone
 from runtime.settings_early import Early
 from runtime.settings_funnel import Funnel
 from runtime.settings_lifecycle import Lifecycle
@@ -32,12 +32,14 @@ class Project(Section):
 
 
 class SourceColumns(Section):
-    """Which column of the source is what. `quantity`: of how many pieces a row is, each of them of
-    the `amount`; it stays a property. `received`: when the event became known, at its own time
+    """Which column of the source is what. `clock`: the time of day, where `ts` has the date alone.
+    `quantity`: of how many pieces a row is, each of them of the `amount`; it stays a property.
+    `received`: when the event became known, at its own time
     where left out or empty. `properties`: extra columns kept, default all."""
 
     user_id: str
     ts: str
+    clock: str | None = None
     event: str | None = None
     amount: str | None = None
     quantity: str | None = None
@@ -62,8 +64,12 @@ class SourceConstants(Section):
 class FileFormat(Section):
     """How files are laid out; what is left out is found from the file's name and first lines.
 
-    `delimiter`: one character, or "whitespace" for runs of blanks.
-    `time_format`: "auto", "epoch_s", "epoch_ms", "epoch_us" or a strftime pattern.
+    `delimiter`: a character or several, or "whitespace" for runs of blanks.
+    `encoding`: of text, as "windows-1252"; where left out UTF-16 by its mark, else UTF-8.
+    `unnest`: columns of JSON objects (or Parquet structs) whose fields become columns of their
+    own, `properties.price` of `properties`; an object inside one is named so after it.
+    `time_format`: "auto", "epoch_s", "epoch_ms", "epoch_us", a strftime pattern, or for numbers
+    "days since 2016-01-01" (weeks, hours, minutes likewise; fractions count).
     `decimal`: what parts whole from fraction in an amount; the other one may group thousands.
     """
 
@@ -72,8 +78,10 @@ class FileFormat(Section):
     delimiter: str | None = None
     header: bool = True
     names: tuple[str, ...] | None = None
+    encoding: Encoding | None = None
+    unnest: tuple[str, ...] = ()
     null_values: tuple[str, ...] = ("",)
-    time_format: str = "auto"
+    time_format: TimeFormat = "auto"
     timezone: Zone = "UTC"
     decimal: Literal[".", ","] = "."
 
@@ -82,7 +90,7 @@ class Source(FileFormat):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     columns: SourceColumns
     constants: SourceConstants = SourceConstants()
-    received_format: str = "auto"  # as time_format, of the column `received`
+    received_format: TimeFormat = "auto"  # as time_format, of the column `received`
 
 
 class UserColumns(Section):
