@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
+from events.time_of_day import parse_clock
 from events.timestamps import TIME, in_zone, parse_times
 from runtime.errors import SchemaError
 
@@ -97,6 +98,13 @@ def as_time(name: str, dtype: pl.DataType, time_format: str, zone: str) -> pl.Ex
     if dtype == pl.Date():
         return in_zone(column.cast(pl.Datetime("us")), zone)
     return parse_times(as_text(name, dtype), time_format, zone)
+
+
+def as_clock(name: str, dtype: pl.DataType) -> pl.Expr:
+    """The time since midnight; null where a text is no time of day."""
+    if dtype == pl.Time():
+        return pl.col(name).cast(pl.Duration("us"))
+    return parse_clock(as_text(name, dtype))
 
 
 def as_amount(name: str, dtype: pl.DataType, decimal: str) -> pl.Expr:

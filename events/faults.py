@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from events.columns import EXACT_FLOAT, as_amount, as_text, lost_digits
+from events.columns import EXACT_FLOAT, as_amount, as_clock, as_text, lost_digits
 from events.mapping import SourcePlan, event_name
 from runtime.clock import show
 
@@ -65,11 +65,27 @@ def _user_faults(schema: pl.Schema, plan: SourcePlan) -> list[Fault]:
 def _time_faults(schema: pl.Schema, plan: SourcePlan) -> list[Fault]:
     column, received = plan.source.columns.ts, plan.source.columns.received
     empty = Fault(_missing(column, schema), f"the time in '{column}' is empty")
-    faults = [empty, *_of_time("ts", "time", column, plan.time_format, schema, plan)]
+    faults = [
+        empty,
+        *_clock_faults(schema, plan),
+        *_of_time("ts", "time", column, plan.time_format, schema, plan),
+    ]
     if received is None or received not in schema or plan.received_format is None:
         return faults
     arrival = _of_time("received", "arrival", received, plan.received_format, schema, plan)
     return [*faults, *arrival]
+
+
+def _clock_faults(schema: pl.Schema, plan: SourcePlan) -> list[Fault]:
+    column = plan.source.columns.clock
+    if column is None:
+        return []
+    empty = Fault(_missing(column, schema), f"the time of day in '{column}' is empty")
+    if column not in schema:
+        return [empty]
+    unread = as_clock(RAW + column, schema[column]).is_null() & ~_missing(column, schema)
+    pattern = f"unreadable time of day '{{}}' in '{_braced(column)}'; expected 16:31 or 1631"
+    return [empty, Fault(unread, pattern, _value(column, schema))]
 
 
 def _of_time(

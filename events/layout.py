@@ -30,7 +30,7 @@ def estimate_rows(files: Iterable[tuple[Path, FileFormat]]) -> int:
 
 
 def _rows(path: Path, layout: FileFormat) -> int:
-    if file_format(path, layout.format) == "parquet":
+    if file_format(path, layout.format, layout.encoding) == "parquet":
         return parquet_rows(path)
     with path.open("rb") as file:
         sample = file.read(SAMPLE_BYTES)

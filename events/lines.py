@@ -1,4 +1,4 @@
-"""Text files as blocks of whole lines: gunzipped, without a byte order mark, memory bounded.
+"""Text files as blocks of whole lines: gunzipped, as UTF-8 without a mark, memory bounded.
 
 A line is counted as an editor counts it, from 1. Lines that no reader can use (too long, not
 UTF-8) come out as rejects instead, so that one bad line costs one row.
@@ -6,12 +6,14 @@ UTF-8) come out as rejects instead, so that one bad line costs one row.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from types import TracebackType
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,9 @@ BLOCK_BYTES = 16 << 20
 MAX_LINE_BYTES = 1 << 20
 RAW_CHARS = 4096
 GZIP_MAGIC = b"\x1f\x8b"
+NOT_UTF8 = "not UTF-8 text"
 BOM = b"\xef\xbb\xbf"
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
@@ -47,17 +51,54 @@ def shown(raw: bytes) -> str:
     return raw[: 4 * RAW_CHARS].decode("utf-8", "replace")[:RAW_CHARS]
 
 
-def open_text(path: Path) -> BinaryIO:
-    """The file's bytes, gunzipped where it is gzip. Raises InputError."""
+class Recoded:
+    """Text of another encoding as bytes of UTF-8. What the encoding has no sign for stays as it
+    is, so that its line is no UTF-8 and is rejected alone."""
+
+    def __init__(self, file: Bytes, encoding: str) -> None:
+        self.file = file
+        self.decoder = codecs.getincrementaldecoder(encoding)(errors="surrogateescape")
+
+    def __enter__(self) -> Recoded:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.file.__exit__(kind, error, at)
+
+    def read(self, size: int) -> bytes:
+        while data := self.file.read(size):
+            if text := self.decoder.decode(data):
+                return text.encode("utf-8", "surrogateescape")
+        return self.decoder.decode(b"", final=True).encode("utf-8", "surrogateescape")
+
+
+Bytes = BinaryIO | gzip.GzipFile | Recoded
+
+
+def open_text(path: Path, encoding: str | None = None) -> Bytes:
+    """The file's bytes as UTF-8, gunzipped where it is gzip. Raises InputError."""
     try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == GZIP_MAGIC
-        return cast(BinaryIO, gzip.open(path, "rb")) if zipped else path.open("rb")
+        with _unpacked(path) as file:
+            start = read_bytes(file, 2, path)
+        found = encoding or ("utf-16" if start in UTF16_MARKS else "utf-8")
+        plain = codecs.lookup(found).name == "utf-8"
+        return _unpacked(path) if plain else Recoded(_unpacked(path), found)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def read_bytes(file: BinaryIO, size: int, path: Path) -> bytes:
+def _unpacked(path: Path) -> BinaryIO | gzip.GzipFile:
+    with path.open("rb") as file:
+        zipped = file.read(2) == GZIP_MAGIC
+    return gzip.open(path, "rb") if zipped else path.open("rb")
+
+
+def read_bytes(file: Bytes, size: int, path: Path) -> bytes:
     """Up to `size` bytes. Raises InputError where the gzip stream is cut off or broken."""
     try:
         return file.read(size)
@@ -65,20 +106,24 @@ def read_bytes(file: BinaryIO, size: int, path: Path) -> bytes:
         raise InputError(f"{path}: the gzip file is cut off; fetch it again") from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{path}: the gzip file is broken ({error}); fetch it again") from None
+    except UnicodeError as error:
+        raise InputError(f"{path}: is no text of its encoding ({error}); set 'encoding'") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def head(path: Path, size: int = 1 << 18) -> bytes:
+def head(path: Path, encoding: str | None = None, size: int = 1 << 18) -> bytes:
     """The first bytes of the text, for a look at its layout; newlines are '\\n'."""
-    with open_text(path) as file:
+    with open_text(path, encoding) as file:
         data = read_bytes(file, size, path).removeprefix(BOM)
     return _plain_newlines(data, _is_old_mac(data))
 
 
-def blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+def blocks(
+    path: Path, encoding: str | None = None, block_bytes: int = BLOCK_BYTES
+) -> Iterator[Block]:
     """The file's lines in blocks of about `block_bytes`. Raises InputError."""
-    with open_text(path) as file:
+    with open_text(path, encoding) as file:
         first, rest, mac, rejects = 1, b"", None, list[Reject]()
         while chunk := read_bytes(file, block_bytes, path):
             if mac is None:
@@ -111,7 +156,7 @@ def _plain_newlines(data: bytes, mac: bool) -> bytes:
     return data.replace(b"\r\n", b"\n") if b"\r" in data else data
 
 
-def _skip_line(file: BinaryIO, data: bytes, size: int, path: Path, mac: bool) -> tuple[int, bytes]:
+def _skip_line(file: Bytes, data: bytes, size: int, path: Path, mac: bool) -> tuple[int, bytes]:
     """Reads on to the end of an overlong line: its length and what follows it."""
     length = len(data)
     while chunk := read_bytes(file, size, path):
@@ -152,7 +197,7 @@ def usable_lines(block: Block) -> tuple[bytes, npt.NDArray[np.int64], list[Rejec
         rejects.append(Reject(int(numbers[index]), _too_long(len(raw)), shown(raw)))
     for index in np.flatnonzero(broken & (length <= MAX_LINE_BYTES)):
         raw = block.data[starts[index] : ends[index]]
-        rejects.append(Reject(int(numbers[index]), "not UTF-8 text", shown(raw)))
+        rejects.append(Reject(int(numbers[index]), NOT_UTF8, shown(raw)))
     keep = (length > 0) & (length <= MAX_LINE_BYTES) & ~broken
     if keep.all():
         return block.data, numbers, rejects

@@ -68,6 +68,7 @@ def mapped_columns(source: Source) -> list[str]:
     named = (
         columns.user_id,
         columns.ts,
+        columns.clock,
         columns.event,
         columns.amount,
         columns.quantity,

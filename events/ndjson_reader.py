@@ -21,30 +21,30 @@ from runtime.settings import FileFormat
 
 
 def read_ndjson(path: Path, layout: FileFormat, block_bytes: int = BLOCK_BYTES) -> Iterator[Batch]:
-    """Raises InputError. `layout` says nothing that a JSON line does not."""
-    for block in blocks(path, block_bytes):
+    """Raises InputError. Of `layout` only the encoding is not told by the lines."""
+    for block in blocks(path, layout.encoding, block_bytes):
         yield _parse(block)
 
 
 def _parse(block: Block) -> Batch:
     data, numbers, rejects = usable_lines(block)
-    rows = _parse_all(data)
+    rows = parse_objects(data)
     if rows is None or rows.height != len(numbers):
         lines = data.removesuffix(b"\n").split(b"\n")
         faults = {i: fault for i, line in enumerate(lines) if (fault := _fault(line))}
         good = [i for i in range(len(lines)) if i not in faults]
-        for i in _refused(lines, good):
+        for i in refused(lines, good):
             faults[i] = "not a JSON object that can be read"
         for i, reason in faults.items():
             rejects.append(Reject(int(numbers[i]), reason, shown(lines[i])))
         good = [i for i in good if i not in faults]
         numbers = numbers[good]
-        rows = _parse_all(b"\n".join(lines[i] for i in good))
+        rows = parse_objects(b"\n".join(lines[i] for i in good))
     assert rows is not None
     return Batch(rows, pl.Series("line", numbers, pl.Int64()), rejects_frame(rejects))
 
 
-def _parse_all(data: bytes) -> pl.DataFrame | None:
+def parse_objects(data: bytes) -> pl.DataFrame | None:
     """None where some line is not a JSON object."""
     if not data:
         return pl.DataFrame()
@@ -67,11 +67,11 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON number")
 
 
-def _refused(lines: list[bytes], some: list[int]) -> list[int]:
+def refused(lines: list[bytes], some: list[int]) -> list[int]:
     """Those lines that Polars refuses, by halving."""
-    if _parse_all(b"\n".join(lines[i] for i in some)) is not None:
+    if parse_objects(b"\n".join(lines[i] for i in some)) is not None:
         return []
     if len(some) == 1:
         return some
     half = len(some) // 2
-    return _refused(lines, some[:half]) + _refused(lines, some[half:])
+    return refused(lines, some[:half]) + refused(lines, some[half:])

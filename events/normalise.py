@@ -10,6 +10,7 @@ import polars as pl
 from events.batches import Batch
 from events.columns import (
     as_amount,
+    as_clock,
     as_id,
     as_json_object,
     as_text,
@@ -21,6 +22,7 @@ from events.contract import EVENTS, TIME
 from events.faults import RAW, Fault, faults_of
 from events.lines import RAW_CHARS
 from events.mapping import ROW_COLUMNS, SourcePlan, event_name, properties_in
+from events.timestamps import at_clock
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def _contract(schema: pl.Schema, plan: SourcePlan) -> list[pl.Expr]:
     user = _user(schema, plan)
     made = {
         "user_id": user,
-        "ts": _time(columns.ts, plan.time_format, schema, plan),
+        "ts": _ts(schema, plan),
         "event": _filled(columns.event, schema, event_name(plan.source)),
         "amount": _amount(schema, plan),
         "channel": _filled(columns.channel, schema, constants.channel),
@@ -98,6 +100,16 @@ def _user(schema: pl.Schema, plan: SourcePlan) -> pl.Expr:
     if column not in schema:
         return pl.lit(None, pl.String())
     return as_id(column, schema[column], plan.called)
+
+
+def _ts(schema: pl.Schema, plan: SourcePlan) -> pl.Expr:
+    columns, zone = plan.source.columns, plan.source.timezone
+    time = _time(columns.ts, plan.time_format, schema, plan)
+    if columns.clock is None:
+        return time
+    if columns.clock not in schema:
+        return pl.lit(None, TIME)
+    return at_clock(time, as_clock(columns.clock, schema[columns.clock]), zone)
 
 
 def _time(column: str, time_format: str, schema: pl.Schema, plan: SourcePlan) -> pl.Expr:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from events.batches import Batch, rejects_frame
-from events.lines import MAX_LINE_BYTES, Block, Reject, shown
+from events.lines import MAX_LINE_BYTES, NOT_UTF8, Block, Reject, shown
 
 csv.field_size_limit(2 * MAX_LINE_BYTES)
 
@@ -89,7 +89,7 @@ class _Rows:
         if len(raw) > MAX_LINE_BYTES:
             return self._reject(begin, f"a record of {len(raw):,} characters")
         if not raw.isascii() and any("\udc80" <= c <= "\udcff" for c in raw):
-            return self._reject(begin, "not UTF-8 text")
+            return self._reject(begin, NOT_UTF8)
         if len(row) != len(self.names):
             return self._reject(begin, ragged_reason(len(row), self.names))
         self.good.append(row)

@@ -9,14 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from events.propose_churn import Churn, date_columns, propose_churn
+from events.propose_days import EXCEL, SINCE_1970, UNTOLD
 from events.propose_look import NATIVE, Column, Look, look_at
-from events.propose_plan import Plan, SourcePlan, plan_files, relative
-from events.propose_roles import as_amount, roles_of
+from events.propose_plan import Plan, SourcePlan, opened, plan_files, relative
+from events.propose_roles import as_amount
 from events.propose_value import paying_events
+from events.propose_words import words_of
 from events.readers import find_in_folder
 from runtime.settings import parse_settings
 
 _FEW_KINDS = 50
+PIECES = ("quantity", "qty", "menge", "count", "pieces", "units", "cantidad", "quantité")
+_DAY_NOTES = {
+    EXCEL: " # numbers of days, as Excel counts",
+    SINCE_1970: " # a guess: numbers of days",
+    UNTOLD: " # WHICH DATE DAY 0 IS, NO FILE TELLS: put it here; weekdays and seasons hang on it",
+}
 LEAST_SHOWN = 0.01
 
 
@@ -27,7 +35,7 @@ def propose(files: list[Path], target: Path) -> str:
     """
     paths = [path for named in files for path in find_in_folder(named)]
     looks = [look_at(path) for path in dict.fromkeys(paths)]
-    plan = plan_files([(look, roles_of(look)) for look in looks], target.parent)
+    plan = plan_files([opened(look) for look in looks], target.parent)
     churn = propose_churn(plan)
     parts = [
         _head(target, plan),
@@ -57,7 +65,7 @@ def _head(target: Path, plan: Plan) -> str:
     lines = [
         "# Proposed by 'holdfast init' from a look at the files. Read it before you go on: what",
         "# a column means, and what churn means, is yours to say.",
-        *(f"# Left out: {look.path.name}: {why}." for look, why in plan.left_out),
+        *(_left_out(look, why) for look, why in plan.left_out),
         "",
         "[project]",
         f"name = {quoted(name or 'holdfast')}",
@@ -65,6 +73,11 @@ def _head(target: Path, plan: Plan) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _left_out(look: Look, why: str) -> str:
+    found = ", ".join(f"'{column.name}'" for column in look.columns)
+    return " ".join(f"# Left out: {look.path.name}: {why} (found {found}).".split())
 
 
 def _source(source: SourcePlan, plan: Plan) -> str:
@@ -80,12 +93,15 @@ def _source(source: SourcePlan, plan: Plan) -> str:
     lines += ["", "[source.columns]", *_column_lines(source)]
     if roles.event is None and len(plan.sources) > 1:
         lines += ["", "[source.constants]", f"event = {quoted(source.name)} # after the file"]
+    if roles.event is not None and source.values(roles.event).null_count():
+        note = f"# of rows whose '{roles.event}' is empty"
+        lines += ["", "[source.constants]", f"event = {quoted(source.name)} {note}"]
     return "\n".join([*lines, ""])
 
 
 def _role_columns(source: SourcePlan) -> list[Column]:
     roles = source.roles
-    names = (roles.ts, roles.user_id, roles.event, roles.amount, roles.event_id)
+    names = (roles.ts, roles.clock, roles.user_id, roles.event, roles.amount, roles.event_id)
     return [look.column(name) for look in source.looks for name in names if name]
 
 
@@ -93,8 +109,15 @@ def _layout(look: Look, paths: Sequence[str]) -> list[str]:
     path = quoted(paths[0]) if len(paths) == 1 else _list(paths)
     more = " # files that match later are added by the next ingest" if "*" in path else ""
     lines = [f"path = {path}{more}", f"format = {quoted(look.form)}"]
-    if look.delimiter is not None:
-        lines.append(f"delimiter = {quoted(look.delimiter)}")
+    layout = look.layout
+    if layout.encoding is not None:
+        lines.append(
+            f"encoding = {quoted(layout.encoding)} # a guess, it is not UTF-8: do names read well?"
+        )
+    if layout.delimiter is not None:
+        lines.append(f"delimiter = {quoted(layout.delimiter)}")
+    if layout.unnest:
+        lines.append(f"unnest = {_list(layout.unnest)} # objects whose fields are columns")
     if not look.header:
         names = [column.name for column in look.columns]
         lines += ["header = false # give the columns better names", f"names = {_list(names)}"]
@@ -110,6 +133,7 @@ def _time_lines(time: Column) -> list[str]:
     lines = []
     if time.time_format != NATIVE:
         note = " # DAY AND MONTH MAY BE THE OTHER WAY ROUND: look" if time.time_ambiguous else ""
+        note = _DAY_NOTES.get(time.time_format or "", note)
         lines.append(f"time_format = {quoted(time.time_format or 'auto')}{note}")
     return [*lines, 'timezone = "UTC" # of times without an offset']
 
@@ -122,16 +146,20 @@ def _column_lines(source: SourcePlan) -> list[str]:
         share = "under 1%" if missing < LEAST_SHOWN else f"{missing:.0%}"
         guess += f" # {share} of the rows have none: they will lie in quarantine"
     lines = [f"user_id = {quoted(roles.user_id or '')}{guess}", f"ts = {quoted(roles.ts or '')}"]
+    if roles.clock:
+        lines.append(f"clock = {quoted(roles.clock)} # the time of day")
     if roles.event:
         guess = "" if source.first.header else " # a guess: no name tells"
         lines.append(f"event = {quoted(roles.event)}{guess}")
     if roles.amount:
-        others = [n for n in roles.extra if as_amount(source.first.column(n)) > 0]
+        money = {name: as_amount(source.first.column(name)) for name in roles.extra}
+        others = sorted((n for n in money if money[n] > 0), key=lambda n: -money[n])
         guess = "" if source.first.header else " # a guess: no name tells"
         guess += f" # or {', '.join(map(quoted, others))}?" if others else ""
         lines.append(f"amount = {quoted(roles.amount)}{guess}")
-        if re.search("unit|price", roles.amount, re.IGNORECASE) and _counts(roles.extra):
-            pieces = quoted(_counts(roles.extra)[0])
+        counts = _counts([source.first.column(name) for name in roles.extra])
+        if re.search("unit|price", roles.amount, re.IGNORECASE) and counts:
+            pieces = quoted(counts[0])
             lines.append(f"quantity = {pieces} # the amount is of one piece; else leave this out")
     if roles.channel:
         lines.append(f"channel = {quoted(roles.channel)}")
@@ -146,8 +174,8 @@ def _column_lines(source: SourcePlan) -> list[str]:
     return lines
 
 
-def _counts(names: Sequence[str]) -> list[str]:
-    return [name for name in names if re.search("quantity|qty|menge|count", name, re.IGNORECASE)]
+def _counts(columns: Sequence[Column]) -> list[str]:
+    return [c.name for c in columns if c.number and set(words_of(c.name)) & set(PIECES)]
 
 
 def _missing_share(source: SourcePlan) -> float:
@@ -193,7 +221,8 @@ def _deduplicate(plan: Plan) -> tuple[str, str]:
     if any(source.roles.event_id for source in plan.sources):
         return "event_id", "A row whose user and event id were seen before is dropped."
     times = [source.column(source.roles.ts) for source in plan.sources]
-    if all(time is not None and time.finer_than_a_day for time in times):
+    clocks = [source.roles.clock for source in plan.sources]
+    if all(t is not None and (t.finer_than_a_day or c) for t, c in zip(times, clocks, strict=True)):
         return "row", "A row that is equal in every column to another is dropped."
     return "none", "Dates alone: two equal rows may be two events, so none is dropped."
 

@@ -10,8 +10,9 @@ import polars as pl
 
 from events.propose_look import Look
 from events.propose_plan import Plan
-from events.propose_roles import words_of
 from events.propose_users import some_users
+from events.propose_words import words_of
+from events.timestamps import counts_since
 
 ENDINGS = ("cancel", "churn", "unsubscri", "terminat", "uninstall", "deactivat", "quit", "left")
 END_DATES = (*ENDINGS, "end", "close", "leave", "expir")
@@ -98,10 +99,11 @@ def _ending_events(log: pl.DataFrame) -> tuple[str, ...]:
 def _end_date(plan: Plan) -> str | None:
     if plan.users is None:
         return None
-    dates = [c for c in plan.users[0].columns if c.times is not None and c.known]
-    named = [c.name for c in dates if speaks_of(c.name, END_DATES)]
+    named = [name for name in date_columns(plan.users[0]) if speaks_of(name, END_DATES)]
     return named[0] if named else None
 
 
 def date_columns(look: Look) -> list[str]:
-    return [column.name for column in look.columns if column.times is not None]
+    """Those that can be read without a word: no numbers of days."""
+    times = [c for c in look.columns if c.times is not None and c.known]
+    return [c.name for c in times if not counts_since(c.time_format or "")]

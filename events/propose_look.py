@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -13,9 +13,12 @@ import polars as pl
 from events.batches import Batch
 from events.columns import as_amount, as_text, as_time
 from events.csv_reader import csv_layout
+from events.lines import NOT_UTF8, UTF16_MARKS
+from events.propose_days import day_format
 from events.readers import read
 from events.sniff import Format, delimiter_of, file_format, sample_lines, split_lines
-from events.timestamps import TIME, detect, is_date_only, parse_times
+from events.time_of_day import parse_clock
+from events.timestamps import TIME, counts_since, detect, is_date_only, parse_times
 from runtime.errors import InputError
 from runtime.settings import FileFormat
 
@@ -23,6 +26,7 @@ HEAD_ROWS = 200_000
 TAIL_BYTES = 4 << 20
 DETECT_FROM = 5_000  # distinct values
 NATIVE = "native"
+OTHER_ENCODING = "windows-1252"  # of what is no UTF-8, in most of the world's exports
 NULL_WORDS = (
     *("NULL", "null", "None", "none", "NaN", "nan", "NA", "N/A", "n/a", "\\N", "-"),
     *("0000-00-00", "0000-00-00 00:00:00", "undefined"),
@@ -57,53 +61,112 @@ class Column:
         return bool(self.text.drop_nulls().str.contains(r"^-?\d+$").all())
 
     @property
+    def objects(self) -> bool:
+        """Whether it holds JSON objects."""
+        return self.known > 0 and bool(self.text.drop_nulls().str.starts_with("{").all())
+
+    @property
+    def clock(self) -> bool:
+        """Whether it holds times of day; an hour alone, 0 to 23, is none."""
+        known = self.text.drop_nulls().head(HEAD_ROWS)
+        read_as = known.to_frame().select(parse_clock(pl.col(known.name)))[known.name]
+        finer = known.str.contains(":") | (known.str.len_bytes() > len("23"))
+        return len(known) > 0 and bool(read_as.is_not_null().all()) and bool(finer.any())
+
+    @property
+    def digits(self) -> bool:
+        """Whether its times, if any, are bare numbers, which ids can be too."""
+        return bool((self.time_format or "").startswith(("epoch", "%Y%m%d", "%y%m%d")))
+
+    @property
     def finer_than_a_day(self) -> bool:
         if self.times is None or self.time_format is None:
             return False
-        if self.time_format == NATIVE:
+        if self.time_format == NATIVE or counts_since(self.time_format):
             return bool((self.times.dt.truncate("1d") != self.times).any())
         return not is_date_only(self.time_format)
 
 
 @dataclass(frozen=True)
 class Look:
-    """A file's layout and columns. `rows` were looked at; `whole`: they are all it has."""
+    """A file and its columns. `layout`: how to read it; `rows` were looked at; `whole`: they are
+    all it has."""
 
     path: Path
     form: Format
-    delimiter: str | None
-    header: bool
+    layout: FileFormat
     columns: tuple[Column, ...]
     rows: int
     whole: bool
 
     @property
-    def layout(self) -> tuple[object, ...]:
-        return (self.form, self.delimiter, self.header, tuple(c.name for c in self.columns))
+    def header(self) -> bool:
+        return self.layout.header
 
     def column(self, name: str) -> Column:
         return next(c for c in self.columns if c.name == name)
 
 
-def look_at(path: Path) -> Look:
-    """Raises InputError where the file is missing, empty or of no format that is read."""
+def look_at(path: Path, unnest: tuple[str, ...] = ()) -> Look:
+    """`unnest`: as of FileFormat. Raises InputError where the file is missing, empty or of no
+    format that is read."""
     if not path.exists():
         raise InputError(f"{path}: no such file; name another")
     form = file_format(path, None)
-    delimiter, header = None, True
-    if form == "csv":
-        delimiter = delimiter_of(path)
-        header = _has_header(path, delimiter)
-    layout = FileFormat(path=str(path), format=form, delimiter=delimiter, header=header)
+    layout = _layout(path, form, None, unnest)
     batches, whole = _head(read(path, layout))
+    if form != "parquet" and _is_other_encoding(batches):
+        layout = _layout(path, form, OTHER_ENCODING, unnest)
+        batches, whole = _head(read(path, layout))
     frame = _as_texts(batches)
     if not frame.height:
-        raise InputError(f"{path}: holds no row that can be read; name another file")
-    if not whole and form == "csv" and not _zipped(path):
+        raise InputError(f"{path}: holds no row that can be read{_why_none(batches)}")
+    if not whole and form == "csv" and not _zipped(path) and not _wide(path):
         frame = pl.concat([frame, _tail(path, layout)], how="diagonal")
     native = {n for b in batches for n, t in b.rows.schema.items() if t.is_temporal()}
     columns = tuple(_column(frame[name], name in native) for name in frame.columns)
-    return Look(path, form, delimiter, header, columns, frame.height, whole)
+    return Look(path, form, layout, columns, frame.height, whole)
+
+
+def _layout(path: Path, form: Format, encoding: str | None, unnest: tuple[str, ...]) -> FileFormat:
+    delimiter, header = None, True
+    if form == "csv":
+        delimiter = delimiter_of(path, encoding)
+        header = _has_header(path, delimiter, encoding)
+    return FileFormat(
+        path=str(path),
+        format=form,
+        delimiter=delimiter,
+        header=header,
+        encoding=encoding,
+        unnest=unnest,
+    )
+
+
+def _is_other_encoding(batches: list[Batch]) -> bool:
+    """Some text is no UTF-8, and none is UTF-8 beyond ASCII."""
+    names = "".join(name for batch in batches for name in batch.rows.columns)
+    if "\ufffd" not in names and not any((b.rejects["reason"] == NOT_UTF8).any() for b in batches):
+        return False
+    texts = [texts_of(batch.rows) for batch in batches]
+    beyond = pl.all().str.contains(r"[^\x00-\x7f]").any()
+    return not any(any(t.select(beyond).row(0)) for t in texts if t.width and t.height)
+
+
+def _why_none(batches: list[Batch]) -> str:
+    rejects = pl.concat([batch.rejects for batch in batches]).sort("line")
+    if not rejects.height:
+        return "; name another file"
+    first = rejects.row(0, named=True)
+    return f": line {first['line']}: {first['reason']}; correct it or name another file"
+
+
+def with_time_format(column: Column, time_format: str) -> Column:
+    """The column with its times read by another format."""
+    times = _times(column.text, time_format)
+    if times is None:
+        return column
+    return replace(column, times=times, time_format=time_format, time_ambiguous=False)
 
 
 def _head(batches: Iterator[Batch]) -> tuple[list[Batch], bool]:
@@ -137,6 +200,12 @@ def _zipped(path: Path) -> bool:
     return path.name.lower().endswith(".gz")
 
 
+def _wide(path: Path) -> bool:
+    """Whether it is UTF-16, which cannot be cut anywhere."""
+    with path.open("rb") as file:
+        return file.read(2) in UTF16_MARKS
+
+
 def _tail(path: Path, layout: FileFormat) -> pl.DataFrame:
     """The last rows of a text file: in a log in order of time, dates that tell day from month."""
     names = csv_layout(path, layout).names
@@ -150,9 +219,9 @@ def _tail(path: Path, layout: FileFormat) -> pl.DataFrame:
         return _as_texts(list(read(Path(end.name), bare)))
 
 
-def _has_header(path: Path, delimiter: str) -> bool:
+def _has_header(path: Path, delimiter: str, encoding: str | None) -> bool:
     """No where some field of the first line is a number or a time, or empty beside others."""
-    rows = split_lines(sample_lines(path, 20), delimiter)
+    rows = split_lines(sample_lines(path, encoding, 20), delimiter)
     if not rows:
         return True
     return not any(_is_data(field.strip()) for field in rows[0])
@@ -170,9 +239,10 @@ def _column(values: pl.Series, native: bool) -> Column:
     text = values.set(values.is_in(["", *words]).fill_null(value=False), None)
     time_format, unsure = (NATIVE, False) if native else _time_format(text.drop_nulls())
     times = _times(text, time_format) if time_format else None
-    if times is None:
-        time_format, unsure = None, False
     number, decimal = _number(text.drop_nulls())
+    if times is None:
+        time_format, unsure = day_format(text) if number and not native else None, False
+        times = _times(text, time_format) if time_format else None
     return Column(values.name, text, times, time_format, unsure, number, decimal, words)
 
 

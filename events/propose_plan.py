@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
-from events.propose_look import Column, Look
-from events.propose_roles import KEYS, Roles, words_of
+from events.nested import JOINT
+from events.propose_look import Column, Look, look_at, with_time_format
+from events.propose_roles import KEYS, USERS, Roles, roles_of
+from events.propose_words import words_of
 from runtime.errors import InputError
 
 _OVERLAP = 0.5
+_SHOWN = 20  # columns, and characters of a value
 
 
 @dataclass
@@ -59,25 +62,59 @@ def plan_files(looked: Sequence[tuple[Look, Roles]], folder: Path) -> Plan:
     for look, roles in rest:
         why = _why_no_log(look, roles, by_name)
         if why:
-            left_out.append((look, why))
+            left_out.append((look, roles, why))
         else:
             logs.append((look, roles))
     if not logs:
-        look, why = left_out[0]
-        raise InputError(
-            f"{look.path}: {why}; name a file with one row an event, its time a date like "
-            "2024-05-31 or seconds since 1970"
-        )
-    return Plan(_grouped(logs, folder), users, tuple(left_out))
+        look, _, why = max(left_out, key=lambda e: (e[1].user_by_name, e[0].rows))
+        raise InputError(f"{look.path}: {why} (found {_values(look)}); {_remedy(look)}")
+    return Plan(_grouped(logs, folder), users, tuple((look, why) for look, _, why in left_out))
 
 
 def _why_no_log(look: Look, roles: Roles, others_by_name: bool) -> str | None:
-    found = ", ".join(f"'{c.name}'" for c in look.columns)
     if roles.ts is None:
-        return f"no column of it looks like the time of an event (found {found})"
+        return "no column of it looks like the time of an event"
     if roles.user_id is None or (others_by_name and look.header and not roles.user_by_name):
-        return f"no column of it looks like a user id (found {found})"
+        return "no column of it looks like a user id"
     return None
+
+
+def _values(look: Look) -> str:
+    """The columns, each with a value."""
+    shown = []
+    for column in look.columns[:_SHOWN]:
+        value = " ".join(str(column.text.drop_nulls().first() or "").split())
+        shown.append(f"'{column.name}' {value[:_SHOWN]}".rstrip())
+    more = len(look.columns) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _remedy(look: Look) -> str:
+    if look.form == "csv" and len(look.columns) == 1:
+        return "remove the lines before the table's header, or name a file with one row an event"
+    return (
+        "name a file with one row an event that says whose it is, and when in one column: a date "
+        "like 2024-05-31, seconds since 1970, or a number of days; where the order of events alone "
+        "is told, add such a column"
+    )
+
+
+def opened(look: Look) -> tuple[Look, Roles]:
+    """The look and its roles; with the objects opened in which some role is found."""
+    roles = roles_of(look)
+    objects = tuple(column.name for column in look.columns if column.objects)
+    if not objects:
+        return look, roles
+    inside = roles_of(look_at(look.path, objects))
+    roles_found = (inside.ts, inside.user_id, inside.event, inside.amount, inside.event_id)
+    named = [name for name in roles_found if name is not None]
+    if inside.user_id is not None and not inside.user_by_name:
+        named.remove(inside.user_id)
+    needed = tuple(o for o in objects if any(name.startswith(o + JOINT) for name in named))
+    if not needed:
+        return look, roles
+    look = look_at(look.path, needed)
+    return look, roles_of(look)
 
 
 def _users_table(looked: Sequence[tuple[Look, Roles]]) -> tuple[Look, str] | None:
@@ -104,7 +141,10 @@ def _are_ids_of(column: Column, ids: pl.Series, called: str) -> bool:
     unique = column.known == len(column.text) == column.kinds
     if not unique or (column.number and not column.whole) or column.times is not None:
         return False
-    known_name = column.name == called or words_of(column.name)[-1:] in ([k] for k in KEYS)
+    words = words_of(column.name)
+    # Numbers from 1 on are among any others: those of articles too.
+    telling = not column.whole or set(words) & set(USERS) or set(words) <= set(KEYS)
+    known_name = column.name == called or (words[-1:] in ([k] for k in KEYS) and telling)
     shared = ids.is_in(column.text.implode()).mean()
     return known_name and isinstance(shared, float) and shared >= _OVERLAP
 
@@ -112,12 +152,41 @@ def _are_ids_of(column: Column, ids: pl.Series, called: str) -> bool:
 def _grouped(logs: Sequence[tuple[Look, Roles]], folder: Path) -> tuple[SourcePlan, ...]:
     groups: dict[object, list[tuple[Look, Roles]]] = {}
     for look, roles in logs:
-        groups.setdefault(look.layout, []).append((look, roles))
+        groups.setdefault(_alike(look, roles), []).append((look, roles))
+    groups = {key: _agreed(group) for key, group in groups.items()}
     named = _names([[look.path for look, _ in group] for group in groups.values()])
     return tuple(
         SourcePlan(name, [look for look, _ in group], _common(group), _paths(group, folder))
         for name, group in zip(named, groups.values(), strict=True)
     )
+
+
+def _alike(look: Look, roles: Roles) -> tuple[object, ...]:
+    """What files have in common that are one source; lines of JSON may differ in their fields."""
+    layout = look.layout
+    same = (look.form, layout.delimiter, layout.header, layout.encoding, layout.unnest)
+    if look.form != "ndjson":
+        return (*same, tuple(column.name for column in look.columns))
+    names = (roles.ts, roles.user_id, roles.event, roles.amount, roles.channel, roles.event_id)
+    return (*same, names)
+
+
+def _agreed(group: Sequence[tuple[Look, Roles]]) -> list[tuple[Look, Roles]]:
+    """The files with the times of all read as those in which day and month can be told apart."""
+    sure: dict[str, str] = {}
+    for look, _ in group:
+        for column in look.columns:
+            if column.time_format is not None and not column.time_ambiguous:
+                sure.setdefault(column.name, column.time_format)
+    return [(_read_as(look, sure), roles) for look, roles in group]
+
+
+def _read_as(look: Look, sure: Mapping[str, str]) -> Look:
+    columns = (
+        with_time_format(c, sure[c.name]) if c.time_ambiguous and c.name in sure else c
+        for c in look.columns
+    )
+    return replace(look, columns=tuple(columns))
 
 
 def _common(group: Sequence[tuple[Look, Roles]]) -> Roles:
@@ -154,7 +223,7 @@ def _names(groups: Sequence[Sequence[Path]]) -> list[str]:
     """A name for each group of files, from what their names have in common and others have not."""
     stems = [_shared_start([_stem(path) for path in group]) for group in groups]
     shared = _shared_start(stems) if len(stems) > 1 else ""
-    shared = shared[: shared.rfind("_") + 1] if "_" in shared else ""
+    shared = re.sub(r"[^_-]*$", "", shared)
     names: list[str] = []
     for stem in stems:
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem.removeprefix(shared)).strip("_.-0123456789")

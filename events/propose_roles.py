@@ -9,7 +9,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from events.nested import JOINT
 from events.propose_look import Column, Look
+from events.propose_words import words_of
+from events.timestamps import counts_since
 
 USERS = (
     *("user", "customer", "cust", "client", "member", "subscriber", "account", "visitor"),
@@ -27,38 +30,64 @@ USERS = (
         "device",
         "who",
     ),
+    *("caller", "calling", "imsi", "phone", "card", "author", "reviewer", "login", "panelist"),
+    *("passenger", "employee", "reader", "nutzer", "mitglied", "debitor", "kd", "utilisateur"),
+    *("cookie", "anonymous", "pseudo"),
 )
-KEYS = ("id", "key", "uuid", "guid", "no", "nr", "num", "number", "code", "hash", "nummer", "ref")
+NUMBERS = ("no", "nr", "num", "number", "nummer", "numero", "número", "numéro")
+KEYS = ("id", "key", "uuid", "guid", "code", "hash", "ref", *NUMBERS)
 TIMES = (
     *("timestamp", "ts", "time", "datetime", "date", "when", "at", "occurred", "datum", "zeit"),
-    *("zeitpunkt", "fecha", "day", "tag", "created", "purchased", "ordered", "sent"),
+    *("zeitpunkt", "fecha", "day", "tag", "created", "purchased", "ordered", "sent", "dt", "dttm"),
 )
+NOT_WHEN = (  # it happened: when it became known, or what came of it
+    *("received", "updated", "modified", "upload", "uploaded", "ingested", "loaded", "processed"),
+    *("expire", "expires", "expiry", "due", "end", "birth", "dob", "delivered", "shipped", "ship"),
+    *("shipping", "estimated", "refunded", "server", "last", "previous", "first"),
+)
+CLOCKS = ("time", "clock", "uhrzeit", "zeit", "hora", "heure", "ora", "hhmm", "hhmmss", "tm")
 EVENTS = (
     *("event", "action", "activity", "verb", "what", "operation", "ereignis", "evento", "aktion"),
-    *("behavior", "behaviour", "interaction", "type", "kind", "name", "page", "screen"),
+    *("behavior", "behaviour", "interaction", "acción", "type", "kind", "name", "page", "screen"),
 )
 AMOUNTS = (
     *("revenue", "amount", "dollar", "usd", "eur", "gmv", "paid", "payment", "spend", "spent"),
     *("total", "sales", "price", "betrag", "umsatz", "preis", "value", "importe", "charge", "cost"),
-    *("fee", "sum", "turnover", "money", "amt"),
+    *("sum", "turnover", "money", "amt", "gross", "brutto", "montant", "monto", "valor", "dollars"),
+    *("charged", "net", "netto", "fee"),
+)
+LESS = (  # than the whole: what goes off it, or comes on top
+    *("discount", "refund", "refunded", "tax", "taxes", "shipping", "fee", "tip", "balance"),
+    *("disc", "freight", "vat", "ltv", "rabatt"),
 )
 CHANNELS = ("channel", "platform", "kanal", "medium", "canal", "device", "app", "os", "where")
 EVENT_IDS = (
     *("event", "transaction", "message", "msg", "insert", "order", "invoice", "row", "record"),
     *("purchase", "click", "visit", "call", "tx", "txn", "log", "hit", "payment", "ticket"),
+    *("beleg", "rechnung", "bestellung", "receipt", "bon", "facture", "factura", "pedido"),
 )
 NO_MONEY = (
     *("sec", "secs", "seconds", "min", "mins", "minutes", "hours", "days", "duration", "time"),
-    *("count", "num", "items", "qty", "quantity", "hits", "views", "clicks", "plays", "pages"),
+    *(
+        "count",
+        "num",
+        "items",
+        "qty",
+        "quantity",
+        "hits",
+        "views",
+        "clicks",
+        "click",
+        "plays",
+        "pages",
+    ),
     *("visits", "sessions", "events", "songs", "steps", "points", "score", "rows", "length"),
 )
 THINGS = ("article", "product", "item", "sku", "content", "movie", "song", "track", "category")
 MOST_KINDS = 500
-_COMPOUND = re.compile(
-    "^(kunden|customer|user|client|member|account|subscriber|visitor|player|order|event)"
-    "(id|no|nr|num|nummer|number|key|code)$"
-)
 _FEW_KINDS = 50
+_MOSTLY = 0.5  # a column with less hardly says whose an event is, or what it is
+_MOST_DECIMALS = r"\.\d{5,}$"  # of no money
 
 
 @dataclass(frozen=True)
@@ -66,6 +95,7 @@ class Roles:
     """Column names; None where the file has none that fits. `user_by_name`: not a guess."""
 
     ts: str | None
+    clock: str | None
     user_id: str | None
     user_by_name: bool
     event: str | None
@@ -80,19 +110,14 @@ class Roles:
         return self.ts is not None and self.user_id is not None
 
 
-def words_of(name: str) -> list[str]:
-    """ "userId", "User ID" and "user_id" are the words user, id."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    words = [word.lower() for word in re.split(r"[^A-Za-z0-9]+", apart) if word]
-    return [part for word in words for part in _COMPOUND.sub(r"\1 \2", word).split()]
-
-
 def roles_of(look: Look) -> Roles:
-    free = list(look.columns)
-    row_numbers = [c for c in free if _is_row_number(c)]
-    free = _without(free, row_numbers)
+    row_numbers = [c for c in look.columns if _is_row_number(c)]
+    objects = [c for c in look.columns if c.objects]
+    free = _without(look.columns, [*row_numbers, *objects])
     ts = _best(free, _as_time)
     free = _without(free, [ts])
+    clock = _best(free, _as_clock) if ts and not ts.finer_than_a_day else None
+    free = _without(free, [clock])
     user = _best(free, _as_user)
     by_name = user is not None
     user = user or _guessed_user(free, look)
@@ -105,7 +130,7 @@ def roles_of(look: Look) -> Roles:
     free = _without(free, [amount])
     channel = _best(free, _as_channel)
     free = _without(free, [channel])
-    found = (ts, user, event, amount, channel, event_id)
+    found = (ts, user, event, amount, channel, event_id, clock)
     named = [column.name if column else None for column in found]
     return Roles(
         ts=named[0],
@@ -115,7 +140,8 @@ def roles_of(look: Look) -> Roles:
         amount=named[3],
         channel=named[4],
         event_id=named[5],
-        extra=tuple(c.name for c in free),
+        clock=named[6],
+        extra=tuple(c.name for c in look.columns if c in free or c in objects),
         row_numbers=tuple(c.name for c in row_numbers),
     )
 
@@ -126,9 +152,11 @@ def _without(columns: Sequence[Column], taken: Iterable[Column | None]) -> list[
 
 
 def _best(columns: Sequence[Column], score: object) -> Column | None:
+    """One of a column's own before one that came out of an object."""
     assert callable(score)
     scored = [(score(column), -i, column) for i, column in enumerate(columns)]
     good = [entry for entry in scored if entry[0] > 0]
+    good = [entry for entry in good if JOINT not in entry[2].name] or good
     return max(good, key=lambda entry: entry[:2])[2] if good else None
 
 
@@ -149,33 +177,56 @@ def _is_row_number(column: Column) -> bool:
 def _as_time(column: Column) -> float:
     if column.times is None or column.kinds < min(2, column.known):
         return 0.0
-    rank = _rank(words_of(column.name), TIMES)
-    number = column.time_format is not None and column.time_format.startswith(("epoch", "%Y%m%d"))
-    if number and not rank:
-        return 0.5 if not _rank(words_of(column.name), (*USERS, *KEYS, *AMOUNTS)) else 0.0
-    filled = column.known / max(1, len(column.text))
-    return (1 + rank + 0.5 * column.finer_than_a_day) * filled
+    words = words_of(column.name)
+    rank = _rank(words, TIMES)
+    if column.digits and not rank:
+        return 0.5 if not _rank(words, (*USERS, *KEYS, *AMOUNTS)) else 0.0
+    if counts_since(column.time_format or ""):
+        return 0.25
+    less = 0.2 * any(word in NOT_WHEN for word in words) + 0.01 * len(words)
+    return (1 + rank + 0.5 * column.finer_than_a_day - less) * _filled(column)
+
+
+def _filled(column: Column) -> float:
+    return column.known / max(1, len(column.text))
+
+
+def _as_clock(column: Column) -> float:
+    rank = _rank(words_of(column.name), CLOCKS)
+    return rank if rank and column.times is None and column.clock else 0.0
 
 
 def _as_user(column: Column) -> float:
     words = words_of(column.name)
     rank = _rank(words, USERS)
-    if not rank or column.times is not None or column.kinds < min(2, column.known):
+    timed = column.times is not None and not column.digits
+    if not rank or timed or column.kinds < (2 if column.known > 1 else 1):
         return 0.0
-    others = [word for word in words if word not in USERS and word not in KEYS]
+    if words[-2:] == ["email", "address"]:
+        words = words[:-1]
+    others = [w for w in words if len(w) > 1 and w not in (*USERS, *KEYS, "from", "by")]
+    score = 0.0
     if words[-1] in KEYS:
-        return 2 + rank - 0.5 * len(others)
-    return 1 + rank if not others else 0.0
+        score = 2 + rank - 0.5 * len(others)
+    elif not others:
+        score = 1 + rank
+    elif others == ["name"]:
+        score = rank
+    return score if _filled(column) >= _MOSTLY else 0.1 * score
 
 
 def _guessed_user(columns: Sequence[Column], look: Look) -> Column | None:
     """Without a name that tells: the first column of repeated ids, else the first of ids."""
     ids = [c for c in columns if c.times is None and c.known == len(c.text) and c.kinds > 1]
-    ids = [c for c in ids if c.whole or not c.number]
+    ids = [c for c in ids if (c.whole or not c.number) and not _shows_clock(c)]
     repeated = [c for c in ids if _FEW_KINDS < c.kinds < look.rows] or [
         c for c in ids if 1 < c.kinds < look.rows
     ]
     return next(iter(repeated or ids), None)
+
+
+def _shows_clock(column: Column) -> bool:
+    return column.clock and not column.whole
 
 
 def _as_event_id(column: Column) -> float:
@@ -187,7 +238,8 @@ def _as_event_id(column: Column) -> float:
         return 2.0
     if set(words) & set(THINGS):  # each may be met once in what was looked at
         return 0.0
-    return 1 + _rank(words, EVENT_IDS) if words and words[-1] in KEYS else 0.0
+    rank = _rank(words, EVENT_IDS)
+    return 1 + rank if words[-1:] in ([k] for k in KEYS if rank or k not in NUMBERS) else 0.0
 
 
 def _as_event(column: Column) -> float:
@@ -199,7 +251,10 @@ def _as_event(column: Column) -> float:
     weak = {"type", "kind", "name", "page", "screen"}
     if not set(words) & (set(EVENTS) - weak) and (len(words) > 1 or column.number):
         return 0.0
-    return rank if column.number else 1 + rank
+    rank -= 0.1 * sum(word not in EVENTS for word in words) + 0.4 * (column.kinds == 1)
+    if _filled(column) < _MOSTLY:
+        return 0.01
+    return max(0.01, rank) if column.number else 1 + rank
 
 
 def _guessed_event(columns: Sequence[Column], look: Look) -> Column | None:
@@ -216,12 +271,20 @@ def as_amount(column: Column) -> float:
         return 0.0
     if set(words) & set(NO_MONEY):
         return 0.0
-    return _rank(words, AMOUNTS)
+    return _rank(words, AMOUNTS) * (0.1 if set(words) & set(LESS) else 1)
 
 
 def _guessed_amount(columns: Sequence[Column], look: Look) -> Column | None:
     """Where no column has a name: the last one of numbers with a fraction."""
-    fractions = [c for c in columns if c.number and not c.whole and c.times is None]
+    fractions = [
+        c
+        for c in columns
+        if c.number
+        and not c.whole
+        and c.times is None
+        and c.kinds > 1
+        and not c.text.drop_nulls().str.contains(_MOST_DECIMALS).any()
+    ]
     return fractions[-1] if fractions and not look.header else None
 
 

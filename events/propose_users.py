@@ -16,7 +16,6 @@ from events.propose_roles import Roles
 from events.readers import read
 from events.timestamps import TIME
 from runtime.progress import progress
-from runtime.settings import FileFormat
 
 MOST_ROWS = 1_000_000  # kept: of more the users are halved
 SCHEMA = {"user": pl.String(), "ts": TIME, "event": pl.String()}
@@ -51,13 +50,7 @@ def _rows(plan: Plan) -> Iterator[pl.DataFrame]:
                 texts = [column.text for column in look.columns]
                 yield _three(pl.DataFrame(texts), look, source.roles)
                 continue
-            layout = FileFormat(
-                path=str(look.path),
-                format=look.form,
-                delimiter=look.delimiter,
-                header=look.header,
-            )
-            for batch in read(look.path, layout):
+            for batch in read(look.path, look.layout):
                 yield _three(texts_of(batch.rows), look, source.roles)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from events.batches import Batch
 from events.csv_reader import csv_layout, read_csv
 from events.ndjson_reader import read_ndjson
+from events.nested import unnested
 from events.parquet_reader import parquet_names, read_parquet
 from events.sniff import Format, file_format, format_by_name
 from runtime.errors import InputError
@@ -87,13 +88,16 @@ def _relative(path: Path, settings: Settings) -> str:
 
 def read(path: Path, layout: FileFormat) -> Iterator[Batch]:
     """The rows of one file. Raises InputError, SchemaError."""
-    return _READERS[file_format(path, layout.format)](path, layout)
+    batches = _READERS[file_format(path, layout.format, layout.encoding)](path, layout)
+    return unnested(batches, layout.unnest) if layout.unnest else batches
 
 
 def fixed_columns(path: Path, layout: FileFormat) -> list[str] | None:
-    """The columns that every row of the file has; None for NDJSON, where each line has its own.
-    Raises InputError, SchemaError."""
-    match file_format(path, layout.format):
+    """The columns that every row of the file has; None for NDJSON and objects that are unnested,
+    where each line has its own. Raises InputError, SchemaError."""
+    match file_format(path, layout.format, layout.encoding):
+        case _ if layout.unnest:
+            return None
         case "csv":
             return list(csv_layout(path, layout).names)
         case "parquet":

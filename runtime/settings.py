@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from runtime.errors import SettingsError
-from runtime.settings_base import Days, ModelName, Section, Zone
+from runtime.settings_base import Days, Encoding, Section, TimeFormat, Zone
 from runtime.settings_early import Early
 from runtime.settings_funnel import Funnel
 from runtime.settings_lifecycle import Lifecycle
@@ -18,6 +18,7 @@ from runtime.settings_paths import Paths
 from runtime.settings_quality import Quality
 from runtime.settings_report import Report
 from runtime.settings_retention import Retention
+from runtime.settings_training import Training
 from runtime.settings_words import in_words
 
 
@@ -32,12 +33,14 @@ class Project(Section):
 
 
 class SourceColumns(Section):
-    """Which column of the source is what. `quantity`: of how many pieces a row is, each of them of
-    the `amount`; it stays a property. `received`: when the event became known, at its own time
+    """Which column of the source is what. `clock`: the time of day, where `ts` has the date alone.
+    `quantity`: of how many pieces a row is, each of them of the `amount`; it stays a property.
+    `received`: when the event became known, at its own time
     where left out or empty. `properties`: extra columns kept, default all."""
 
     user_id: str
     ts: str
+    clock: str | None = None
     event: str | None = None
     amount: str | None = None
     quantity: str | None = None
@@ -62,8 +65,12 @@ class SourceConstants(Section):
 class FileFormat(Section):
     """How files are laid out; what is left out is found from the file's name and first lines.
 
-    `delimiter`: one character, or "whitespace" for runs of blanks.
-    `time_format`: "auto", "epoch_s", "epoch_ms", "epoch_us" or a strftime pattern.
+    `delimiter`: a character or several, or "whitespace" for runs of blanks.
+    `encoding`: of text, as "windows-1252"; where left out UTF-16 by its mark, else UTF-8.
+    `unnest`: columns of JSON objects (or Parquet structs) whose fields become columns of their
+    own, `properties.price` of `properties`; an object inside one is named so after it.
+    `time_format`: "auto", "epoch_s", "epoch_ms", "epoch_us", a strftime pattern, or for numbers
+    "days since 2016-01-01" (weeks, hours, minutes likewise; fractions count).
     `decimal`: what parts whole from fraction in an amount; the other one may group thousands.
     """
 
@@ -72,8 +79,10 @@ class FileFormat(Section):
     delimiter: str | None = None
     header: bool = True
     names: tuple[str, ...] | None = None
+    encoding: Encoding | None = None
+    unnest: tuple[str, ...] = ()
     null_values: tuple[str, ...] = ("",)
-    time_format: str = "auto"
+    time_format: TimeFormat = "auto"
     timezone: Zone = "UTC"
     decimal: Literal[".", ","] = "."
 
@@ -82,7 +91,7 @@ class Source(FileFormat):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     columns: SourceColumns
     constants: SourceConstants = SourceConstants()
-    received_format: str = "auto"  # as time_format, of the column `received`
+    received_format: TimeFormat = "auto"  # as time_format, of the column `received`
 
 
 class UserColumns(Section):
@@ -197,27 +206,6 @@ class Features(Section):
         if self.set not in known:
             raise ValueError(f"set '{self.set}' is none of {', '.join(known)}; add it to sets")
         return self
-
-
-class Training(Section):
-    """`every_days`: distance of training cutoffs; default the horizon, at most 30 days.
-    `rows`: the most that a training reads, a user at a cutoff each; beyond, a sample of the users.
-    `min_history_days`: history a cutoff needs before it; default half the horizon. `steps`: how
-    many the horizon is cut into, each with labels of its own; 1 for the horizon alone; default: 1
-    where labels of the horizon have matured, else 6. `minutes`: after them the model "auto" begins
-    no further one. `level`: "none" leaves churn's calibration at its newest labels, "auto" carries
-    it to the present by what is known since."""
-
-    model: ModelName = "auto"
-    minutes: float = Field(default=30, gt=0)
-    steps: int | None = Field(default=None, ge=1, le=60)
-    cutoffs: int = Field(default=12, ge=1, le=1000)
-    rows: int = Field(default=500_000, ge=1)
-    every_days: Days | None = None
-    min_history_days: Days | None = None
-    bootstrap: int = Field(default=200, ge=0, le=10000)
-    seed: int = 0
-    level: Literal["auto", "none"] = "auto"
 
 
 class Settings(Section):

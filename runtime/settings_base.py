@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
@@ -14,6 +16,32 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _known_format(text: str) -> str:
+    if "%" in text or text in ("auto", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns"):
+        return text
+    since = re.fullmatch(r"(?:weeks|days|hours|minutes) since (\d{4}-\d{2}-\d{2})", text)
+    try:
+        date.fromisoformat(since[1] if since else "")
+    except ValueError:
+        raise ValueError(
+            "is no time format; write 'auto', 'epoch_s', 'epoch_ms', 'epoch_us', a pattern like "
+            "'%Y-%m-%d %H:%M', or 'days since 2024-01-01' for numbers of days"
+        ) from None
+    return text
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        "a".encode(name)
+    except (LookupError, UnicodeError):
+        raise ValueError(
+            "is no encoding of text; write one like 'utf-8', 'windows-1252' or 'utf-16'"
+        ) from None
+    return name
+
+
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
+TimeFormat = Annotated[str, AfterValidator(_known_format)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Days = Annotated[int, Field(ge=1, le=3650)]
 ModelName = Literal[

@@ -62,7 +62,19 @@ REFUSED = {
     "binary": Refused("bad.csv", bytes(range(256)) * 9, ("bad.csv", "binary")),
     "Parquet named csv": Refused("bad.csv", _parquet(), ("bad.csv", "Parquet")),
     "Excel named csv": Refused("bad.csv", b"PK\x03\x04" + b"x" * 99, ("bad.csv", "Excel")),
-    "UTF-16": Refused("bad.csv", (HEAD + GOOD).encode("utf-16"), ("bad.csv", "UTF-16")),
+    "UTF-16 unmarked": Refused("bad.csv", (HEAD + GOOD).encode("utf-16-le"), ("UTF-16", "UTF-8")),
+    "UTF-16 cut off": Refused(
+        "bad.csv", (HEAD + GOOD).encode("utf-16")[:-1], ("bad.csv", "encoding")
+    ),
+    "other encoding": Refused("-", None, ("encoding", "'klingon'"), {"encoding": "klingon"}),
+    "no encoding of text": Refused("-", None, ("encoding", "'hex'"), {"encoding": "hex"}),
+    "misspelt time format": Refused(
+        "-", None, ("time_format", "'epoch_sec'", "epoch_s"), {"time_format": "epoch_sec"}
+    ),
+    "days since no date": Refused(
+        "-", None, ("time_format", "days since"), {"time_format": "days since 2024-02-30"}
+    ),
+    "packed by bzip2": Refused("bad.csv", b"BZh91AY" + b"x" * 99, ("bad.csv", "bzip2", "unpack")),
     "cut gzip": Refused(
         "bad.csv.gz",
         _zipped((HEAD + LATER) * 999)[:-30],
@@ -88,7 +100,6 @@ REFUSED = {
         {"path": "bad.csv", "name": "other"},
     ),
     "no usable row": Refused("bad.csv", HEAD + "2,,2024-03-01,v,\n", ("none of its 1", "user id")),
-    "wide delimiter": Refused("-", None, ("'::'", "whitespace"), {"delimiter": "::"}),
     "earliest": Refused("-", None, ("events.earliest", "'x'"), {"events": {"earliest": "x"}}),
 }
 

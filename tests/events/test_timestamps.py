@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.timestamps import detect, in_zone, parse_times
+from events.timestamps import at_clock, detect, in_zone, parse_times
 from runtime.errors import InputError
 
 MOMENTS = st.datetimes(datetime(1971, 1, 1), datetime(2099, 12, 31))  # as far as zones are known
@@ -71,11 +71,51 @@ def test_an_epoch_is_known_by_its_magnitude(moment: datetime) -> None:
         ("13 May 2024", "%d %b %Y", "2024-05-13"),
         ("13/May/2024:17:30:00 +0200", "%d/%b/%Y:%H:%M:%S %#z", "2024-05-13 15:30"),
         ("1715621400.5", "epoch_s", "2024-05-13 17:30:00.5"),
+        ("930513", "%y%m%d", "1993-05-13"),
+        ("202405131730", "%Y%m%d%H%M", "2024-05-13 17:30"),
+        ("29-Jun-17", "%d-%b-%y", "2017-06-29"),
+        ("Mon May 13 17:30:09 +0200 2024", "%a %b %d %H:%M:%S %#z %Y", "2024-05-13 15:30:09"),
+        ("978307200000", "epoch_ms", "2001-01-01"),
     ],
 )
 def test_formats_that_are_found(text: str, time_format: str, expected: str) -> None:
     assert _detected([text]) == time_format
     assert _parse([text], time_format) == [datetime.fromisoformat(expected).replace(tzinfo=UTC)]
+
+
+@pytest.mark.parametrize(
+    ("text", "time_format", "zone", "expected"),
+    [
+        ("0", "days since 2016-01-01", "UTC", "2016-01-01T00:00+00:00"),
+        ("711", "days since 2016-01-01", "UTC", "2017-12-12T00:00+00:00"),
+        ("-20", "days since 2013-10-01", "UTC", "2013-09-11T00:00+00:00"),
+        ("45292.5", "days since 1899-12-30", "UTC", "2024-01-01T12:00+00:00"),
+        ("100", "days since 2024-01-01", "Europe/Berlin", "2024-04-10T00:00+02:00"),
+        ("3", "weeks since 2024-01-01", "UTC", "2024-01-22T00:00+00:00"),
+        ("25", "hours since 2024-01-01", "UTC", "2024-01-02T01:00+00:00"),
+        ("90", "minutes since 2024-01-01", "UTC", "2024-01-01T01:30+00:00"),
+    ],
+)
+def test_numbers_count_from_a_date_on_the_zones_clock(
+    text: str, time_format: str, zone: str, expected: str
+) -> None:
+    assert _parse([text, "soon", "", "inf", "1e300"], time_format, zone) == [
+        datetime.fromisoformat(expected).astimezone(UTC),
+        *[None] * 4,
+    ]
+
+
+@pytest.mark.parametrize(
+    "day", [datetime(2024, 3, 31), datetime(2024, 10, 27), datetime(2024, 5, 1)]
+)
+def test_a_clock_on_a_day_is_the_zones_own(day: datetime) -> None:
+    """Days on which the clocks change have not 24 hours."""
+    berlin = ZoneInfo("Europe/Berlin")
+    clock = timedelta(hours=16, minutes=31)
+    frame = pl.DataFrame({"d": [day.replace(tzinfo=berlin).astimezone(UTC)], "c": [clock]})
+    frame = frame.cast({"d": pl.Datetime("us", "UTC"), "c": pl.Duration("us")})
+    found = frame.select(at_clock(pl.col("d"), pl.col("c"), "Europe/Berlin"))["d"][0]
+    assert found == (day + clock).replace(tzinfo=berlin).astimezone(UTC)
 
 
 def test_the_data_decide_between_day_and_month() -> None:
