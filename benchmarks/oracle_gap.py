@@ -28,7 +28,7 @@ from training import auto
 from training.auto import AutoSpec
 from training.metrics import Floats, churn_metrics, value_metrics
 from training.prepare import Prepared, prepared
-from training.recipe import measured_rows
+from training.recipe import later_spec, measured_rows
 from training.refit import refitted
 
 CPU = Device("cpu", "a benchmark")
@@ -95,8 +95,9 @@ def with_models(found: Found, one: Prepared) -> Found:
     fitted on every label that was known at the test cutoff."""
     split, task = one.plan.split, one.task
     fit = auto.fit(one.frame, split.fit, split.calibrate, AutoSpec(), task)
-    again = auto.searched_anew(fit.settled)
-    anew = auto.fit(one.frame, split.served_fit, split.served_calibrate, again, task)
+    later = later_spec(AutoSpec(), fit.settled, split)
+    assert isinstance(later, AutoSpec)
+    anew = auto.fit(one.frame, split.served_fit, split.served_calibrate, later, task)
     then, now = (one.model.rows(split.test.rows(one.frame, task.seed)) for one in (fit, anew))
     last = refitted(fit.model, anew.model, then, now)
     each = [(tried.mix.name, tried.model, tried.frame) for tried in fit.candidates]

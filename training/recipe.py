@@ -1,11 +1,11 @@
 """One tracked training: split, fit, calibrate, evaluate, fit again on the latest data, register.
 
 The kinds are chosen, and calibrated, by a fit and a later slice. With that settled, the estimators
-are fitted once more on every label that was known at the test cutoff (training.refit), with sizes
-and penalties searched on these rows, which can be several times as many: the metrics are those of
-this model, which saw nothing of the test slice. The one that is kept comes from the same recipe
-with the roles moved forward, and its estimators from every label that is known; its own metrics are
-not known. Vocabulary and categories are learned before the newest cutoff of the first fit, for all.
+are fitted once more on every label that was known at the test cutoff (training.refit), where these
+are many more with sizes and penalties searched again: the metrics are those of this model, which
+saw nothing of the test slice. The one that is kept comes from the same recipe with the roles moved
+forward, and its estimators from every label that is known; its own metrics are not known.
+Vocabulary and categories are learned before the newest cutoff of the first fit, for all.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from training.trained import Measured, Trained
 
 EXAMPLE_ROWS = 5
 TOO_GOOD = 0.99  # AUC on rows not seen
+GROWN = 1.25  # times as many rows ask for other sizes and penalties
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def run_recipe(
     now = carried(tried.model, tried.frame, level, split, False, task.seed)
     candidates = tried.candidates if isinstance(tried, AutoFit) else ()
     notes = [*split.notes, *tried.notes, now.note]
-    later = _later(spec, tried.settled)
+    later = later_spec(spec, tried.settled, split)
     served = _serve(frame, split, later, task, notes)
     fitted = measured_rows(frame, split.served_fit if served else split.fit, task)
 
@@ -207,11 +208,17 @@ def _of_the_test(evaluation: Evaluation, split: Split) -> list[str]:
     ]
 
 
-def _later(spec: Spec | AutoSpec, settled: Spec | AutoSpec) -> Spec | AutoSpec:
-    """The spec of the fits after the first."""
-    if isinstance(settled, AutoSpec):
-        return auto.searched_anew(settled)
-    return settled if isinstance(settled, SequenceSpec) else spec
+def later_spec(spec: Spec | AutoSpec, settled: Spec | AutoSpec, split: Split) -> Spec | AutoSpec:
+    """The spec of the fits after the first: as it was settled there, or, where they have many more
+    rows, with sizes and penalties to be searched again. A sequence model keeps its steps."""
+    if _share(split.last_fit) < GROWN * _share(split.fit) or isinstance(settled, SequenceSpec):
+        return settled
+    return auto.searched_anew(settled) if isinstance(settled, AutoSpec) else spec
+
+
+def _share(of: Slice) -> float:
+    """How many rows it has, in those of one cutoff."""
+    return len(of.cutoffs) * (of.high - of.low)
 
 
 def _serve(

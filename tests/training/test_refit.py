@@ -12,14 +12,16 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
 
+from training.auto import AutoSpec
 from training.fitting import Fit, fit
 from training.kinds import spec_of
 from training.linear import Linear
 from training.model import Model
-from training.recipe import run_recipe
+from training.recipe import later_spec, run_recipe
 from training.refit import refitted
 from training.rows import Matrix
 from training.split import Slice, plan_split
+from training.trees import Size
 
 EVERY = cutoffs(7, every_days=30)
 SPLIT = plan_split(EVERY, timedelta(days=60))
@@ -104,3 +106,19 @@ def test_what_is_measured_knows_every_label_before_the_test_and_none_of_it() -> 
     )
     blind = run_recipe(other, SPLIT, spec, task, draws=0).honest
     assert blind.predict(FRAME).equals(found.predict(FRAME))
+
+
+def test_sizes_are_searched_again_where_there_are_many_more_rows() -> None:
+    spec = spec_of("xgboost", 0)
+    settled = replace(spec, churn=Size(2, 7), value=Size(2, 7))
+    assert len(SPLIT.last_fit.cutoffs) > 2 * len(SPLIT.fit.cutoffs)
+    assert later_spec(spec, settled, SPLIT) == spec
+    given = replace(spec, churn=Size(3, 9), value=Size(3, 9))  # as by tuning: nothing to search
+    assert later_spec(given, given, SPLIT) == given
+    long = plan_split(cutoffs(12, every_days=30), timedelta(days=30))
+    assert later_spec(spec, settled, long) == settled
+    chosen = AutoSpec(kinds=("logistic", "xgboost"), specs={"xgboost": settled})
+    anew, kept = (later_spec(AutoSpec(), chosen, split) for split in (SPLIT, long))
+    assert isinstance(anew, AutoSpec)
+    assert anew == replace(chosen, specs={"xgboost": spec})
+    assert kept == chosen
