@@ -142,8 +142,9 @@ def test_the_future_does_not_matter(
 def test_the_future_does_not_matter_to_what_is_chosen(tmp_path: Path) -> None:
     """The same of the default: sequences, what is blended, and the level carried to the present."""
     found = []
-    for name, log in (("known", _cut(small_log())), ("other", _another_future(small_log()))):
-        config = write_small_project(tmp_path / name, log, 2)
+    log = small_log(200)
+    for name, one in (("known", _cut(log)), ("other", _another_future(log))):
+        config = write_small_project(tmp_path / name, one, 2)
         settings = load_settings(config)
         ingest(settings)
         result = train(settings, AS_OF, "auto", CPU)

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-LARGE, SMALL = "World(users=5000,", "World(users=1200,"
+LARGE, SMALL = "World(users=5000,", "World(users=800,"
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
@@ -17,7 +17,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 def test_the_notebook_runs(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert sum(LARGE in cell.source for cell in notebook.cells) == 1
-    for cell in notebook.cells:  # a smaller world runs as a large one does, in half the time
+    for cell in notebook.cells:  # a smaller world runs as a large one does, in less time
         cell.source = cell.source.replace(LARGE, SMALL)
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
