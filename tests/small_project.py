@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import polars as pl
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 240
+AS_OF = datetime(2024, 8, 1, tzinfo=UTC)  # with four weeks of the log after it
 
 TOML = """
 [project]
@@ -44,7 +47,7 @@ cutoffs = 6
 """
 
 
-def small_log(users: int = 400, seed: int = 7) -> pl.DataFrame:
+def small_log(users: int = 250, seed: int = 7) -> pl.DataFrame:
     """Users who visit at a rate of their own and leave at a rate that falls with it."""
     rng = np.random.default_rng(seed)
     rate = rng.gamma(2.0, 0.15, users) + 0.02
@@ -72,6 +75,29 @@ def small_log(users: int = 400, seed: int = 7) -> pl.DataFrame:
     return frame.with_columns(pl.col("paid").fill_nan(None)).with_row_index("id")
 
 
+def cut(log: pl.DataFrame) -> pl.DataFrame:
+    """What is known at AS_OF."""
+    return log.filter(pl.col("when") < AS_OF)
+
+
+def another_future(log: pl.DataFrame) -> pl.DataFrame:
+    """Everything from AS_OF on replaced: other users, kinds, amounts and channels."""
+    later = cut(log).sample(500, seed=3, with_replacement=True)
+    changed = later.with_columns(
+        pl.lit(AS_OF).alias("when") + pl.duration(hours=pl.int_range(pl.len())),
+        pl.lit("takeover").alias("what"),
+        pl.lit(1e9).alias("paid"),
+        pl.lit("pigeon").alias("where"),
+        (pl.int_range(pl.len()) + 10_000_000).cast(later.schema["id"]).alias("id"),
+    )
+    exactly_then = changed.head(5).with_columns(
+        pl.lit(AS_OF).alias("when"),
+        (pl.col("id") + 5_000_000).alias("id"),
+        pl.lit("brandnew").alias("customer"),
+    )
+    return pl.concat([cut(log), changed, exactly_then])
+
+
 def write_small_project(
     folder: Path, log: pl.DataFrame | None = None, files: int = 1, buckets: int = 4
 ) -> Path:
@@ -84,4 +110,17 @@ def write_small_project(
         part.write_csv(data / f"part-{index}.csv", datetime_format="%Y-%m-%d %H:%M:%S")
     config = folder / "holdfast.toml"
     config.write_text(TOML.format(path="data/*.csv", buckets=buckets))
+    (folder / "mlruns").mkdir()
+    (folder / "mlruns" / "mlflow.db").write_bytes(_empty_tracking())
     return config
+
+
+@cache
+def _empty_tracking() -> bytes:
+    """MLflow's database as it makes it, which takes a second, for each project to begin with."""
+    from mlflow import MlflowClient
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "mlflow.db")
+        MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+        return path.read_bytes()

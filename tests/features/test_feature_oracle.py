@@ -65,7 +65,7 @@ def agree(world: World, *oracles: str) -> None:
         assert told == {name: [] for name in ENGINES}, oracle
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(world=worlds())
 @example(world=World(EDGE_LOG, [T], FULL, {}))
 @example(world=World([row(5)], [T], FULL, {}))
@@ -74,7 +74,7 @@ def test_every_feature_equals_the_naive_one(world: World) -> None:
     agree(world, "Python")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(world=worlds())
 @example(world=World(EDGE_LOG, [T - timedelta(days=7), T], FULL, {}))
 def test_every_feature_equals_the_one_in_sql(world: World) -> None:

@@ -147,7 +147,7 @@ def test_the_catalogue_waits_for_late_events() -> None:
     assert "late" in found.worlds
 
 
-@hypothesis_settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(log=logs, held=people, meant=definitions, since=st.none() | st.integers(-9, 9))
 def test_the_catalogue_raises_no_alarm_on_awkward_logs(
     log: Any, held: Any, meant: Definitions, since: int | None

@@ -32,7 +32,7 @@ offsets = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(log=logs, spec=specs, users=people, apart=offsets)
 def test_many_cutoffs_equal_one_at_a_time(
     log: Any, spec: FeatureSpec, users: Any, apart: list[timedelta]
@@ -54,7 +54,7 @@ def test_many_cutoffs_equal_one_at_a_time(
     assert_frame_equal(found, expected, rel_tol=1e-9, abs_tol=1e-9)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(log=logs, spec=specs, users=people, apart=offsets)
 def test_many_labels_equal_one_cutoff_at_a_time(
     log: Any, spec: FeatureSpec, users: Any, apart: list[timedelta]

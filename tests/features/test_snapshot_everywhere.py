@@ -69,6 +69,7 @@ def test_one_bucket(tmp_path: Path) -> None:
     assert_the_same(taken(project(tmp_path, 1)))
 
 
+@pytest.mark.slow
 def test_256_buckets(tmp_path: Path) -> None:
     assert_the_same(taken(project(tmp_path, 256)))
 

@@ -149,7 +149,7 @@ CASES = [
     ),
     Case("one class only", _one_class, ("class",), ("train",), fresh=True),
     Case("store of another version", _older_store, ("schema version 0",), fresh=True),
-    Case("full disk", _mounted("store", "size=300k"), ("store", "full"), fresh=True),
+    Case("full disk", _mounted("store", "size=150k"), ("store", "full"), fresh=True),
     Case("read-only store", _mounted("store", "ro"), ("store", "cannot be written"), fresh=True),
     Case(
         "read-only output",

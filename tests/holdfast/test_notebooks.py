@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-LARGE, SMALL = "World(users=5000,", "World(users=800,"
+LARGE, SMALL = "World(users=5000,", "World(users=250,"
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 

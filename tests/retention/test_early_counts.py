@@ -128,7 +128,7 @@ SECTIONS = {
 
 
 @given(log=logs(), zone=st.sampled_from(["UTC", "Asia/Shanghai", "Europe/Berlin"]))
-@settings(max_examples=35, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_counts_equal_those_of_sql(log: pl.DataFrame, zone: str) -> None:
     found = counted(log, zone, SECTIONS)
     asked = found.asked
@@ -180,7 +180,7 @@ def test_buckets_and_row_order_change_nothing(log: pl.DataFrame) -> None:
 
 
 @given(log=logs())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_outcomes_change_no_behaviour(log: pl.DataFrame) -> None:
     """Take everything after the first days away from everyone but z, who carries the log: who did
     what, and who is in which half, is as before; only what came of it is gone."""
@@ -198,7 +198,7 @@ def _behaviours(found: EarlyCounts) -> list[tuple[object, ...]]:
 
 
 @given(log=logs(), days=st.integers(7, 9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_nothing_after_the_as_of_matters(log: pl.DataFrame, days: int) -> None:
     as_of: datetime = at("2024-03-25") + timedelta(days=days)
     known = log.filter(pl.col("ts") < as_of)

@@ -51,7 +51,7 @@ def logs(draw: st.DrawFn) -> list[Row]:
     steps=st.lists(st.sampled_from("VCB"), min_size=2, max_size=4),
     window=st.integers(1, 8),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_counts_and_medians_equal_those_of_every_choice_tried(rows, steps, window) -> None:
     found = funnel_of(rows, steps, window=hours(window)).to_json()["rows"]
     depths = funnel_depths(rows, steps, hours(window))

@@ -59,7 +59,7 @@ def check(rows: pl.DataFrame, expected: dict[str, Person], steps: int) -> None:
 
 
 @given(events=logs(), wanted=questions())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_every_figure_equals_that_of_every_choice_tried(events, wanted) -> None:
     found, expected, users = answer(events, wanted)
     check(found.steps, expected, len(wanted.steps))
@@ -94,7 +94,7 @@ def _is_in(value: str | None, group: Group, best: str | None) -> bool:
 
 
 @given(events=logs(), wanted=questions())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 def test_every_count_and_time_equals_sqls(events, wanted) -> None:
     with TemporaryDirectory() as folder:
         store = write_store(settings_in(Path(folder)), as_frame(events), 2)

@@ -106,7 +106,7 @@ def told(frame: pl.DataFrame, *names: str) -> dict:
 
 
 @given(rows=logs(), asked=ASKED, where=WHERE, exclude=st.sampled_from([(), ("help",)]))
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_paths_equal_those_of_a_loop(rows, asked, where, exclude) -> None:
     rows = [row for row in rows if row[2] not in exclude or where == "start"] or [
         ("a", START, "view")

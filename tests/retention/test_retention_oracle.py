@@ -162,7 +162,7 @@ CASES = {
 
 
 @given(**CASES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_tables_equal_those_of_sql(log, users, how, zone, in_order) -> None:
     check(log, users, how, zone, in_order)
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+from pathlib import Path
 
+import polars as pl
 import pytest
 from mlflow import MlflowClient
-from small_project import small_log, write_small_project
+from polars.testing import assert_frame_equal
+from small_project import AS_OF, another_future, small_log, write_small_project
 
 from events.ingest import ingest
 from runtime.device import Device
 from runtime.errors import ModelError
 from runtime.settings import Settings, load_settings
+from runtime.tables import open_table
+from serving.formats import NUMBERS
+from serving.score import SCORES, score
 from training import bundle, tracking
 from training.recipe import TrainResult, train
 
 CPU = Device("cpu", "a test")
-AS_OF = datetime(2024, 8, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +96,26 @@ def test_a_model_that_was_tampered_with_is_refused(
     changed.write_bytes(held)
     (folder / bundle.SEAL).write_bytes(seal)
     assert tracking.load_model(settings)[1] == result.run_id
+
+
+def _scores(settings: Settings) -> pl.DataFrame:
+    table = open_table(score(settings, AS_OF, None, CPU).table, SCORES)
+    return table.scan().select("user_id", *NUMBERS, "reason_1").collect().sort("user_id")
+
+
+def test_the_future_does_not_matter_to_what_is_chosen(
+    result: TrainResult, settings: Settings, tmp_path: Path
+) -> None:
+    """Sequences, what is blended, and the level carried to the present are of the past alone."""
+    other = load_settings(write_small_project(tmp_path / "p", another_future(small_log(200))))
+    ingest(other)
+    metrics = train(other, AS_OF, "auto", CPU).metrics
+    assert json.dumps(metrics) == json.dumps(result.metrics)
+    chosen, other_chosen = (
+        tracking.list_runs(of)[0].params["chosen_churn"] for of in (settings, other)
+    )
+    assert chosen == other_chosen
+    assert_frame_equal(_scores(settings), _scores(other), check_exact=True)
 
 
 def test_the_page_shows_what_was_tried(result: TrainResult, settings: Settings) -> None:

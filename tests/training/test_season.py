@@ -42,7 +42,7 @@ def test_of_a_shop_with_seasons_the_error_halves(tmp_path: Path) -> None:
 
 
 def test_of_a_calm_shop_nothing_much_moves(tmp_path: Path) -> None:
-    found = figures_of(case_of(write_shop(tmp_path, "calm", 0, 3000), "logistic"))
+    found = figures_of(case_of(write_shop(tmp_path, "calm", 0, 5000), "logistic"))
     assert abs(found["season's pace"]) < 0.08
     assert found["with"] < found["ECE without"] + 0.01
     assert abs(found["bias with"] - found["value bias"]) < 0.08

@@ -27,6 +27,7 @@ from training.column import BESIDE
 from training.model import Model
 from training.recipe import TrainResult, train
 from training.sequences_at import beside
+from training.trained import Trained
 
 CPU = Device("cpu", "a test")
 AS_OF = datetime(2024, 8, 1, tzinfo=UTC)
@@ -123,15 +124,14 @@ def test_a_log_that_is_too_young_says_so(settings: Settings) -> None:
         train(young, AS_OF, "sequence", CPU)
 
 
-def test_training_twice_gives_the_same(settings: Settings, result: TrainResult) -> None:
-    again = train(settings, AS_OF, "sequence", CPU)
-    assert again.metrics == result.metrics
-
-
-def test_a_checkpoint_is_kept_until_the_run_is_there(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_trained_again_and_taken_up_it_is_the_same(
+    settings: Settings, result: TrainResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object, **__: object) -> None:
+    """Checkpoints are kept until the run is there."""
+    again = []
+
+    def interrupted(_: Settings, trained: Trained, *__: object) -> None:
+        again.append(trained.evaluation.metrics)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(recipe, "params_of", interrupted)
@@ -140,7 +140,8 @@ def test_a_checkpoint_is_kept_until_the_run_is_there(
     kept = list((settings.store / ".training").rglob("*.pt"))
     assert kept
     monkeypatch.undo()
-    train(settings, AS_OF, "sequence", CPU)
+    again.append(train(settings, AS_OF, "sequence", CPU).metrics)
+    assert again == [result.metrics] * 2
     assert not list((settings.store / ".training").rglob("*.pt"))
 
 
