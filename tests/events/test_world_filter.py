@@ -70,7 +70,7 @@ def test_nothing_at_or_after_the_cutoff_matters() -> None:
 @pytest.fixture(scope="module")
 def many() -> dict[str, Floats]:
     """Of the users of some blocks: what the filter believes and what is so."""
-    world, day = World(users=8 * BLOCK_USERS, seed=21), 640
+    world, day = World(users=4 * BLOCK_USERS, seed=21), 640
     promise = outlook(world, day, 0, 30, 30)
     columns: dict[str, list[Floats]] = {}
     for block in range(world.blocks):

@@ -112,6 +112,8 @@ PROJECTS: dict[str, tuple[Any, Any, Definitions]] = {
     ),
 }
 
+LONG = ("full", "churn by date")  # the others have all of it
+
 
 def project(meant: Definitions, log: Log, folder: Path = Path()) -> Settings:
     sections: dict[str, Any] = {"users": None} if log.users is None else {}
@@ -119,7 +121,7 @@ def project(meant: Definitions, log: Log, folder: Path = Path()) -> Settings:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n == "full" else ()) for n in PROJECTS]
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in PROJECTS]
 )
 def test_the_catalogue_raises_no_alarm(name: str) -> None:
     rows, known, meant = PROJECTS[name]

@@ -71,7 +71,7 @@ def test_a_difference_is_named() -> None:
 def test_sequence_models_are_measured_and_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = load_settings(write_world(World(users=150), tmp_path).config)
+    settings = load_settings(write_world(World(users=100), tmp_path).config)
     ingest(settings)
     monkeypatch.setattr(gpu_sequences, "peak", lambda _: 1e9)
     quick = SequenceSpec(epochs=1, least_steps=10, pretrain_epochs=0, bags=1)

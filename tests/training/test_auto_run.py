@@ -34,7 +34,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def result(settings: Settings) -> TrainResult:
-    return train(settings, AS_OF, "auto", CPU)
+    assert settings.training.model == "auto", "the default"
+    return train(settings, AS_OF, None, CPU)
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def _change(name: str, users: int, cutoffs: int, seed: int, mix: float = 0.0) ->
 
 
 @pytest.mark.parametrize("name", sorted(PATHS))
-@pytest.mark.parametrize("users", [60, 400])
+@pytest.mark.parametrize("users", [60, pytest.param(400, marks=pytest.mark.slow)])
 def test_it_is_never_much_worse_than_none(name: str, users: int) -> None:
     for cutoffs in (7, 14):
         found = np.mean([_change(name, users, cutoffs, seed) for seed in range(8)], axis=0)
