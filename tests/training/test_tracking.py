@@ -233,6 +233,18 @@ def test_an_unknown_kind_and_an_unripe_log_leave_no_run(settings: Settings) -> N
     assert len(tracking.list_runs(settings)) == before
 
 
+def test_the_first_run_makes_the_database(tmp_path: Path) -> None:
+    """Which small projects otherwise begin with."""
+    settings = load_settings(write_small_project(tmp_path / "p", small_log(20)))
+    database = settings.tracking / "mlflow.db"
+    database.unlink()
+    assert tracking.list_runs(settings) == ()
+    assert not database.exists(), "looking makes nothing"
+    with tracking.tracked(settings, "first", {}) as run:
+        pass
+    assert [one.run_id for one in tracking.list_runs(settings)] == [run.run_id]
+
+
 def test_without_a_registered_model_the_error_says_what_to_do() -> None:
     failed = RunInfo("a" * 32, "xgboost", "", "FAILED", 0.0, {}, {}, {})
     for runs in ([], [failed]):
