@@ -15,6 +15,8 @@ from deltalake import DeltaTable
 from killing import killed, undisturbed
 from small_project import write_small_project
 
+from holdfast.cli import run
+
 MOMENTS = 20
 IN_THE_SUITE = 1
 
@@ -86,7 +88,7 @@ class Ready:
             before = self.base / f"before-{name}"
             config = write_small_project(before, files=3)
             for arguments in BEFORE[name]:
-                undisturbed(*arguments, "-c", str(config))
+                assert run([*arguments, "-c", str(config)]) == 0
             whole = self.base / f"whole-{name}"
             shutil.copytree(before, whole)
             seconds = undisturbed(*STAGES[name], "-c", str(whole / "holdfast.toml"))

@@ -19,6 +19,8 @@ import pytest
 from killing import command, undisturbed
 from small_project import small_log, write_small_project
 
+from holdfast.cli import run
+
 MOMENTS = 5
 IN_THE_SUITE = 0
 TRIALS = 6
@@ -34,7 +36,7 @@ def _run(*arguments: str) -> tuple[int, str, str]:
 @pytest.fixture(scope="module")
 def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tune")
-    undisturbed("ingest", "-c", str(write_small_project(folder, small_log(300))))
+    assert run(["ingest", "-c", str(write_small_project(folder, small_log(300)))]) == 0
     return folder
 
 
@@ -83,12 +85,13 @@ def test_it_says_what_it_found(whole: tuple[Path, dict[str, Any]]) -> None:
     assert not list((folder / "store" / ".staging").glob("*"))
 
 
-def test_the_winner_can_be_trained_again(whole: tuple[Path, dict[str, Any]]) -> None:
+def test_the_winner_can_be_trained_again(
+    whole: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, told = whole
     call = ("train", "--as-of", "2024-08-01", "--spec", told["file"])
-    code, out, err = _run(*call, "-c", str(folder / "holdfast.toml"), "--json")
-    assert code == 0, err
-    again = json.loads(out)
+    assert run([*call, "-c", str(folder / "holdfast.toml"), "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
     assert (again["model"], again["metrics"]) == ("logistic", told["metrics"])
 
 
