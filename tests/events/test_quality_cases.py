@@ -17,7 +17,7 @@ NAMES = {"first": "first_day", "last": "last_day"}
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_case_worked_by_hand(case: Case, tmp_path: Path) -> None:
     settings = settings_in(tmp_path, case.zone, **case.settings)
-    found = quality(settings, write_store(settings, case.log)).to_json()["findings"]
+    found = quality(settings, write_store(settings, case.rows)).to_json()["findings"]
     assert len(found) == len(case.expect), [f["message"] for f in found]
     for finding, expected in zip(found, case.expect, strict=True):
         wanted = {"event": None, "channel": None, "property": None} | dict(expected)

@@ -32,18 +32,19 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 @dataclass(frozen=True)
 class Case:
     name: str
-    log: pl.DataFrame
+    log: str
     expect: list[Mapping[str, Any]]
     zone: str = "UTC"
     settings: Mapping[str, Any] = field(default_factory=dict)
     fault: str | None = None
 
+    @property
+    def rows(self) -> pl.DataFrame:
+        return log_of(self.log, self.zone)
+
 
 def cases_in(path: Path) -> list[Case]:
-    found = []
-    for one in tomllib.loads(path.read_text(encoding="utf-8"))["case"]:
-        zone = one.get("zone", "UTC")
-        found.append(Case(**one | {"log": log_of(one["log"], zone)}))
+    found = [Case(**one) for one in tomllib.loads(path.read_text(encoding="utf-8"))["case"]]
     names = [case.name for case in found]
     assert len(set(names)) == len(names), "two cases share a name"
     return found
