@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from events.store import open_store
-from features.matured import label_end
+from features.matured import label_end, require_matured
 from features.snapshots import build_snapshots, read
 from features.time import Cutoff
 from runtime.clock import show
@@ -45,13 +45,16 @@ def backtest(
 ) -> list[dict[str, Any]]:
     """One row an instant and model: as_of, model, run_id, users and the metrics by name.
 
-    Each training is a tracked run of its own. Raises LabelError where the labels of an instant
-    have not matured in the log.
+    Each training is a tracked run of its own, whose model becomes neither champion nor challenger:
+    it knows nothing of what came since. Raises LabelError, before any training, where the labels
+    of an instant have not matured in the log.
     """
-    rows = []
+    rows, store = [], open_store(settings)
+    for at in instants:
+        require_matured(Cutoff(at), store, settings)
     for at in instants:
         for kind in models:
-            run_id = train(settings, at, kind, device).run_id
+            run_id = train(settings, at, kind, device, aliased=False).run_id
             judged = judge(settings, run_id, at, device)
             head = {"as_of": show(at), "model": kind, "run_id": run_id, "users": len(judged.users)}
             rows.append(head | judged.evaluation.metrics)

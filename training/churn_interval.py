@@ -26,7 +26,7 @@ ASSUMED_DRIFT = 0.3  # log-odds; about 7 points of a base rate of one half
 @dataclass(frozen=True)
 class ChurnInterval:
     """`drift_measured`: False where no past cutoff tells the drift, and ASSUMED_DRIFT stands in
-    for it; to be said wherever the interval is shown."""
+    for it, which `drift_notes` says."""
 
     slope_error: float
     level_error: float
@@ -45,7 +45,7 @@ class ChurnInterval:
         width = times * np.sqrt(away**2 + self.level_error**2 + self.drift**2)
         middle = np.clip(logit(probability), -FAR, FAR)
         low, high = sigmoid(np.clip([middle - width, middle + width], -FAR, FAR))
-        return np.asarray(low), np.asarray(high)
+        return np.minimum(low, probability), np.maximum(high, probability)
 
     def of_line(self, scale: float, shift: float) -> ChurnInterval:
         """That says of log-odds m what this one says of `scale` m + `shift`; `scale` above 0."""
@@ -58,6 +58,16 @@ class ChurnInterval:
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> ChurnInterval:
         return cls(**raw)
+
+
+def drift_notes(interval: ChurnInterval | None) -> tuple[str, ...]:
+    """What the interval takes for granted."""
+    if interval is None or interval.drift_measured:
+        return ()
+    return (
+        f"churn_low and churn_high assume that churn's level drifts by {interval.drift:g} of "
+        "log-odds: no past cutoffs tell how far it does",
+    )
 
 
 def of_one_slice(margin: Floats, churn: Floats) -> ChurnInterval:

@@ -101,7 +101,7 @@ def data_of(frame: pl.DataFrame, on: Slice, calibrate: Slice, task: Task) -> Dat
     """Raises LabelError as `fit` does."""
     rows, paid = rows_of(frame, on, "fit", task)
     later, later_paid = rows_of(frame, calibrate, "calibrate", task)
-    both_classes(rows, "fit")
+    both_classes(rows, "fit", of_ends(task))
     return Data(frame, on, rows, paid, later, later_paid, calibrate)
 
 
@@ -125,8 +125,10 @@ def _fit_buying_on(data: Data, spec: BuyingSpec, task: Task) -> Fit:
     from training.buying_kind import fit_silence, fit_spending, people_of, spans_of
 
     definitions, device = task.spec.definitions, task.device
-    # What happened before the calibration's cutoffs is known too: no label is asked for.
-    known = replace(data.on, cutoffs=tuple({*data.on.cutoffs, *data.calibrate.cutoffs}))
+    # What happened before the calibration's oldest cutoff is known too: no label is asked for.
+    # What its newer ones know are the outcomes of the oldest.
+    oldest = data.calibrate.cutoffs[-1]
+    known = replace(data.on, cutoffs=tuple({*data.on.cutoffs, oldest}))
     people = people_of(known.rows(data.frame, task.seed), task.features, definitions)
     spans = spans_of(definitions, tuple(step.days for step in task.steps))
     silence = fit_silence(spec.churn, people, spans[0], device)
@@ -204,12 +206,17 @@ def finished(
     if calibrator is None:
         at = data.calibrate
         notes.append(f"one class only to calibrate on ({at}): churn is left uncalibrated")
-    if task.steps and isinstance(value, Quantiles):
+    model = with_ranges(model, data.frame, data.calibrate, task.steps, task.seed)
+    if isinstance(value, Quantiles) and model.worth is not None:
+        why = (
+            "quantiles of the steps of a young log do not add up"
+            if task.steps
+            else "of too many users more came back than was spent, and no quantile is below 0"
+        )
         notes.append(
             "value's median and interval are read off the table of means, as for other models: "
-            "quantiles of the steps of a young log do not add up"
+            + why
         )
-    model = with_ranges(model, data.frame, data.calibrate, task.steps, task.seed)
     return Fit(model, data.rows, settled, tuple(notes), data.frame)
 
 
@@ -219,9 +226,14 @@ def rows_of(frame: pl.DataFrame, of: Slice, role: str, task: Task) -> tuple[Rows
     if not task.steps:
         rows = labelled(chosen, task.features, role, task.seed)
         return rows, None if rows.value is None else rows
-    ended = 0 if task.spec.definitions.churn.kind == "passive" else 1
+    ended = 0 if of_ends(task) else 1
     found = stacked(chosen, task.features, task.steps, ended, of.until, role, task.seed)
     return found.hazard, found.value
+
+
+def of_ends(task: Task) -> bool:
+    """Whether the rows that churn is learned from say 1 where a silence ended: a user came back."""
+    return bool(task.steps) and task.spec.definitions.churn.kind == "passive"
 
 
 def value_fitted(spec: Spec, rows: Rows | None, device: Device) -> Value:

@@ -27,9 +27,12 @@ def base_value(fit: Rows, test: Rows) -> Floats | None:
 
 
 def recency_churn(fit: Rows, test: Rows) -> Floats | None:
-    """Logistic regression on log(1 + recency); None where the features have no recency."""
+    """Logistic regression on log(1 + recency); None where the features have no recency, the base
+    rate where all of the fit's rows churn or none does."""
     if (pair := _recency_only(fit, test)) is None:
         return None
+    if fit.churn.min() == fit.churn.max():
+        return base_churn(fit, test)
     model, _ = linear.fit_churn(NEARLY_NONE, pair[0])
     return sigmoid(model.margin(pair[1].x))
 

@@ -105,8 +105,9 @@ def _with_sequences(level: LevelRows, model: Model) -> pl.DataFrame:
 def newest_rows(
     model: Model, frame: pl.DataFrame, level: LevelRows, split: Split, seed: int
 ) -> Matrix:
-    """Users as the model reads them, shape (n, inputs), of whom no fit has seen an outcome of the
-    horizon: at the newest cutoff after the test's; the test slice where there is none."""
+    """Users as the model reads them, shape (n, inputs): those at the newest cutoff after the
+    test's, of whom no fit has seen an outcome of the horizon. Where there is no such cutoff those
+    of the test slice, which the last fit has learned from."""
     if not _why_not(model, level):
         newest = pl.col("cutoff") == level.frame["cutoff"].max()
         later = _with_sequences(level, model).filter(newest)

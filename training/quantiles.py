@@ -2,7 +2,9 @@
 
 In two parts the amounts of those who spend are regressed, and the mass at zero is P(value = 0) of
 the two-part model, whose mean is this one's mean too: quantiles say nothing of a heavy tail's mean.
-The direct form regresses the value itself, refunds below 0 included.
+The direct form regresses the value itself. What is below 0 counts as 0 in both
+(training.fitting.relative_value), so where many users have more refunded than they spend the
+quantiles are not used (training.ranges).
 """
 
 from __future__ import annotations
@@ -99,8 +101,7 @@ def fit_value(
 ) -> tuple[Quantiles, QuantileSpec]:
     """The model and the spec with the form and the sizes that were found.
 
-    `relative`: value over its mean, shape (n,), some above 0. The direct form takes what is below
-    0 as it is; in two parts it counts as 0.
+    `relative`: value over its mean, shape (n,), not below 0 and some above.
     """
     base, base_spec = two_part.fit_value(spec.base, rows, relative, device)
     zeros = float(np.mean(relative == 0))

@@ -18,12 +18,14 @@ from training.split import Slice
 from training.stepwise import Step, longest_known
 from training.worth import fit_worth
 
+REFUNDED = 0.01  # a larger share of values below 0 is missed by quantiles that are not
+
 
 def with_ranges(
     model: Model, frame: pl.DataFrame, calibrate: Slice, steps: tuple[Step, ...], seed: int
 ) -> Model:
     """The model with `worth` (where it has value), or `own_levels` where it has quantiles of its
-    own, and, where it has none, `churn_interval`.
+    own and hardly any value is below 0, and, where it has none, `churn_interval`.
 
     Any calibrated and scaled model will do. With steps these are of the longest horizon whose
     labels the slice knows: the table of worth is in money, so means of the whole horizon are read
@@ -38,7 +40,8 @@ def with_ranges(
     mean = judged.expected_value(rows.x)
     worth, own = None, None
     if mean is not None and rows.value is not None:
-        if isinstance(model.value, Quantiles) and not steps:
+        refunded = float((rows.value < 0).mean()) > REFUNDED
+        if isinstance(model.value, Quantiles) and not steps and not refunded:
             own = fit_own_levels(model.value, rows.x, rows.value, rows.users, model.value_scale)
         else:
             worth = fit_worth(mean, rows.value, rows.users)

@@ -28,6 +28,7 @@ from runtime.progress import say
 from runtime.settings import Settings
 from training import auto, tracking
 from training.auto import AutoFit, AutoSpec
+from training.churn_interval import drift_notes
 from training.evaluate import Evaluation, evaluate
 from training.fitting import Fit, Task, fit
 from training.kinds import Spec
@@ -35,7 +36,7 @@ from training.laws import law_notes, metrics_of, rows_of
 from training.level_rows import LevelRows, level_rows
 from training.model import Model
 from training.prepare import prepared
-from training.present import NOT_ASKED, carried, newest_rows
+from training.present import NOT_ASKED, Carried, carried, newest_rows
 from training.record import log_candidates, params_of, tags_of, write_files
 from training.refit import refitted
 from training.rows import Rows, labelled
@@ -75,11 +76,13 @@ def train(
     device: Device,
     cluster: Cluster = IN_PROCESS,
     spec: Spec | None = None,
+    aliased: bool = True,
 ) -> TrainResult:
     """Trains as of an instant (default: just after the last event). Reads nothing at or after it.
 
     `model`: "auto" or one of `training.kinds.spec_of`'s, default `training.model`;
-    `spec`: its settings, such as tuning has found, default its own. Raises UsageError for another
+    `spec`: its settings, such as tuning has found, default its own. `aliased`: whether it may
+    become champion or challenger. Raises UsageError for another
     model, StoreError without events, LabelError where no label has matured or one class is missing.
     """
     start = time.perf_counter()
@@ -102,7 +105,7 @@ def train(
         )
     if task.checkpoints:
         remove_folder(task.checkpoints)
-    version = tracking.register(settings, run)
+    version = tracking.register(settings, run, aliased)
     return TrainResult(
         run_id=run.run_id,
         model=kind,
@@ -155,8 +158,11 @@ def run_recipe(
         plain = judge(anew(now.plain), rows, 0).metrics
         evaluation.metrics["churn_ece_uncorrected"] = plain["churn_ece"]
     notes += _of_the_test(evaluation, split)
-    kept = now.model if served is None else _kept(frame, split, later, served, level, task, notes)
-    notes.extend(law_notes(kept))
+    kept, brought = now.model, now
+    if served is not None:
+        kept, brought = _kept(frame, split, later, served, level, task)
+        notes.append(f"the model that serves: {brought.note}")
+    notes += [*drift_notes(kept.churn_interval), *law_notes(kept)]
     return Trained(
         model=kept,
         honest=honest,
@@ -168,6 +174,7 @@ def run_recipe(
             Measured(one, judge(one.model, one.frame, draws // 2).metrics) for one in candidates
         ),
         level=now,
+        brought=brought,
     )
 
 
@@ -242,15 +249,13 @@ def _kept(
     served: Fit,
     level: LevelRows,
     task: Task,
-    notes: list[str],
-) -> Model:
-    """`served` as carried to the present, its estimators fitted on all that is known."""
+) -> tuple[Model, Carried]:
+    """`served` as carried to the present, its estimators fitted on all that is known; and how it
+    was carried."""
     brought = carried(served.model, served.frame, level, split, True, task.seed)
-    if brought.season.moves:
-        notes.append(f"the model that serves: {brought.note}")
     say(f"fit at last on {split.last_fit}")
     last = _fit(frame, split.last_fit, split.served_calibrate, spec, _apart(task, "last"))
     then, now = (
         newest_rows(one.model, one.frame, level, split, task.seed) for one in (served, last)
     )
-    return refitted(brought.model, last.model, then, now)
+    return refitted(brought.model, last.model, then, now), brought

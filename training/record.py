@@ -73,7 +73,7 @@ def params_of(
         "delta_version": store.version,
         "feature_spec": trained.model.spec.digest,
         "calibration": trained.model.calibrator.kind,
-        "served_calibration_shift": trained.model.calibrator.shift,
+        "served_calibration_shift": trained.brought.shift,
         **trained.level.params,
         "value_horizon_days": settings.value_horizon_days,
         **churn,

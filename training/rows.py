@@ -93,14 +93,16 @@ def days_of(cutoff: pl.Series) -> Floats:
     return (cutoff.dt.epoch("us") / DAY_US).to_numpy()
 
 
-def both_classes(rows: Rows, role: str) -> None:
-    """Raises LabelError where all rows churn or none does."""
-    churners = int(rows.churn.sum())
-    if 0 < churners < len(rows):
+def both_classes(rows: Rows, role: str, of_ends: bool = False) -> None:
+    """Raises LabelError where all rows churn or none does. `of_ends`: 1 is a silence that ended,
+    so that such a user does not churn."""
+    ones = int(rows.churn.sum())
+    if 0 < ones < len(rows):
         return
-    found = "all churn" if churners else "none churns"
-    remedy = "lengthen" if churners else "shorten"
+    churn = bool(ones) != of_ends
+    users, found = len(np.unique(rows.users)), "all churn" if churn else "none churns"
+    remedy = "lengthen" if churn else "shorten"
     raise LabelError(
-        f"one class only to {role} on: of {len(rows)} labelled users {found}; {remedy} "
+        f"one class only to {role} on: of {users} labelled users {found}; {remedy} "
         "churn.horizon_days or change the definition of churn"
     )

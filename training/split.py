@@ -76,12 +76,15 @@ def plan_split(cutoffs: list[Cutoff], embargo: timedelta, most: int = 12) -> Spl
     test = newest_first[0]
     earlier = _before(newest_first, test, embargo)
     oldest = _before(earlier, earlier[0], embargo) if earlier else []
-    last, earlier = Slice(tuple(newest_first[:most])), earlier[: most - 1]
+    held = 1 + bool(earlier) + bool(oldest)
+    few = f"training.cutoffs is {most}, and the history holds {held} stages; give it {held} or more"
+    last, known = Slice(tuple(newest_first[:most])), earlier[: most - 1]
     if most >= len(STAGES) and oldest:
-        return _three_stages(test, earlier, oldest[: most - 2], last)
-    if most > 1 and earlier:
-        return _two_stages(test, earlier, last)
-    return _one_stage(last)
+        return _three_stages(test, known, oldest[: most - 2], last)
+    if known:
+        why = few if oldest else "the history holds two stages an embargo apart"
+        return _two_stages(test, known, last, why)
+    return _one_stage(last, few if earlier else "no two matured cutoffs lie an embargo apart")
 
 
 def _before(cutoffs: list[Cutoff], anchor: Cutoff, embargo: timedelta) -> list[Cutoff]:
@@ -99,7 +102,7 @@ def _three_stages(test: Cutoff, earlier: list[Cutoff], oldest: list[Cutoff], las
     )
 
 
-def _two_stages(test: Cutoff, earlier: list[Cutoff], last: Slice) -> Split:
+def _two_stages(test: Cutoff, earlier: list[Cutoff], last: Slice, why: str) -> Split:
     return Split(
         fit=Slice(tuple(earlier), 0.0, HELD_SHARE),
         calibrate=Slice((earlier[0],), HELD_SHARE, 1.0),
@@ -108,14 +111,14 @@ def _two_stages(test: Cutoff, earlier: list[Cutoff], last: Slice) -> Split:
         served_calibrate=Slice((test,)),
         last_fit=last,
         notes=(
-            "the history holds two stages an embargo apart: tested on the later one "
+            f"{why}: tested on the later of two "
             f"({show(test.at)}), calibrated on {1 - HELD_SHARE:.0%} of the users held apart "
             f"at {show(earlier[0].at)}",
         ),
     )
 
 
-def _one_stage(last: Slice) -> Split:
+def _one_stage(last: Slice, why: str) -> Split:
     cutoffs, newest = last.cutoffs, last.cutoffs[0]
     return Split(
         fit=Slice(cutoffs, 0.0, FIT_SHARE),
@@ -125,7 +128,7 @@ def _one_stage(last: Slice) -> Split:
         served_calibrate=Slice((newest,), HELD_SHARE, 1.0),
         last_fit=last,
         notes=(
-            f"no two matured cutoffs lie an embargo apart (newest {show(newest.at)}): split by "
+            f"{why} (newest {show(newest.at)}): split by "
             "users 60/20/20, so the metrics know nothing of change over time",
         ),
     )

@@ -177,8 +177,9 @@ def _open_run(settings: Settings, name: str, tags: Mapping[str, str]) -> OpenRun
     return OpenRun(client, run.info.run_id, experiment_id)
 
 
-def register(settings: Settings, run: OpenRun) -> int:
-    """Registers the model of a finished run; the first becomes champion, later ones challenger."""
+def register(settings: Settings, run: OpenRun, aliased: bool = True) -> int:
+    """Registers the model of a finished run. Where it may be `aliased` the first becomes champion,
+    later ones challenger."""
     from mlflow.exceptions import MlflowException
 
     client, name = run.client, settings.project.name
@@ -191,8 +192,9 @@ def register(settings: Settings, run: OpenRun) -> int:
         version = client.create_model_version(
             name, str(run.files), run_id=run.run_id, model_id=run.model_id
         ).version
-        alias = CHALLENGER if CHAMPION in known.aliases else CHAMPION
-        client.set_registered_model_alias(name, alias, str(version))
+        if aliased:
+            alias = CHALLENGER if CHAMPION in known.aliases else CHAMPION
+            client.set_registered_model_alias(name, alias, str(version))
     return int(version)
 
 

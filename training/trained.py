@@ -44,6 +44,7 @@ class Trained:
     fit_rows: int
     notes: tuple[str, ...]
     level: Carried  # how the measured model's calibration came to its present
+    brought: Carried  # and the kept one's to now
     candidates: tuple[Measured, ...] = ()
 
     @property

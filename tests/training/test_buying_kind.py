@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from training_frames import NEWEST, cutoffs
 
+from features.time import Cutoff
 from runtime.errors import ModelError, UsageError
 from runtime.settings import Churn, Eligible
 from training import auto
@@ -43,7 +44,7 @@ from training.kinds import plain_spec, spec_of
 from training.model import Model
 from training.rows import Matrix, matrix
 from training.shapley import shapley
-from training.split import Split, plan_split
+from training.split import Slice, Split, plan_split
 from training.stepwise import Step, at_step
 
 DAY = timedelta(days=1)
@@ -416,6 +417,23 @@ def test_a_young_log_has_an_answer_for_every_step(frame: pl.DataFrame) -> None:
         assert (late["churn_probability"] < early["churn_probability"]).all()
         assert (late["expected_value"] > early["expected_value"]).all()
     assert model.contributions(short).shape == (len(short), len(FEATURES))
+
+
+def test_of_the_calibration_the_oldest_cutoff_is_known_alone(frame: pl.DataFrame) -> None:
+    """What a newer one knows are the outcomes that the oldest is calibrated by."""
+    on, later = Slice(tuple(AT[2:])), Slice(tuple(AT[:2]))
+
+    def law(moved: Cutoff) -> Silence:
+        days = pl.col("active_days_total")
+        busier = pl.when(pl.col("cutoff") == moved.at).then(days * 3).otherwise(days)
+        known = frame.with_columns(busier.alias("active_days_total"))
+        churn = fit(known, on, later, BuyingSpec(), a_buying_task()).model.churn
+        assert isinstance(churn, Silence)
+        return churn
+
+    newest, oldest, undisturbed = law(AT[0]), law(AT[1]), law(Cutoff(NEWEST + DAY))
+    assert newest.law == undisturbed.law
+    assert oldest.law != undisturbed.law
 
 
 YOUNG = a_buying_task(kind="auto", steps=STEPS, measured=STEPS[0])

@@ -19,7 +19,7 @@ from features.snapshots import build_snapshots, read
 from features.time import Cutoff
 from holdfast.cli import run
 from runtime.device import Device
-from runtime.errors import UsageError
+from runtime.errors import LabelError, UsageError
 from runtime.settings import Settings, load_settings
 from training import tracking
 from training.backtest import backtest
@@ -131,7 +131,12 @@ def test_a_young_log_is_told_about_the_whole_horizon(config: Path) -> None:
     young = settings.model_copy(update={"churn": churn})
     first = open_store(young).first
     now = first.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=110)
+    aliases = {run.run_id: run.aliases for run in tracking.list_runs(young) if run.aliases}
+    with pytest.raises(LabelError, match="its labels need events until"):
+        backtest(young, [now, AS_OF], ["buying"], CPU)
+    assert len(tracking.list_runs(young)) == len(aliases), "nothing was trained for nothing"
     (row,) = backtest(young, [now], ["buying"], CPU)
+    assert {run.run_id: run.aliases for run in tracking.list_runs(young) if run.aliases} == aliases
     assert row["churn_roc_auc"] > 0.6
     assert row["value_normalized_gini"] > 0
     found = tracking.load_model(young, row["run_id"])[0].churn

@@ -12,6 +12,7 @@ from training import plots
 from training.compare import shown
 from training.evaluate import Evaluation, evaluate
 from training.fitting import fit
+from training.floors import recency_churn
 from training.kinds import spec_of
 from training.review import page
 from training.rows import labelled
@@ -34,6 +35,18 @@ def test_the_recency_floor_ranks_as_recency_does() -> None:
     assert found["recency_churn_roc_auc"] == pytest.approx(oracle, abs=1e-6)
     gap = found["churn_roc_auc"] - found["recency_churn_roc_auc"]
     assert found["churn_roc_auc_over_recency"] == pytest.approx(gap)
+
+
+def test_where_all_were_fitted_on_one_class_the_recency_floor_is_the_base_rate() -> None:
+    """As with a horizon learned by steps: the model's own rows have two classes, those of the
+    horizon one."""
+    frame = FRAME.with_columns(churn=pl.lit(0, pl.Int8))
+    fit_rows, test = (
+        labelled(of.rows(frame, 0), FEATURES, "test", 0) for of in (SPLIT.fit, SPLIT.test)
+    )
+    found = recency_churn(fit_rows, test)
+    assert found is not None
+    assert found.tolist() == [0.0] * len(test)
 
 
 def test_the_base_rate_floor_is_the_fits_rate() -> None:

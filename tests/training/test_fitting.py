@@ -126,7 +126,7 @@ def test_refunds_count_in_the_sum_but_not_in_the_shape(frame: pl.DataFrame, kind
 @pytest.mark.parametrize(("only", "found"), [(0, "none churns"), (1, "all churn")])
 def test_one_class_only_is_refused(frame: pl.DataFrame, only: int, found: str) -> None:
     one = frame.with_columns(churn=pl.lit(only, dtype=pl.Int8))
-    with pytest.raises(LabelError, match=f"one class only to fit on: of 1000 .*{found}; "):
+    with pytest.raises(LabelError, match=f"one class only to fit on: of 500 .*{found}; "):
         _fit(one, "logistic")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,6 +113,22 @@ def test_the_recipe_trains_it_and_its_quantiles_are_those_of_the_model() -> None
     doubled = replace(model, value_scale=2 * model.value_scale).predict(test)
     named = ("expected_value", "median_value", "value_low", "value_high")
     assert_frame_equal(doubled.select(named), predicted.select(named) * 2)
+
+
+def test_where_many_are_refunded_the_table_of_means_is_read() -> None:
+    """No quantile of the model is below 0: its interval would miss all of them."""
+    owed = FRAME["user_id"].hash(seed=1) % 5 == 0
+    frame = FRAME.with_columns(value=pl.when(owed).then(-20.0).otherwise("value"))
+    found = fit(frame, SPLIT.fit, SPLIT.calibrate, QUICK, a_task("quantile"))
+    assert (found.model.worth is None, found.model.own_levels is None) == (False, True)
+    assert any("more came back than was spent" in note for note in found.notes)
+    test = SPLIT.test.rows(frame, 0)
+    low, value = found.model.predict(test)["value_low"].to_numpy(), test["value"].to_numpy()
+    assert np.mean(value < low) < 0.1
+    few = FRAME.with_columns(
+        value=pl.when(pl.int_range(pl.len()) == 0).then(-20).otherwise("value")
+    )
+    assert fit(few, SPLIT.fit, SPLIT.calibrate, QUICK, a_task("quantile")).model.own_levels
 
 
 def test_its_seed_is_that_of_the_training() -> None:

@@ -164,9 +164,13 @@ def test_a_season_that_moves_the_model_that_serves_is_noted(when: str) -> None:
     spec, task = spec_of("logistic", 0), a_task("logistic")
     trained = run_recipe(main_rows(frame), SPLIT, spec, task, 0, replace(level, years=years))
     moved = [note for note in trained.notes if "the season of a year ago moves it" in note]
-    served = [note for note in trained.notes if note.startswith("the model that serves: churn's")]
-    assert (len(moved), len(served)) == {"now": (1, 1), "never": (0, 0)}.get(when, (1, 0))
-    assert served == (moved if when == "now" else [])
+    (served,) = (
+        note for note in trained.notes if note.startswith("the model that serves: churn's")
+    )
+    assert len(moved) == (when != "never")
+    assert (served in moved) == (when == "now")
+    assert served == f"the model that serves: {trained.brought.note}"
+    assert trained.brought.season.moves == (when == "now")
     assert trained.level.season.moves == (when == "at the test cutoff")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from training_frames import NEWEST, cutoffs, snapshot_frame
@@ -86,7 +87,16 @@ def test_two_stages_calibrate_on_users_held_apart() -> None:
     split = plan_split(cutoffs(3), 50 * DAY)
     assert _at(split) == [[2], [2], [0], [2], [0], [0, 1, 2]]
     assert _users_apart(split.fit, split.calibrate)
-    assert "two stages" in split.notes[0]
+    assert "the history holds two stages an embargo apart" in split.notes[0]
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_too_few_cutoffs_asked_for_are_not_blamed_on_the_history(most: int) -> None:
+    split = plan_split(cutoffs(20), 90 * DAY, most)
+    assert split.notes[0].startswith(
+        f"training.cutoffs is {most}, and the history holds 3 stages; give it 3 or more"
+    )
+    assert plan_split(cutoffs(20), 90 * DAY, 3).notes == ()
 
 
 def test_one_stage_splits_by_users_and_says_so() -> None:

@@ -26,6 +26,7 @@ from features.time import Cutoff
 from runtime.device import Device
 from runtime.errors import LabelError
 from runtime.settings import Settings, load_settings
+from training.churn_interval import drift_notes
 from training.fitting import Task, fit
 from training.kinds import spec_of
 from training.plan import Plan, plan_of
@@ -184,6 +185,18 @@ def test_steps_give_the_probability_of_the_horizon(
     assert_frame_equal(loaded.predict(asked), found)
 
 
+@pytest.mark.parametrize(
+    ("back_on", "words"), [(0, "none churns; shorten"), (None, "all churn; len")]
+)
+def test_one_class_is_told_of_churn_and_of_users(back_on: int | None, words: str) -> None:
+    """A row of silence says 1 of who came back, who does not churn; and there is one a step."""
+    one = {"back_on": back_on, "known_days": 45, "cutoff": NEWEST, "spends": [1, 1, 1]}
+    frame = labelled_frame([one] * 40, silence=True)
+    at = Slice((Cutoff(NEWEST),))
+    with pytest.raises(LabelError, match=f"of 40 labelled users {words}"):
+        fit(frame, at, at, spec_of("logistic", 0), task_of("logistic", silence=True))
+
+
 def test_ranges_are_learned_at_the_longest_horizon_that_is_known() -> None:
     """The newest cutoff knows 10 days only, the one before all 30."""
     frame = world(silence=True)
@@ -214,6 +227,10 @@ def test_intervals_of_steps_are_about_what_the_steps_make_together() -> None:
     assert (high - middle) == pytest.approx(middle - low)
     assert model.churn_interval is not None
     assert not model.churn_interval.drift_measured
+    assert "assume that churn's level drifts by 0.3" in drift_notes(model.churn_interval)[0]
+    assert (
+        drift_notes(replace(model.churn_interval, drift_measured=True)) == drift_notes(None) == ()
+    )
 
 
 def test_recent_cutoffs_are_added_and_every_stage_is_closed() -> None:
