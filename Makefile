@@ -60,8 +60,8 @@ $(GPU_VENV)/.installed: pyproject.toml constraints.txt
 
 gpu-env: $(GPU_VENV)/.installed ## The [gpu] extra in its own environment; then `make test` translates every plan to cuDF
 
-gpu-check: $(VENV)/.developing ## On a GPU host: every plan on cuDF against the CPU
-	$(BIN)/python -m benchmarks.gpu_check
+gpu-check: $(GPU_VENV)/.installed ## On a GPU host: every plan on cuDF against the CPU
+	$(GPU_VENV)/bin/python -m benchmarks.gpu_check
 
 clean: ## Remove what the demo and the tests left
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

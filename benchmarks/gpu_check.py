@@ -1,14 +1,20 @@
 """On a host with a GPU: every plan on cuDF equals the CPU's result, and what each took.
 
-    python -m benchmarks.gpu_check [USERS] [EVENTS]
+    python -m benchmarks.gpu_check [plans] [training] [models] [throughput] [USERS] [EVENTS]
 
-Builds a synthetic world, computes its features, labels, sequences and analyses
-(benchmarks.gpu_analysis) on both devices and compares them column by column (whole numbers
-exactly, others to 1e-5 relative; the largest difference is printed); takes snapshots of a large
-log on `cuda` and on all cores, with the floor of a bare scan of the same columns on the same
-device; then trains every model on both and compares: the whole path with XGBoost, each tabular
-model (benchmarks.gpu_tabular), sequence models (benchmarks.gpu_sequences) and models of buying.
-Exits with 2 where there is no device.
+Without a name all four parts:
+
+plans         features, labels, sequences and analyses (benchmarks.gpu_analysis) of a synthetic
+              world on both devices, compared column by column: whole numbers exactly, others to
+              1e-5 relative; the largest difference is printed
+training      the whole path with XGBoost on both
+models        each tabular model (benchmarks.gpu_tabular), models of buying (benchmarks.gpu_buying)
+              and sequence models (benchmarks.gpu_sequences) on both
+throughput    snapshots of a large log on `cuda` and on all cores, with the floor of a bare scan of
+              the same columns on the same device
+
+What differs or breaks is a line that says FAILED, and the check goes on.
+Exits with 1 where there was one, with 2 where there is no device.
 """
 
 from __future__ import annotations
@@ -16,7 +22,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +34,7 @@ from benchmarks import gpu_buying, gpu_sequences, gpu_tabular, tabular_models
 from benchmarks.big_log import write_big_log
 from benchmarks.features import settings_in
 from benchmarks.gpu_analysis import analyses
+from benchmarks.gpu_verdict import Verdict
 from events.ingest import ingest
 from events.store import EventStore, open_store
 from events.synthetic import World, write_world
@@ -54,7 +61,8 @@ CPU = Device("cpu", "the reference")
 KEYS = ("cutoff", "user_id", "ts")
 SCANNED = ("user_id", "ts", "event", "amount", "channel")
 CUTOFFS = (1, 4)
-EVENTS = 50_000_000
+PARTS = ("plans", "training", "models", "throughput")
+USERS, EVENTS = 20_000, 50_000_000
 LOCAL, GPUS = LocalProcesses(), Gpus()
 HEAD = "| {} | rows | CPU s | GPU s | ratio | columns equal | largest difference |"
 
@@ -78,18 +86,24 @@ def both(name: str, work: Callable[[Device], pl.DataFrame], gpu: Device) -> None
 
 def compared(left: pl.DataFrame, right: pl.DataFrame) -> tuple[int, str]:
     """The number of columns, and the largest relative difference with its column. Raises
-    AssertionError naming the first column that differs by more than it may."""
+    AssertionError naming every column that differs by more than it may, with what the first of
+    them has."""
     assert left.schema == right.schema, "the columns are others"
     keys = [name for name in KEYS if name in left.columns] or left.columns
     left, right = left.sort(keys, maintain_order=True), right.sort(keys, maintain_order=True)
-    worst = (0.0, "none")
+    worst, wrong = (0.0, "none"), dict[str, AssertionError]()
     for name in left.columns:
         exact = not left.schema[name].is_float()
-        assert_series_equal(
-            right[name], left[name], check_exact=exact, rel_tol=TOLERANCE, abs_tol=TOLERANCE
-        )
+        try:
+            assert_series_equal(
+                right[name], left[name], check_exact=exact, rel_tol=TOLERANCE, abs_tol=TOLERANCE
+            )
+        except AssertionError as error:
+            wrong[name] = error
+            continue
         if not exact:
             worst = max(worst, (_difference(left[name], right[name]), name))
+    assert not wrong, f"{len(wrong)} columns: {', '.join(wrong)}; {next(iter(wrong.values()))}"
     return left.width, f"{worst[0]:.1e} ({worst[1]})"
 
 
@@ -103,7 +117,7 @@ def buckets(store: EventStore, plan: Callable[[int], pl.LazyFrame], device: Devi
     return pl.concat([collect(plan(bucket), device) for bucket in store.buckets])
 
 
-def check_plans(settings: Settings, world: World, gpu: Device) -> None:
+def check_plans(settings: Settings, world: World, gpu: Device, verdict: Verdict) -> None:
     store = open_store(settings)
     cutoff = Cutoff(world.end_at - timedelta(days=60))
     spec = learn_spec(store, cutoff, settings)
@@ -124,16 +138,24 @@ def check_plans(settings: Settings, world: World, gpu: Device) -> None:
         return pl.concat([bucket_rows(job, bucket) for bucket in store.buckets])
 
     print(HEAD.format("plan") + "\n|---|---:|---:|---:|---:|---:|---|")
-    both("as a snapshot computes them, 3 cutoffs", engine, gpu)
-    both("sequences", lambda device: buckets(store, sequences, device), gpu)
-    both("features", lambda device: buckets(store, features, device), gpu)
-    both("labels", lambda device: buckets(store, labels, device), gpu)
-    for name, work in analyses(settings, store).items():
-        both(name, work, gpu)
+    plans: dict[str, Callable[[Device], pl.DataFrame]] = {
+        "as a snapshot computes them, 3 cutoffs": engine,
+        "sequences": lambda device: buckets(store, sequences, device),
+        "features": lambda device: buckets(store, features, device),
+        "labels": lambda device: buckets(store, labels, device),
+        **analyses(settings, store),
+    }
+    for name, work in plans.items():
+        with verdict.on(name):
+            both(name, work, gpu)
 
 
 def check_throughput(
-    settings: Settings, gpu: Device, everywhere: Cluster = LOCAL, on_gpus: Cluster = GPUS
+    settings: Settings,
+    gpu: Device,
+    verdict: Verdict,
+    everywhere: Cluster = LOCAL,
+    on_gpus: Cluster = GPUS,
 ) -> None:
     """Snapshots of the same log on all cores and on all GPUs of this host; beside each the floor,
     a bare scan of the same columns there."""
@@ -145,14 +167,14 @@ def check_throughput(
     for name, device, cluster in (("cpu", CPU, everywhere), ("cuda", gpu, on_gpus)):
         floor = _scanned(store, device)
         for number in CUTOFFS:
-            frame, seconds = _snapshots(settings, store, number, device, cluster)
-            other = found.setdefault(number, frame)
-            compared(other, frame)
-            print(
-                f"| {name}, {number} cutoffs | {seconds:.2f} | {rows * number / seconds:,.0f} | "
-                f"{floor:.2f} | {seconds / floor:.1f} |",
-                flush=True,
-            )
+            with verdict.on(f"{name}, {number} cutoffs"):
+                frame, seconds = _snapshots(settings, store, number, device, cluster)
+                print(
+                    f"| {name}, {number} cutoffs | {seconds:.2f} | "
+                    f"{rows * number / seconds:,.0f} | {floor:.2f} | {seconds / floor:.1f} |",
+                    flush=True,
+                )
+                compared(found.setdefault(number, frame), frame)
 
 
 def _snapshots(
@@ -186,38 +208,58 @@ def check_training(settings: Settings, gpu: Device) -> None:
         device.kind: train(settings, None, "xgboost", device) for device in (CPU, gpu)
     }
     aucs = {kind: result.metrics["churn_roc_auc"] for kind, result in found.items()}
-    assert abs(aucs["cpu"] - aucs["gpu"]) < RANKING_TOLERANCE, aucs
     for kind, result in found.items():
         print(f"XGBoost on {kind}: AUC {aucs[kind]:.4f}, {result.seconds:.1f} s")
+    assert abs(aucs["cpu"] - aucs["gpu"]) < RANKING_TOLERANCE, aucs
 
 
-def check_models(settings: Settings, gpu: Device) -> None:
+def check_models(settings: Settings, gpu: Device, verdict: Verdict) -> None:
     """Every model fitted on both devices, and how far apart they are."""
     print("\n## tabular models\n")
-    gpu_tabular.compare(tabular_models.rows_of(settings), (CPU, gpu))
+    gpu_tabular.compare(tabular_models.rows_of(settings), (CPU, gpu), verdict)
     print("\n## models of buying\n")
-    gpu_buying.check_buying(gpu)
+    with verdict.on("models of buying"):
+        gpu_buying.check_buying(gpu)
     print("\n## sequence models")
-    gpu_sequences.check_sequences(gpu_sequences.given_by(settings), gpu, SequenceSpec())
+    with verdict.on("sequence models"):
+        gpu_sequences.check_sequences(gpu_sequences.given_by(settings), gpu, SequenceSpec())
+
+
+def check(gpu: Device, parts: Sequence[str], users: int, events: int) -> Verdict:
+    """The parts asked for, in the order of PARTS."""
+    verdict = Verdict()
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(users=users)
+        settings = load_settings(write_world(world, Path(folder)).config)
+        ingest(settings)
+        if "plans" in parts:
+            check_plans(settings, world, gpu, verdict)
+        if "training" in parts:
+            with verdict.on("training"):
+                check_training(settings, gpu)
+        if "models" in parts:
+            check_models(settings, gpu, verdict)
+    if "throughput" in parts:
+        with tempfile.TemporaryDirectory() as folder, verdict.on("throughput"):
+            check_throughput(large_log(Path(folder), events), gpu, verdict)
+    return verdict
 
 
 def main(arguments: list[str]) -> int:
+    named = [word for word in arguments if not word.isdigit()]
+    if unknown := set(named) - set(PARTS):
+        print(f"gpu-check: {unknown.pop()}: choose of {', '.join(PARTS)}", file=sys.stderr)
+        return 2
     try:
         gpu = decide("gpu")
     except HoldfastError as error:
         print(f"gpu-check: not run: {error}", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as folder:
-        world = World(users=int(arguments[0]) if arguments else 20_000)
-        settings = load_settings(write_world(world, Path(folder)).config)
-        ingest(settings)
-        check_plans(settings, world, gpu)
-        check_training(settings, gpu)
-        check_models(settings, gpu)
-    with tempfile.TemporaryDirectory() as folder:
-        large = large_log(Path(folder), int(arguments[1]) if arguments[1:] else EVENTS)
-        check_throughput(large, gpu)
-    return 0
+    given = [int(word) for word in arguments if word.isdigit()]
+    users, events = (*given, *(USERS, EVENTS)[len(given) :])
+    verdict = check(gpu, named or PARTS, users, events)
+    print(f"\nfailed: {', '.join(verdict.failed)}" if verdict.failed else "\nall equal")
+    return int(bool(verdict.failed))
 
 
 def large_log(folder: Path, events: int) -> Settings:

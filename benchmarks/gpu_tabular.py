@@ -4,7 +4,8 @@
 
 Prints for each the AUC (churn) or the normalized Gini (value) of both devices and what each took,
 the GPU's first fit not counted. The engines draw and bin differently, so the models are not the
-same; their rankings must be, within TOLERANCE. Exits with 2 where there is no device.
+same; their rankings must be, within TOLERANCE. Exits with 1 where one is not, with 2 where there is
+no device.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.gpu_verdict import Verdict
 from benchmarks.tabular_models import Parts, parts_of
 from runtime.device import Device, decide
 from runtime.errors import HoldfastError
@@ -53,13 +55,15 @@ def value_fits(parts: Parts) -> dict[str, Fit]:
     }
 
 
-def compare(parts: Parts, devices: tuple[Device, Device]) -> None:
-    """Prints a line for each model. Raises AssertionError where the rankings are apart."""
+def compare(parts: Parts, devices: tuple[Device, Device], verdict: Verdict) -> None:
+    """Prints a line for each model; the verdict notes where the rankings are apart."""
     print("| model | first | second | seconds | seconds | ratio |\n|---|---:|---:|---:|---:|---:|")
     for name, fit in churn_fits(parts).items():
-        _line(f"churn, {name}", fit, devices, lambda m: _auc(m, parts), TOLERANCE[name])
+        with verdict.on(f"churn, {name}"):
+            _line(f"churn, {name}", fit, devices, lambda m: _auc(m, parts), TOLERANCE[name])
     for name, fit in value_fits(parts).items():
-        _line(f"value, {name}", fit, devices, lambda m: _gini(m, parts), VALUE_TOLERANCE)
+        with verdict.on(f"value, {name}"):
+            _line(f"value, {name}", fit, devices, lambda m: _gini(m, parts), VALUE_TOLERANCE)
 
 
 def _line(
@@ -100,8 +104,9 @@ def main(arguments: list[str]) -> int:
         return 2
     with tempfile.TemporaryDirectory() as folder:
         parts = parts_of(f"synthetic-{arguments[0] if arguments else 0}", Path(folder))
-    compare(parts, (CPU, gpu))
-    return 0
+    verdict = Verdict()
+    compare(parts, (CPU, gpu), verdict)
+    return int(bool(verdict.failed))
 
 
 if __name__ == "__main__":

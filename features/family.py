@@ -81,7 +81,7 @@ def entropy(counts: list[pl.Expr]) -> pl.Expr:
 def herfindahl(counts: list[pl.Expr]) -> pl.Expr:
     """Sum of squared shares of counts: 1 where all is one; null where they sum to nothing."""
     total = pl.sum_horizontal(counts)
-    return pl.when(total > 0).then(_added([(n / total) ** 2 for n in counts]))
+    return pl.when(total > 0).then(_added([(n / total) * (n / total) for n in counts]))
 
 
 def _added(terms: list[pl.Expr]) -> pl.Expr:

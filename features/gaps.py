@@ -86,7 +86,10 @@ def _rhythm() -> list[Column]:
     n = pl.col("pairs")
     both = n * pl.col("pair_products") - pl.col("pair_earlier") * pl.col("pair_later")
     spread = [
-        (n * pl.col(f"pair_{which}_squares") - pl.col(f"pair_{which}").pow(2)).cast(pl.Float64)
+        # Not pow(2): cuDF's takes whole numbers through floating point, and loses one of them.
+        (
+            n * pl.col(f"pair_{which}_squares") - pl.col(f"pair_{which}") * pl.col(f"pair_{which}")
+        ).cast(pl.Float64)
         for which in ("earlier", "later")
     ]
     product = spread[0] * spread[1]

@@ -68,7 +68,7 @@ def _when() -> list[Column]:
 
 def _how_much() -> list[Column]:
     n, amount = pl.col("purchases"), pl.col("amount")
-    spread = pl.col("amount_off_squares") - pl.col("amount_off").pow(2) / n
+    spread = pl.col("amount_off_squares") - pl.col("amount_off") * pl.col("amount_off") / n
     deviation = pl.when(n > 1).then((pl.max_horizontal(spread, 0.0) / (n - 1)).sqrt())
     return [
         column("amount_total", "money", "amounts ever", "{} spent in all", amount),

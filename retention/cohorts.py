@@ -108,9 +108,10 @@ def _spent(followed: pl.LazyFrame, asked: Question) -> pl.LazyFrame:
     placed = followed.with_columns(cell=cell).filter(pl.col("cell").is_not_null())
     spent = placed.group_by("who", "cell").agg(pl.col("value").sum())
     if asked.measure != "cumulative":
-        return spent.with_columns(squares=pl.col("value") ** 2)
+        return spent.with_columns(squares=pl.col("value") * pl.col("value"))
     so_far = pl.col("value").cum_sum().over("who")
-    added = so_far**2 - (so_far - pl.col("value")) ** 2
+    before = so_far - pl.col("value")
+    added = so_far * so_far - before * before
     return spent.sort("who", "cell").with_columns(squares=added)
 
 

@@ -42,12 +42,12 @@ def local_options(workers: int, folder: str) -> dict[str, Any]:
 
 def gpu_options(folder: str) -> dict[str, Any]:
     """Arguments of dask_cuda.LocalCUDACluster: a worker for each GPU, which is the only one it
-    computes on; cuDF spills to the host; the driver's own asynchronous allocations."""
+    computes on; the driver's own asynchronous allocations. cuDF's spilling is of its own frames,
+    and plans make none."""
     options = local_options(0, folder)
     del options["n_workers"], options["processes"]
     return {
         **options,
-        "enable_cudf_spill": True,
         "rmm_async": True,
         "rmm_managed_memory": False,
         "device_memory_limit": None,

@@ -10,6 +10,7 @@ from typing import Literal
 from runtime.errors import UsageError
 
 Choice = Literal["auto", "cpu", "gpu"]
+DRIVER = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")  # the last: WSL's
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def decide(choice: Choice = "auto") -> Device:
 
 
 def _what_a_gpu_run_lacks() -> str | None:
-    if not Path("/proc/driver/nvidia/version").exists():
+    if not any(Path(sign).exists() for sign in DRIVER):
         return "no NVIDIA driver on this machine"
     if importlib.util.find_spec("cudf_polars") is None:
         return "cuDF is not installed (pip install 'holdfast[gpu]')"

@@ -66,7 +66,9 @@ class GRU(Encoder):
         seen = self.inputs.of(order.take(events.values))
         if seen.is_cuda:
             sizes = torch.tensor(order.sizes)
-            packed, _ = gru(nn.utils.rnn.PackedSequence(seen, sizes))
+            # cuDNN's under autocast is of float16, whatever autocast was asked for.
+            with torch.autocast("cuda", enabled=False):
+                packed, _ = gru(nn.utils.rnn.PackedSequence(seen.float(), sizes))
             return order.restore(packed.data)
         from_input, from_state, input_bias, state_bias = gru.all_weights[0]
         projected = linear(seen, from_input, input_bias)

@@ -83,7 +83,8 @@ def _blocks(x: Tensor, window: int, fill: float = 0) -> Tensor:
     """Shape (n_blocks, window, ...), filled up at the end."""
     short = -len(x) % window
     filled = pad(x.movedim(0, -1), (0, short), value=fill).movedim(-1, 0)
-    return filled.reshape(-1, window, *x.shape[1:])
+    # The kernels of attention ask for a last axis that lies together.
+    return filled.contiguous().view(-1, window, *x.shape[1:])
 
 
 def _windows(x: Tensor, window: int, fill: float = 0) -> Tensor:

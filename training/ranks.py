@@ -1,7 +1,7 @@
 """Several processes that train one model, as `torchrun` starts them; one alone without it.
 
-Each has its own batches; PyTorch averages the gradients. Tried with processes on a CPU (gloo);
-not yet on several GPUs (NCCL).
+Each has its own batches and its own GPU; PyTorch averages the gradients. Tried with processes on a
+CPU (gloo); not yet on several GPUs (NCCL).
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Ranks:
         """Every rank's whole numbers, the same count from each, by rank."""
         if self.size == 1:
             return [value]
-        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
-        mine = torch.tensor(value, device=device)
+        on_gpus = distributed.get_backend() == "nccl"
+        mine = torch.tensor(value, device=own_device("gpu" if on_gpus else "cpu"))
         every = [torch.empty_like(mine) for _ in range(self.size)]
         distributed.all_gather(every, mine)
         return [one.tolist() for one in every]
@@ -53,6 +53,13 @@ def planned() -> Ranks:
     return Ranks(int(found.get("RANK", 0)), int(found.get("WORLD_SIZE", 1)))
 
 
+def own_device(kind: str) -> torch.device:
+    """The process' own GPU by LOCAL_RANK, the first without; the CPU where `kind` is not "gpu"."""
+    if kind != "gpu":
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Ranks]:
     """The ranks, met; they part at the end. Of a process alone nothing is asked."""
@@ -60,6 +67,8 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     if ranks.size == 1 or distributed.is_initialized():
         yield ranks
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield ranks

@@ -22,6 +22,7 @@ from runtime.errors import UsageError
 from runtime.files import digest_of
 from runtime.progress import say
 from training.memory import keep_freed_memory
+from training.ranks import own_device
 from training.sequence_columns import SequenceColumns, build
 from training.sequence_fit import EventBatches, FineTuning, OutcomeBatches, drawn_from
 from training.sequence_heads import Network
@@ -98,7 +99,7 @@ class _Task:
 
     @property
     def device(self) -> torch.device:
-        return torch.device("cuda" if self.on.kind == "gpu" else "cpu")
+        return own_device(self.on.kind)
 
     @property
     def encoder(self) -> dict[str, Any]:

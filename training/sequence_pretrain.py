@@ -56,7 +56,9 @@ class Pretraining(nn.Module):
         how = self.settings
         pieces, owners = sub_sequences(events, how.pieces, how.shortest, how.longest)
         embedded = last(self.encoder(pieces), pieces).float()
-        return contrastive_loss(normalize(embedded), owners, how.margin, how.negatives)
+        # The distance of near ones is a difference of numbers near 1: lost in bfloat16.
+        with torch.autocast(embedded.device.type, enabled=False):
+            return contrastive_loss(normalize(embedded), owners, how.margin, how.negatives)
 
 
 def sub_sequences(

@@ -19,6 +19,7 @@ from features.time import Cutoff
 from runtime.clock import show
 from runtime.errors import LabelError, ModelError
 from training.ragged import Columns, tensors
+from training.ranks import planned
 from training.sequence_batches import TS, Batches, Numbers, Slices
 from training.sequence_heads import known_bins
 from training.sequence_inputs import COLUMNS
@@ -84,6 +85,8 @@ class Located:
         return int(self.slices.lengths.sum())
 
     def batches(self, spec: SequenceSpec, device: torch.device) -> Batches:
+        """Those of this process, where several train one model."""
+        ranks = planned()
         return Batches(
             self.parts,
             self.slices,
@@ -91,6 +94,8 @@ class Located:
             spec.seed,
             sequences=spec.batch,
             device=device,
+            rank=ranks.rank,
+            ranks=ranks.size,
         )
 
     def outcomes(self, horizons: Horizons) -> tuple[Tensor, Tensor, Tensor]:

@@ -40,7 +40,7 @@ def fit_value(
     bags = spec.bags if len(rows) <= spec.all_folds_rows else min(TWO, spec.bags)
     known = spec.epochs or (None,) * bags
     networks, epochs = [], []
-    with _repeatable(spec.seed):
+    with _repeatable(spec.seed, where):
         for k, wanted in enumerate(known):
             out = torch.as_tensor(rows.fold == folds[k % len(folds)], device=where)
             data = _Data(z, y, out if len(folds) > 1 else torch.zeros_like(out), held)
@@ -88,10 +88,10 @@ class _Data:
 
 
 @contextmanager
-def _repeatable(seed: int) -> Iterator[None]:
+def _repeatable(seed: int, where: torch.device) -> Iterator[None]:
     """Numbers drawn from the seed, sums shared out over one thread; afterwards all as it was."""
     threads = torch.get_num_threads()
-    devices = list(range(torch.cuda.device_count()))
+    devices = [where] if where.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         torch.set_num_threads(1)

@@ -7,9 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks import gpu_buying, gpu_check, gpu_sequences
+from benchmarks import gpu_buying, gpu_check, gpu_sequences, gpu_tabular, tabular_models
 from benchmarks.gpu_analysis import analyses
 from benchmarks.gpu_check import check_plans, check_throughput, compared, large_log
+from benchmarks.gpu_verdict import Verdict
 from events.ingest import ingest
 from events.store import open_store
 from events.synthetic import World, write_world
@@ -26,7 +27,9 @@ def test_every_plan_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[st
     world = World(users=300)
     settings = load_settings(write_world(world, tmp_path).config)
     ingest(settings)
-    check_plans(settings, world, PRETENDED)
+    verdict = Verdict()
+    check_plans(settings, world, PRETENDED, verdict)
+    assert verdict.failed == []
     lines = capsys.readouterr().out.splitlines()
     names = [line.split("|")[1].strip() for line in lines[2:]]
     assert names == [
@@ -45,7 +48,9 @@ def test_every_plan_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_throughput_is_told_beside_the_floor(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check_throughput(large_log(tmp_path, 20_000), PRETENDED, IN_PROCESS, IN_PROCESS)
+    verdict = Verdict()
+    check_throughput(large_log(tmp_path, 20_000), PRETENDED, verdict, IN_PROCESS, IN_PROCESS)
+    assert verdict.failed == []
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("|")[1].strip() for line in lines[3:]] == [
         "cpu, 1 cutoffs",
@@ -66,6 +71,35 @@ def test_a_difference_is_named() -> None:
             compared(left, left.with_columns(wrong))
     with pytest.raises(AssertionError):
         compared(left, left.with_columns(amount=pl.Series([1.0, None])))
+    with pytest.raises(AssertionError, match="2 columns: events, amount; "):
+        compared(left, left.with_columns(pl.col("events", "amount") * 2))
+
+
+def test_what_breaks_is_told_and_the_rest_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    verdict = Verdict()
+    for name, wrong in (("first", 1), ("second", 0), ("third", 2)):
+        with verdict.on(name):
+            assert wrong == 0, f"off by\n{wrong}"
+    assert verdict.failed == ["first", "third"]
+    told = capsys.readouterr().out
+    assert "| first | FAILED: AssertionError: off by 1" in told
+    assert "second" not in told
+
+
+def test_every_tabular_model_is_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(write_world(World(users=200), tmp_path).config)
+    ingest(settings)
+    parts = tabular_models.rows_of(settings)
+    quick = gpu_tabular.churn_fits(parts)["logistic"]
+    monkeypatch.setattr(gpu_tabular, "churn_fits", lambda _: {"logistic": quick})
+    monkeypatch.setattr(gpu_tabular, "value_fits", lambda _: {"broken": lambda device: 1 / 0})
+    verdict = Verdict()
+    gpu_tabular.compare(parts, (PRETENDED, PRETENDED), verdict)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].startswith("| churn, logistic | 0.")
+    assert verdict.failed == ["value, broken"]
 
 
 def test_sequence_models_are_measured_and_compared(
@@ -100,3 +134,5 @@ def test_without_a_device_it_says_so(
 ) -> None:
     assert gpu_check.main([]) == 2
     assert "gpu-check: not run" in capsys.readouterr().err
+    assert gpu_check.main(["modles"]) == 2
+    assert "modles: choose of plans, training" in capsys.readouterr().err

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
 
-from training.ranks import Ranks, joined, planned
+from training.ranks import Ranks, joined, own_device, planned
+from training.sequence_batches import TS
+from training.sequence_inputs import COLUMNS
 from training.sequence_loop import CHECKPOINT
+from training.sequence_rows import Located
+from training.sequence_spec import SequenceSpec
 
 TESTS = Path(__file__).parents[1]
 
@@ -32,6 +40,23 @@ def test_what_torchrun_says_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "2")
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert planned() == Ranks(2, 4)
+
+
+def test_each_has_rows_and_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = np.arange(0, 400, 10)
+    at = pl.Series([datetime(2024, 1, 1, tzinfo=UTC)] * 40, dtype=pl.Datetime("us", "UTC"))
+    frame = pl.DataFrame({"part": 0, "begin": begin, "end": begin + 10, "cutoff": at})
+    part = {name: torch.zeros(400) for name in (*COLUMNS, TS)}
+    spec, own = replace(SequenceSpec(), batch=4), []
+    for rank in ("0", "1"):
+        for name, value in (("RANK", rank), ("LOCAL_RANK", rank), ("WORLD_SIZE", "2")):
+            monkeypatch.setenv(name, value)
+        batches = Located(frame, (part,)).batches(spec, torch.device("cpu"))
+        own.append(np.concatenate(batches.plan(0)).tolist())
+        assert own_device("gpu") == torch.device("cuda", int(rank))
+        assert own_device("cpu") == torch.device("cpu")
+    assert sorted(own[0] + own[1]) == list(range(40))
+    assert len(own[0]) == len(own[1])
 
 
 def ranked(folder: Path, dies_after: int = -1) -> list[str]:
