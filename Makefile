@@ -6,6 +6,8 @@ CODE := runtime events features retention training serving report holdfast
 
 # One more than the two cores that are promised: a test that waits leaves its core to another.
 WORKERS ?= 3
+# They start hundreds of processes: what is compiled once is kept for all.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint format bench bench-features bench-retention gpu-env gpu-check clean

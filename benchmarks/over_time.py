@@ -34,7 +34,7 @@ from features.snapshots import read
 from runtime.device import Device
 from runtime.settings import load_settings
 from training.calibration import Calibrator
-from training.fitting import Task, fit, rows_of
+from training.fitting import fit, rows_of
 from training.kinds import spec_of
 from training.level_rows import LevelRows, level_rows
 from training.metrics import Floats, calibration_error, log_loss, value_metrics
@@ -43,6 +43,7 @@ from training.plan import Plan, plan_of
 from training.prepare import snapshots_of
 from training.present import carried
 from training.recipe import measured_rows
+from training.task import Task
 from training.threads import one_blas_thread
 
 CPU = Device("cpu", "a benchmark")

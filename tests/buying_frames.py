@@ -12,7 +12,7 @@ import polars as pl
 from training_frames import NEWEST, a_task
 
 from features.time import Cutoff
-from training.fitting import Task
+from training.task import Task
 
 DAYS, HORIZON = 300.0, 30
 FEATURES = (

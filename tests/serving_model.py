@@ -15,11 +15,12 @@ from features.time import Cutoff
 from runtime.device import decide
 from runtime.settings import Settings
 from serving.score import ScoreResult, score
-from training.fitting import Task, fit
+from training.fitting import fit
 from training.kinds import spec_of
 from training.model import Model
 from training.runs import RunInfo
 from training.split import Slice
+from training.task import Task
 from training.trees import Size, XGBoostSpec
 
 CPU = decide("cpu")

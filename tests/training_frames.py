@@ -13,7 +13,7 @@ from features.spec import FeatureSpec
 from features.time import Cutoff, Window
 from runtime.device import Device
 from runtime.settings import Activity, Churn, Eligible, Value
-from training.fitting import Task
+from training.task import Task
 
 NEWEST = datetime(2024, 6, 1, tzinfo=UTC)
 FEATURES = ("recency_days", "events_30d", "amount_90d", "tenure_days", "sessions_7d")

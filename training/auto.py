@@ -22,13 +22,14 @@ from training.blend import Blend, Target
 from training.buying_columns import is_of_purchases
 from training.buying_spec import BuyingSpec
 from training.column import Column
-from training.fitting import Data, Fit, Task, data_of, finished, fit_on, fit_sequence_on
+from training.fitting import Data, Fit, data_of, finished, fit_on, fit_sequence_on
 from training.kinds import Spec, spec_of
 from training.metrics import Floats
 from training.mixes import Mix, Tried, pick, tried
 from training.model import Model
 from training.sequence_spec import SequenceSpec, cost_seconds
 from training.split import Slice
+from training.task import Task
 
 KINDS = ("logistic", "buying", "xgboost", "sequence")  # the simplest first
 

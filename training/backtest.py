@@ -17,13 +17,13 @@ from runtime.clock import show
 from runtime.device import Device
 from runtime.settings import Settings
 from training.evaluate import Evaluation, evaluate
-from training.fitting import Task
 from training.model import Model
 from training.prepare import snapshots_of
 from training.recipe import measured_rows, train
 from training.rows import Rows, labelled
 from training.sample import sampled
 from training.sequences_at import beside
+from training.task import Task
 from training.tracking import load_model
 
 

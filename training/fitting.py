@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from features.sequence_files import Sequences
-from features.spec import FeatureSpec
 from runtime.device import Device
 from runtime.errors import UsageError
 from runtime.progress import say
@@ -31,7 +27,8 @@ from training.rows import Rows, both_classes, labelled
 from training.sequence_spec import SequenceSpec
 from training.split import Slice
 from training.stand_in import explained, fit_stand_in
-from training.stepwise import STEP, Step, stacked
+from training.stepwise import STEP, stacked
+from training.task import Task
 from training.trees import XGBoostSpec
 from training.two_part import TwoPartSpec
 from training.value_level import followed, levels_of, some_users
@@ -43,22 +40,6 @@ if TYPE_CHECKING:
 
 NO_VALUE = "no value to calibrate on: expected value is scaled to what was fitted on"
 Value = tuple[ValueEstimator | None, Any]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is the same for every fit of one training."""
-
-    kind: str
-    spec: FeatureSpec
-    features: tuple[str, ...]
-    as_of: datetime
-    seed: int
-    device: Device
-    steps: tuple[Step, ...] = ()  # those that the horizon is learned by; none: as one
-    measured: Step | None = None  # the one a young log is measured at; None: the horizon
-    sequences: Sequences | None = None  # of everyone at every cutoff, where a model reads them
-    checkpoints: Path | None = None  # where a training that takes long can be taken up
 
 
 @dataclass(frozen=True)
@@ -101,7 +82,7 @@ def data_of(frame: pl.DataFrame, on: Slice, calibrate: Slice, task: Task) -> Dat
     """Raises LabelError as `fit` does."""
     rows, paid = rows_of(frame, on, "fit", task)
     later, later_paid = rows_of(frame, calibrate, "calibrate", task)
-    both_classes(rows, "fit", of_ends(task))
+    both_classes(rows, "fit", task.of_ends)
     return Data(frame, on, rows, paid, later, later_paid, calibrate)
 
 
@@ -226,14 +207,9 @@ def rows_of(frame: pl.DataFrame, of: Slice, role: str, task: Task) -> tuple[Rows
     if not task.steps:
         rows = labelled(chosen, task.features, role, task.seed)
         return rows, None if rows.value is None else rows
-    ended = 0 if of_ends(task) else 1
+    ended = 0 if task.of_ends else 1
     found = stacked(chosen, task.features, task.steps, ended, of.until, role, task.seed)
     return found.hazard, found.value
-
-
-def of_ends(task: Task) -> bool:
-    """Whether the rows that churn is learned from say 1 where a silence ended: a user came back."""
-    return bool(task.steps) and task.spec.definitions.churn.kind == "passive"
 
 
 def value_fitted(spec: Spec, rows: Rows | None, device: Device) -> Value:

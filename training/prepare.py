@@ -18,12 +18,12 @@ from runtime.files import digest_of
 from runtime.progress import say
 from runtime.settings import Settings
 from training.auto import AutoSpec
-from training.fitting import Task
 from training.kinds import Spec, spec_of
 from training.plan import Plan
 from training.sample import sampled
 from training.sequence_spec import SequenceSpec
 from training.sequences_at import sequences_at
+from training.task import Task
 
 
 @dataclass(frozen=True)

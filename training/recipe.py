@@ -30,7 +30,7 @@ from training import auto, tracking
 from training.auto import AutoFit, AutoSpec
 from training.churn_interval import drift_notes
 from training.evaluate import Evaluation, evaluate
-from training.fitting import Fit, Task, fit
+from training.fitting import Fit, fit
 from training.kinds import Spec
 from training.laws import law_notes, metrics_of, rows_of
 from training.level_rows import LevelRows, level_rows
@@ -43,6 +43,7 @@ from training.rows import Rows, labelled
 from training.sequence_spec import SequenceSpec
 from training.sequences_at import example_of
 from training.split import Slice, Split
+from training.task import Task
 from training.threads import one_blas_thread
 from training.trained import Measured, Trained
 

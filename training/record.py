@@ -19,12 +19,12 @@ from training import level_plot, plots, tracking, tried_plot
 from training.auto import AutoSpec
 from training.compare import shown
 from training.curves import CURVES, curves
-from training.fitting import Task
 from training.kinds import Spec
 from training.laws import facts_of, rows_of
 from training.lineage import code_version
 from training.review import page
 from training.split import Split
+from training.task import Task
 from training.trained import Trained
 
 EXPLAINED_ROWS = 2000

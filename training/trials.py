@@ -22,12 +22,13 @@ from features.snapshots import Snapshots, read
 from runtime.cluster import Started
 from runtime.files import digest_of
 from runtime.task import Task as Mapped
-from training.fitting import FITTERS, Task, of_ends, relative_value, rows_of, value_fitted
+from training.fitting import FITTERS, relative_value, rows_of, value_fitted
 from training.kinds import PlainSpec, plain_spec
 from training.metrics import Floats
 from training.rows import Rows, both_classes
 from training.spaces import Params, Target, params_of, rounds_of, spec_with
 from training.split import Slice, user_share
+from training.task import Task
 from training.threads import one_blas_thread
 from training.validation import churn_losses, value_losses
 
@@ -115,7 +116,7 @@ def _read(bench: Bench) -> Held:
     frame = read(bench.snapshots, cutoffs)
     rows, paid = rows_of(frame, bench.fit, "fit", bench.task)
     later, later_paid = rows_of(frame, bench.calibrate, "calibrate", bench.task)
-    both_classes(rows, "fit", of_ends(bench.task))
+    both_classes(rows, "fit", bench.task.of_ends)
     found: dict[Target, tuple[Rows, Rows]] = {"churn": (rows, later)}
     if paid is not None and later_paid is not None and later_paid.value is not None:
         found |= {"value": (paid, later_paid)} if _varies(paid, "value") else {}

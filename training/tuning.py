@@ -22,7 +22,6 @@ from runtime.lock import writing_to
 from runtime.progress import say
 from runtime.settings import Settings
 from training import trials
-from training.fitting import Task
 from training.lineage import requirements
 from training.prepare import snapshots_of
 from training.recipe import TrainResult, train
@@ -39,6 +38,7 @@ from training.spaces import (
 )
 from training.split import Split
 from training.studies import Found, studies
+from training.task import Task
 from training.trials import Bench
 from training.tuning_record import recorded
 

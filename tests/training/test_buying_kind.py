@@ -39,13 +39,14 @@ from training.buying_silence import Silence, Span
 from training.buying_spec import BuyingSpec
 from training.buying_spending import Spending
 from training.calibration import sigmoid
-from training.fitting import Fit, Task, fit
+from training.fitting import Fit, fit
 from training.kinds import plain_spec, spec_of
 from training.model import Model
 from training.rows import Matrix, matrix
 from training.shapley import shapley
 from training.split import Slice, Split, plan_split
 from training.stepwise import Step, at_step
+from training.task import Task
 
 DAY = timedelta(days=1)
 AT = cutoffs(4)

@@ -27,13 +27,14 @@ from runtime.device import Device
 from runtime.errors import LabelError
 from runtime.settings import Settings, load_settings
 from training.churn_interval import drift_notes
-from training.fitting import Task, fit
+from training.fitting import fit
 from training.kinds import spec_of
 from training.plan import Plan, plan_of
 from training.prepare import snapshots_of
 from training.recipe import run_recipe
 from training.split import Slice, plan_split, with_recent
 from training.stepwise import STEP, Step, at_step, longest_known, stacked, steps_in
+from training.task import Task
 
 DAY = timedelta(days=1)
 CPU = Device("cpu", "test")

@@ -22,13 +22,13 @@ from features.learn import learn_spec
 from features.snapshots import read
 from runtime.device import decide
 from runtime.settings import load_settings
-from training.fitting import Task
 from training.level_rows import level_rows
 from training.linear import Linear, LogisticSpec
 from training.model import Model
 from training.plan import plan_of
 from training.prepare import snapshots_of
 from training.recipe import run_recipe
+from training.task import Task
 from training.trees import Size, XGBoostSpec
 
 T = datetime(2024, 8, 1, tzinfo=UTC)
