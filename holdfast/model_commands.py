@@ -70,11 +70,16 @@ def train(
     from holdfast.output import as_dict, print_fields, print_json, print_rows
     from training.recipe import train as fit
     from training.spaces import tuned_spec
+    from training.together import asked, train_together
 
     settings = settings_of(config)
     kind, spec = tuned_spec(tuned, model, settings.training.seed) if tuned else (model, None)
     instant, on = instant_of(as_of, settings), device_of(device)
-    result = as_dict(fit(settings, instant, kind, on, cluster_of(cluster, on), spec))
+    given = (settings, instant, kind, on, cluster_of(cluster, on), spec)
+    found = train_together(*given) if asked() else fit(*given)
+    if found is None:  # not the first of several processes
+        return
+    result = as_dict(found)
     if as_json:
         print_json(result)
         return

@@ -10,10 +10,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+
+LONGEST_WAIT = timedelta(days=1)  # one may work alone for long; torchrun ends all if one dies
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,11 @@ class Ranks:
         if self.size > 1:
             distributed.all_reduce(numbers)
         return numbers
+
+    def wait(self) -> None:
+        """For all of them."""
+        if self.size > 1:
+            distributed.barrier()
 
     def gather(self, value: list[int]) -> list[list[int]]:
         """Every rank's whole numbers, the same count from each, by rank."""
@@ -69,7 +77,8 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, timeout=LONGEST_WAIT)
     try:
         yield ranks
     finally:

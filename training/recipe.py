@@ -35,7 +35,7 @@ from training.kinds import Spec
 from training.laws import law_notes, metrics_of, rows_of
 from training.level_rows import LevelRows, level_rows
 from training.model import Model
-from training.prepare import prepared
+from training.prepare import Prepared, prepared
 from training.present import NOT_ASKED, Carried, carried, newest_rows
 from training.record import log_candidates, params_of, tags_of, write_files
 from training.refit import refitted
@@ -87,10 +87,32 @@ def train(
     model, StoreError without events, LabelError where no label has matured or one class is missing.
     """
     start = time.perf_counter()
+    found = ready_to_train(settings, as_of, model, device, cluster, spec)
+    return recorded(settings, *found, start, aliased)
+
+
+def ready_to_train(
+    settings: Settings,
+    as_of: datetime | None,
+    model: str | None,
+    device: Device,
+    cluster: Cluster = IN_PROCESS,
+    spec: Spec | None = None,
+) -> tuple[Prepared, LevelRows]:
+    """All that `run_recipe` asks for: snapshots and sequences are written, or found."""
     ready = prepared(settings, as_of, model, device, cluster, spec)
+    task = ready.task
+    return ready, level_rows(
+        settings, ready.store, ready.plan, task.spec, device, cluster, task.sequences
+    )
+
+
+def recorded(
+    settings: Settings, ready: Prepared, level: LevelRows, start: float, aliased: bool = True
+) -> TrainResult:
+    """Trained, tracked and registered. `start`: of `time.perf_counter`."""
     store, split, task, frame = ready.store, ready.plan.split, ready.task, ready.frame
     snapshots, kind = ready.snapshots, task.kind
-    level = level_rows(settings, store, ready.plan, task.spec, device, cluster, task.sequences)
     tags = tags_of(task, store, split)
     with tracking.tracked(settings, f"{kind} {show(store.as_of)}", tags) as run:
         trained = run_recipe(frame, split, ready.spec, task, settings.training.bootstrap, level)

@@ -85,14 +85,16 @@ class Located:
         return int(self.slices.lengths.sum())
 
     def batches(self, spec: SequenceSpec, device: torch.device) -> Batches:
-        """Those of this process, where several train one model."""
+        """Where several processes train one model, those of this one: each has its part of what
+        one alone would have in a batch, so that a step is of as many events and an epoch of as many
+        steps."""
         ranks = planned()
         return Batches(
             self.parts,
             self.slices,
-            spec.batch_events,
+            max(spec.batch_events // ranks.size, 1),
             spec.seed,
-            sequences=spec.batch,
+            sequences=max(min(spec.batch, len(self.frame)) // ranks.size, 1),
             device=device,
             rank=ranks.rank,
             ranks=ranks.size,

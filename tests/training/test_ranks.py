@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,15 +14,26 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from small_project import AS_OF, small_log, write_small_project
 
+from holdfast.cli import run
+from runtime.device import Device
+from runtime.settings import load_settings
 from training.ranks import Ranks, joined, own_device, planned
+from training.recipe import train
 from training.sequence_batches import TS
 from training.sequence_inputs import COLUMNS
 from training.sequence_loop import CHECKPOINT
 from training.sequence_rows import Located
 from training.sequence_spec import SequenceSpec
+from training.tracking import list_runs
 
 TESTS = Path(__file__).parents[1]
+TORCHRUN = [
+    *(sys.executable, "-m", "torch.distributed.run"),
+    *("--standalone", "--nproc-per-node", "2"),
+]
+HOLDFAST = "import sys; from holdfast.cli import run; sys.exit(run(sys.argv[1:]))"
 
 
 def test_without_torchrun_a_process_is_alone() -> None:
@@ -55,6 +67,7 @@ def test_each_has_rows_and_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
         own.append(np.concatenate(batches.plan(0)).tolist())
         assert own_device("gpu") == torch.device("cuda", int(rank))
         assert own_device("cpu") == torch.device("cpu")
+        assert max(map(len, batches.plan(0))) == 2, "half of a batch"
     assert sorted(own[0] + own[1]) == list(range(40))
     assert len(own[0]) == len(own[1])
 
@@ -62,9 +75,8 @@ def test_each_has_rows_and_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
 def ranked(folder: Path, dies_after: int = -1) -> list[str]:
     """What two ranks on the CPU (gloo), started by torchrun itself, come to."""
     paths = os.pathsep.join((str(TESTS), str(TESTS.parent)))
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*run, str(TESTS / "ranked_training.py"), str(folder), str(dies_after)],
+        [*TORCHRUN, str(TESTS / "ranked_training.py"), str(folder), str(dies_after)],
         check=False,
         env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
         timeout=300,
@@ -81,6 +93,31 @@ def test_two_ranks_train_one_model_and_resume_it(tmp_path: Path) -> None:
     assert ranked(tmp_path / "killed", dies_after=5) == []
     assert load_step(tmp_path / "killed" / CHECKPOINT) == 3
     assert ranked(tmp_path / "killed") == undisturbed
+
+
+def _said(call: list[str]) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(call, check=False, capture_output=True, text=True, env=env)
+
+
+@pytest.mark.slow
+def test_the_command_trains_one_model_in_two_processes(tmp_path: Path) -> None:
+    """One run, one answer, and a model about as good as that of one process."""
+    config = write_small_project(tmp_path, small_log(200))
+    assert run(["ingest", "-c", str(config)]) == 0
+    call = (*TORCHRUN, "--no-python", sys.executable, "-c", HOLDFAST)
+    given = ("train", "-c", str(config), "--as-of", "2024-08-01", "--json", "--model")
+    done = _said([*call, *given, "sequence"])
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    told = json.loads(done.stdout)
+    (found,) = list_runs(load_settings(config))
+    assert (found.run_id, found.version, found.status) == (told["run_id"], 1, "FINISHED")
+    alone = train(load_settings(config), AS_OF, "sequence", Device("cpu", "a test"))
+    for name, off in (("churn_roc_auc", 0.05), ("value_normalized_gini", 0.1)):
+        assert told["metrics"][name] == pytest.approx(alone.metrics[name], abs=off)
+    refused = _said([*call, *given, "auto"])
+    assert refused.returncode != 0
+    assert "several processes train the sequence model alone" in refused.stdout
 
 
 def load_step(path: Path) -> int:
