@@ -79,6 +79,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004
     if isinstance(value, list | tuple):
-        return ", ".join(_shown(v) for v in value)
+        told = [_shown(v) for v in value]
+        return ("\n" if any(", " in one for one in told) else ", ").join(told)
     plain = _plain(value)
     return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
