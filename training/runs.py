@@ -39,12 +39,13 @@ class RunInfo:
 
 def pick(runs: Sequence[RunInfo], name: str | None) -> RunInfo:
     """The registered run meant by a run id (or its first 8 or more digits), a version, an alias
-    or a kind of model (its newest run); the champion for None.
+    or a kind of model (its run of the newest as-of, the last of several); the champion for None.
 
     `runs`: newest first. Raises ModelError listing what there is.
     """
     wanted = name or CHAMPION
-    usable = [run for run in runs if run.version is not None]
+    registered = [run for run in runs if run.version is not None]
+    usable = sorted(registered, key=lambda run: run.as_of, reverse=True)
     if not usable:
         raise ModelError(f"model '{wanted}': no model is registered yet; run 'holdfast train'")
     for meant in (_by_alias, _by_name, _by_short_id):

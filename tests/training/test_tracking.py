@@ -250,3 +250,14 @@ def test_without_a_registered_model_the_error_says_what_to_do() -> None:
     for runs in ([], [failed]):
         with pytest.raises(ModelError, match="no model is registered yet; run 'holdfast train'"):
             pick(runs, None)
+
+
+def test_a_kind_is_its_run_of_the_newest_as_of() -> None:
+    """A backtest trains as of the past, and later than what serves."""
+
+    def run(as_of: str, version: int) -> RunInfo:
+        return RunInfo(f"{version}" * 32, "xgboost", as_of, "FINISHED", 0.0, {}, {}, {}, version)
+
+    rolled, serves, before = run("2024-06-01", 3), run("2024-08-01", 2), run("2024-08-01", 1)
+    assert pick([rolled, serves, before], "xgboost") is serves
+    assert pick([rolled, serves, before], "3") is rolled
