@@ -23,6 +23,7 @@ from runtime.settings import Settings
 from training import bundle
 from training.lineage import PROCESS, is_alive, requirements, this_process
 from training.model import PREDICTED, Model
+from training.moved import follow
 from training.runs import CHALLENGER, CHAMPION, RunInfo, pick
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 MODEL_TAG, AS_OF_TAG = "holdfast.model", "holdfast.as_of"
-MODEL_ID_TAG = "holdfast.model_id"
-BUNDLE_TAG = "holdfast.bundle"
+MODEL_ID_TAG, BUNDLE_TAG = "holdfast.model_id", "holdfast.bundle"
 PARENT_TAG = "mlflow.parentRunId"
 DATA = "model"  # the folder of ours inside the folder of MLflow's model
 QUIET = {
@@ -148,8 +148,7 @@ def tracked(settings: Settings, name: str, tags: Mapping[str, str]) -> Iterator[
             yield run
         except BaseException as error:
             with suppress(Exception):  # a full disk fails here too; what failed first matters
-                told = f"{type(error).__name__}: {error}"
-                run.client.set_tag(run.run_id, "error", told[:1000])
+                run.client.set_tag(run.run_id, "error", f"{type(error).__name__}: {error}"[:1000])
                 killed = isinstance(error, KeyboardInterrupt)
                 run.client.set_terminated(run.run_id, "KILLED" if killed else "FAILED")
             raise
@@ -274,10 +273,11 @@ def _client(settings: Settings) -> MlflowClient:
 
 
 def _experiment(client: MlflowClient, settings: Settings) -> str:
+    folder = make_folder(settings.tracking / "artifacts").resolve()
     found = client.get_experiment_by_name(settings.project.name)
     if found is None:
-        folder = make_folder(settings.tracking / "artifacts").resolve()
         return str(client.create_experiment(settings.project.name, folder.as_uri()))
+    follow(folder.parent / "mlflow.db", str(found.artifact_location), folder.as_uri())
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)

@@ -128,16 +128,36 @@ def test_mlflow_serves_the_model_without_a_pickle(
     assert served.input_example is not None
 
 
-def test_the_folder_can_be_moved(
+def test_the_folder_can_be_copied(
     results: list[TrainResult], settings: Settings, tmp_path: Path
 ) -> None:
-    shutil.copytree(settings.tracking, tmp_path / "elsewhere")
-    moved = settings.model_copy(
-        update={
-            "project": settings.project.model_copy(update={"tracking": str(tmp_path / "elsewhere")})
-        }
+    """MLflow notes whole addresses: what is logged in the copy must not go to the original."""
+    shutil.copytree(settings.tracking, tmp_path / "copy")
+    project = settings.project.model_copy(update={"tracking": str(tmp_path / "copy")})
+    copied = settings.model_copy(update={"project": project})
+    model, run_id = tracking.load_model(copied)
+    assert run_id == results[0].run_id
+    before = _files(settings.tracking)
+
+    with tracking.tracked(copied, "next", {}) as run:
+        run.log_model(model, _features(settings).head(3).select(model.features))
+    version = tracking.register(copied, run)
+
+    assert tracking.load_model(copied, str(version))[1] == run.run_id
+    assert _files(settings.tracking) == before
+    here = (tmp_path / "copy" / "artifacts").resolve().as_uri() + "/"
+    known = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'copy' / 'mlflow.db'}")
+    assert known.get_run(run_id).info.artifact_uri.startswith(here)
+    assert {f.path for f in known.list_artifacts(run_id)} >= {"review.html", "metrics.json"}
+    assert all(v.source.startswith(here) for v in known.search_model_versions())
+    assert all(
+        m.artifact_location.startswith(here)
+        for m in known.search_logged_models([run.experiment_id])
     )
-    assert tracking.load_model(moved)[1] == results[0].run_id
+
+
+def _files(folder: Path) -> dict[Path, int]:
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
 
 def test_compare_lists_metrics_side_by_side(results: list[TrainResult], settings: Settings) -> None:
