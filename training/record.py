@@ -116,7 +116,8 @@ def review(trained: Trained, task: Task, split: Split, frame: pl.DataFrame) -> s
     """The page of the run. Figures are of the evaluated model on the test slice."""
     test = split.test.rows(frame, task.seed)
     some = test.sample(min(EXPLAINED_ROWS, len(test)), seed=task.seed)
-    words = {n: dictionary(task.spec)[n].description for n in task.features}
+    known = dictionary(task.spec)
+    words = {n: known[n].description for n in task.features}
     return page(
         title=f"{TITLES[task.kind]} as of {show(task.as_of)}",
         lead=f"Measured on {len(trained.evaluation.churn):,} rows at {split.test}",
@@ -155,7 +156,7 @@ def _figures(
             plots.importance(trained.honest.contributions(some), words),
         ),
     }
-    if rows := trained.table:
+    if tried_plot.panels_of(rows := trained.table):
         figures["What was tried"] = (tried_plot.told_of(rows), tried_plot.tried(rows))
     if past := trained.level.rows:
         figures["Calibration at past cutoffs"] = (

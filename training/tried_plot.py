@@ -13,15 +13,20 @@ PANELS = (
 )
 
 
+def panels_of(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """Those of PANELS that the test slice had the metric of; none where it has one class only."""
+    return [panel for panel in PANELS if any(panel[1] in row for row in rows)]
+
+
 def tried(rows: Sequence[dict[str, Any]]) -> Any:
     """A row for each model, in the order tried, with 95 % intervals over users; filled: chosen.
 
-    rows    of `Trained.table`
+    rows    of `Trained.table`, with one panel at least
     """
     from plotly import graph_objects as go
     from plotly.subplots import make_subplots
 
-    panels = [panel for panel in PANELS if any(panel[1] in row for row in rows)]
+    panels = panels_of(rows)
     figure = make_subplots(rows=1, cols=len(panels), shared_yaxes=True, horizontal_spacing=0.04)
     for column, (target, metric, title) in enumerate(panels, start=1):
         known = [row for row in rows if metric in row]
@@ -51,10 +56,6 @@ def tried(rows: Sequence[dict[str, Any]]) -> Any:
         figure.update_xaxes(title_text=title, row=1, col=column)
     figure.update_yaxes(autorange="reversed", automargin=True)
     return styled(figure, height=120 + 34 * len(rows))
-
-
-def _end(row: dict[str, Any], metric: str, end: str) -> float:
-    return float(row.get(f"{metric}_{end}", row[metric]))
 
 
 def told_of(rows: Sequence[dict[str, Any]]) -> str:

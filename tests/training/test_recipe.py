@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
 
+from training.auto import AutoSpec
 from training.kinds import spec_of
 from training.recipe import run_recipe
+from training.record import review
 from training.split import plan_split
 
 SPLIT = plan_split(cutoffs(4), cutoffs(2)[0].at - cutoffs(2)[1].at)
@@ -22,3 +26,17 @@ def test_a_feature_that_tells_the_outcome_is_spoken_of(told: bool) -> None:
     trained = run_recipe(frame, SPLIT, spec_of("logistic", 0), task, draws=0)
     spoken = [note for note in trained.notes if "better than behaviour can tell" in note]
     assert bool(spoken) is told
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_the_page_shows_what_can_be_measured(classes: int) -> None:
+    """Without amounts a test slice of one class has no metric that the tried could be drawn by."""
+    frame = snapshot_frame(cutoffs(4), users=120, amounts=False)
+    if classes == 1:
+        newest = pl.col("cutoff") == pl.col("cutoff").max()
+        frame = frame.with_columns(churn=pl.when(newest).then(1).otherwise("churn").cast(pl.Int8))
+    task = replace(a_task("auto"), features=("recency_days", "events_30d"))
+    trained = run_recipe(frame, SPLIT, AutoSpec(kinds=("logistic",)), task, draws=5)
+    text = review(trained, task, SPLIT, frame)
+    assert ("<h2>What was tried</h2>" in text) is (classes == 2)
+    assert ("no ranking metric of churn" in text) is (classes == 1)
