@@ -99,7 +99,7 @@ def with_models(found: Found, one: Prepared) -> Found:
     assert isinstance(later, AutoSpec)
     anew = auto.fit(one.frame, split.served_fit, split.served_calibrate, later, task)
     then, now = (one.model.rows(split.test.rows(one.frame, task.seed)) for one in (fit, anew))
-    last = refitted(fit.model, anew.model, then, now)
+    last = refitted(fit.model, anew.model, (then, now))
     each = [(tried.mix.name, tried.model, tried.frame) for tried in fit.candidates]
     probability, expected = dict(found.probability), dict(found.expected)
     for name, model, frame in [*each, (MEASURED, last, anew.frame)]:

@@ -3,7 +3,7 @@ each with the outcome of every quarter of the horizon that has passed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -20,6 +20,7 @@ from runtime.clock import DAY
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.collect import collect
 from runtime.device import Device
+from runtime.errors import LabelError
 from runtime.settings import Settings
 from runtime.tables import open_table
 from training.churn_level import Span
@@ -39,8 +40,9 @@ CPU = Device("cpu", "a look at the snapshots")
 class LevelRows:
     """`frame`: `cutoff`, `user_id`, the features, `churn` and `churn_<d>d` by the end of d days,
     null where not known at the as-of `now`; of a `share` of the users, by hash. `why`: the reason
-    where there is none. `years`, `value_years`: by present, what a year ago says of the coming
-    season: of churn that is silence, and of value over `value_days`."""
+    where there is nothing to follow; then of the users at the as-of the features alone. `years`,
+    `value_years`: by present, what a year ago says of the coming season: of churn that is silence,
+    and of value over `value_days`."""
 
     frame: pl.DataFrame
     span: Span
@@ -63,13 +65,14 @@ def level_rows(
     read: Sequences | None = None,
 ) -> LevelRows:
     """At most 12 cutoffs a quarter of the horizon apart, about the test cutoff, of some thousand
-    users each; none, with the reason, where there is nothing to carry. `read`: the sequences of the
-    training, whose like are made at these cutoffs."""
+    users each; the as-of, with the reason, where there is nothing to carry. `read`: the sequences
+    of the training, whose like are made at these cutoffs."""
     churn = settings.churn
     span = Span(float(churn.gap_days), float(churn.horizon_days), churn.kind == "passive")
     now = store.covered_until
     if why := _why_not(settings, plan):
-        return LevelRows(pl.DataFrame(), span, now, why)
+        frame, sequences = _present(settings, store, spec, device, cluster, read)
+        return LevelRows(frame, span, now, why, sequences=sequences)
     asked = _churn_alone(settings)
     oldest = matured_cutoffs(store, settings)[-1]
     test, calibrate = plan.split.test.cutoffs[0], plan.split.calibrate.cutoffs[0]
@@ -77,9 +80,7 @@ def level_rows(
     steps = (*early_days(settings), churn.horizon_days)
     taken = build_snapshots(asked, store, at, spec, device, True, cluster, steps)
     share = min(1.0, MOST_USERS * len(taken.cutoffs) / max(taken.rows, 1))
-    sequences = None
-    if read is not None:
-        sequences = sequences_at(settings, store, at, spec, read.length, device, cluster)
+    sequences = _like(read, settings, store, at, spec, device, cluster)
     told = {ACTIVE: span.silence, PAID: spec.has_amount}
     kinds = {kind: of for kind, of in KINDS.items() if told[kind]}
     years = years_at(store, settings, (test.at, now), kinds)
@@ -137,6 +138,38 @@ def _why_not(settings: Settings, plan: Plan) -> str:
     return ""
 
 
+def _present(
+    settings: Settings,
+    store: EventStore,
+    spec: FeatureSpec,
+    device: Device,
+    cluster: Cluster,
+    read: Sequences | None,
+) -> tuple[pl.DataFrame, Sequences | None]:
+    """Users at the as-of, some thousand; none where nobody is eligible then."""
+    at = [Cutoff(store.as_of)]
+    try:
+        taken = build_snapshots(settings, store, at, spec, device, False, cluster)
+    except LabelError:
+        return pl.DataFrame(), None
+    frame = _some(taken, (), min(1.0, MOST_USERS / max(taken.rows, 1)))
+    return frame, _like(read, settings, store, at, spec, device, cluster)
+
+
+def _like(
+    read: Sequences | None,
+    settings: Settings,
+    store: EventStore,
+    at: Sequence[Cutoff],
+    spec: FeatureSpec,
+    device: Device,
+    cluster: Cluster,
+) -> Sequences | None:
+    if read is None:
+        return None
+    return sequences_at(settings, store, at, spec, read.length, device, cluster)
+
+
 def _churn_alone(settings: Settings) -> Settings:
     """A longer horizon of value must not hold churn's labels back."""
     days = min(settings.value_horizon_days, settings.churn.horizon_days)
@@ -154,5 +187,6 @@ def _some(taken: Snapshots, steps: tuple[int, ...], share: float) -> pl.DataFram
     if share < 1:
         rows = rows.filter(chosen(share))
     early = {churn_by(days): f"churn_{days}d" for days in steps[:-1]}
-    named = rows.select("cutoff", "user_id", *taken.features, "churn", *early).rename(early)
+    told = ("churn", *early) if steps else ()
+    named = rows.select("cutoff", "user_id", *taken.features, *told).rename(early)
     return collect(named.sort("cutoff", "user_id"), CPU)

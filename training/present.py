@@ -105,10 +105,10 @@ def _with_sequences(level: LevelRows, model: Model) -> pl.DataFrame:
 def newest_rows(
     model: Model, frame: pl.DataFrame, level: LevelRows, split: Split, seed: int
 ) -> Matrix:
-    """Users as the model reads them, shape (n, inputs): those at the newest cutoff after the
-    test's, of whom no fit has seen an outcome of the horizon. Where there is no such cutoff those
-    of the test slice, which the last fit has learned from."""
-    if not _why_not(model, level):
+    """Users as the model reads them, shape (n, inputs): those at the newest of the level's cutoffs
+    after the test's, of whom no fit has seen an outcome of the horizon. Where there is no such
+    cutoff those of the test slice, which the last fit has learned from."""
+    if not level.frame.is_empty() and not _lacking(model, level):
         newest = pl.col("cutoff") == level.frame["cutoff"].max()
         later = _with_sequences(level, model).filter(newest)
         if later["cutoff"][0] > split.test.cutoffs[0].at:
@@ -120,8 +120,12 @@ def _why_not(model: Model, level: LevelRows) -> str:
     """Why nothing is known of the present, if it is not."""
     if level.why:
         return level.why
-    lacking = set(model.features) - set(level.frame.columns)
+    lacking = _lacking(model, level)
     return f"{len(lacking)} features are not known between cutoffs" if lacking else ""
+
+
+def _lacking(model: Model, level: LevelRows) -> set[str]:
+    return set(model.features) - set(level.frame.columns)
 
 
 def _roles(split: Split, served: bool) -> tuple[Slice, Slice]:

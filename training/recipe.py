@@ -39,7 +39,7 @@ from training.prepare import Prepared, prepared
 from training.present import NOT_ASKED, Carried, carried, newest_rows
 from training.record import log_candidates, params_of, tags_of, write_files
 from training.refit import refitted
-from training.rows import Rows, labelled
+from training.rows import Matrix, Rows, labelled
 from training.sequence_spec import SequenceSpec
 from training.sequences_at import example_of
 from training.split import Slice, Split
@@ -173,7 +173,7 @@ def run_recipe(
         if served is None:
             return model
         then, rows = (split.test.rows(one.frame, task.seed) for one in (tried, served))
-        return refitted(model, served.model, model.rows(then), served.model.rows(rows))
+        return refitted(model, served.model, (model.rows(then), served.model.rows(rows)))
 
     honest, rows = anew(now.model), (served or tried).frame
     evaluation = judge(honest, rows)
@@ -278,7 +278,14 @@ def _kept(
     brought = carried(served.model, served.frame, level, split, True, task.seed)
     say(f"fit at last on {split.last_fit}")
     last = _fit(frame, split.last_fit, split.served_calibrate, spec, _apart(task, "last"))
-    then, now = (
-        newest_rows(one.model, one.frame, level, split, task.seed) for one in (served, last)
-    )
-    return refitted(brought.model, last.model, then, now), brought
+
+    def at_present(one: Fit) -> Matrix:
+        return newest_rows(one.model, one.frame, level, split, task.seed)
+
+    def at_the_test(one: Fit) -> Matrix:
+        return one.model.rows(split.test.rows(one.frame, task.seed))
+
+    unseen = at_present(served), at_present(last)
+    # Where nothing is carried the level is that of the test slice's labels.
+    seen = (at_the_test(served), at_the_test(last)) if level.why else None
+    return refitted(brought.model, last.model, unseen, seen), brought

@@ -4,8 +4,7 @@ What calibrates a model must not be what it was fitted on, so a model that is ca
 newest slice has learned nothing else from it, nor from the cutoffs within an embargo before it.
 Here its estimators give way to those of a fit with all of them. The calibration stays: it was
 learned from a fit as much older than its slice as this one is than the present. Where log-odds lie
-and how far they spread is a fit's own, and is brought to what it was among users of whom neither
-fit has seen an outcome; no label is read for it.
+and how far they spread is a fit's own, and is brought to what it was; no label is read for it.
 """
 
 from __future__ import annotations
@@ -18,17 +17,21 @@ from training.metrics import Floats
 from training.model import Model
 from training.rows import Matrix
 
+Read = tuple[Matrix, Matrix]  # the same users as two models read them, shapes (n, inputs)
+
 FARTHEST = 10.0  # log-odds
 
 
-def refitted(model: Model, new: Model, then: Matrix, now: Matrix) -> Model:
+def refitted(model: Model, new: Model, unseen: Read, seen: Read | None = None) -> Model:
     """`model` with the estimators of `new`.
 
-    then, now    the same users as `model` and as `new` read them, shapes (n, inputs)
-
-    Of them the log-odds that are calibrated keep their mean and spread, probabilities of churn
-    their mean, and expected values their sum.
+    unseen    users of whom neither fit has seen an outcome (log-odds of others spread too far):
+              their log-odds keep their mean and spread, probabilities of churn their mean, and
+              expected values their sum
+    seen      where the level was learned from users that the new fit has seen too, it is theirs
+              that keep mean probability and sum
     """
+    then, now = unseen
     found = replace(
         model, churn=new.churn, value=new.value, medians=new.medians, sequence=new.sequence
     )
@@ -37,7 +40,9 @@ def refitted(model: Model, new: Model, then: Matrix, now: Matrix) -> Model:
     found = replace(found, calibrator=model.calibrator.of_line(scale, shift))
     if model.churn_interval and not model.steps:
         found = replace(found, churn_interval=model.churn_interval.of_line(scale, shift))
-    found = _of_mean(found, margins, float(model.churn_probability(then).mean()))
+    then, now = seen or unseen
+    mean = float(model.churn_probability(then).mean())
+    found = _of_mean(found, found.churn_margins(now), mean)
     was, value = model.expected_value(then), found.expected_value(now)
     if was is None or value is None or not value.sum():
         return found

@@ -24,7 +24,7 @@ from training.level_rows import LevelRows, cutoffs_about, known_at
 from training.metrics import Floats, calibration_error
 from training.model import Model
 from training.period import Cell, cells, moved
-from training.present import Carried, carried
+from training.present import Carried, carried, newest_rows
 from training.recipe import run_recipe
 from training.rows import labelled
 from training.split import Split, plan_split
@@ -219,6 +219,21 @@ def test_where_nothing_is_carried_the_note_says_why() -> None:
         assert found.params["calibration_shift"] == 0.0
         assert found.interval is None
         assert found.plain == model
+
+
+def test_fits_are_brought_together_on_users_whose_outcome_none_has_seen() -> None:
+    frame = world(calm, 0, users=100)
+    model, level = fitted(frame), level_of(frame)
+    at_as_of = frame.filter(pl.col("cutoff") == CUTOFFS[16].at).select("cutoff", *FEATURES)
+    cases = {
+        15: level,
+        16: LevelRows(at_as_of, SPAN, CUTOFFS[16].at, "one stage"),
+        12: LevelRows(pl.DataFrame(), SPAN, CUTOFFS[16].at, "one stage, and nobody is left"),
+    }
+    for newest, rows in cases.items():
+        found = newest_rows(model, main_rows(frame), rows, SPLIT, 0)
+        expected = frame.filter(pl.col("cutoff") == CUTOFFS[newest].at)
+        assert np.array_equal(found, model.rows(expected)), newest
 
 
 @given(

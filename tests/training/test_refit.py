@@ -33,8 +33,9 @@ def fitted(on: Slice, kind: str, frame: pl.DataFrame = FRAME) -> Fit:
     return fit(frame, on, SPLIT.served_calibrate, spec_of(kind, 0), a_task(kind))
 
 
-def matrices(*fits: Fit) -> list[Matrix]:
-    return [one.model.rows(SPLIT.test.rows(one.frame, 0)) for one in fits]
+def matrices(old: Fit, new: Fit) -> tuple[Matrix, Matrix]:
+    then, now = (one.model.rows(SPLIT.test.rows(one.frame, 0)) for one in (old, new))
+    return then, now
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -42,7 +43,7 @@ def test_level_and_spread_of_churn_and_the_sum_of_value_stay(kind: str) -> None:
     tried, served = fitted(SPLIT.fit, kind), fitted(SPLIT.served_fit, kind)
     calibrator = tried.model.calibrator.moved(0.7, 1.1, 0.0)
     before = replace(tried.model, calibrator=calibrator)
-    after = refitted(before, served.model, *matrices(tried, served))
+    after = refitted(before, served.model, matrices(tried, served))
     rows = SPLIT.test.rows(FRAME, 0)
     was, now = before.predict(rows), after.predict(rows)
     assert now["churn_probability"].mean() == pytest.approx(was["churn_probability"].mean())
@@ -56,6 +57,24 @@ def test_level_and_spread_of_churn_and_the_sum_of_value_stay(kind: str) -> None:
     assert as_wide.mean() == pytest.approx(wide.mean(), rel=0.1)
 
 
+def test_spread_by_users_that_are_unseen_and_level_by_those_that_it_was_learned_from() -> None:
+    tried, served = fitted(SPLIT.fit, "logistic"), fitted(SPLIT.served_fit, "logistic")
+    then, now = matrices(tried, served)
+    half = len(then) // 2
+    unseen, seen = (then[:half], now[:half]), (then[half:], now[half:])
+    by_both = refitted(tried.model, served.model, unseen, seen)
+    by_one = refitted(tried.model, served.model, unseen)
+    for after, (old, new) in ((by_both, seen), (by_one, unseen)):
+        mean = after.churn_probability(new).mean()
+        assert mean == pytest.approx(tried.model.churn_probability(old).mean())
+        paid, as_paid = tried.model.expected_value(old), after.expected_value(new)
+        assert paid is not None
+        assert as_paid is not None
+        assert as_paid.sum() == pytest.approx(paid.sum())
+    slopes = [np.diff(m.calibrator.log_odds(np.array([0.0, 1.0]))) for m in (by_both, by_one)]
+    assert slopes[0] == pytest.approx(slopes[1]), "the spread is that of the unseen"
+
+
 @pytest.mark.parametrize("knots", [(), ((-1.0, 0.2), (0.5, 0.4), (2.0, 0.9))])
 def test_log_odds_on_another_scale_are_calibrated_as_before(
     knots: tuple[tuple[float, float], ...],
@@ -66,7 +85,7 @@ def test_log_odds_on_another_scale_are_calibrated_as_before(
     coef = tuple(3 * c for c in served.churn.coef)
     churn = replace(served.churn, coef=coef, intercept=3 * served.churn.intercept + 1)
     x = served.rows(FRAME)
-    found = refitted(served, replace(served, churn=churn), x, x).predict(FRAME)
+    found = refitted(served, replace(served, churn=churn), (x, x)).predict(FRAME)
     for name, told in served.predict(FRAME).to_dict().items():
         assert found[name].to_numpy() == pytest.approx(told.to_numpy()), name
 
