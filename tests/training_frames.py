@@ -14,6 +14,7 @@ from features.time import Cutoff, Window
 from runtime.device import Device
 from runtime.settings import Activity, Churn, Eligible, Value
 from training.task import Task
+from training.years import Year
 
 NEWEST = datetime(2024, 6, 1, tzinfo=UTC)
 FEATURES = ("recency_days", "events_30d", "amount_90d", "tenure_days", "sessions_7d")
@@ -80,3 +81,8 @@ def a_spec() -> FeatureSpec:
 
 def a_task(kind: str = "logistic") -> Task:
     return Task(kind, a_spec(), FEATURES, NEWEST, seed=0, device=Device("cpu", "a test"))
+
+
+def a_year(alike: float, pace: np.ndarray, users: float = 1e9) -> Year:
+    """Of so many users a week. `pace`: logarithms, newest week first."""
+    return Year(alike, users * np.exp(pace), np.full(len(pace), users))

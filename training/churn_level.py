@@ -97,7 +97,7 @@ def churn_level(
     rows = [row for found in tried for row in _rows(*found, chosen)]
     shift = chosen.shift(proposals)
     stretch, middle = chosen.stretch(proposals)
-    note = _note(chosen, shift, stretch)
+    note = _note(chosen, shift, stretch, move(proposals[chosen.name], chosen.weight))
     return LevelReport(shift, chosen, own[1], tuple(rows), note, stretch, middle)
 
 
@@ -272,11 +272,12 @@ def _rows(trial: Trial, lines: Lines, one: Scored, chosen: Chosen) -> list[dict[
     return rows
 
 
-def _note(chosen: Chosen, shift: float, stretch: float) -> str:
+def _note(chosen: Chosen, shift: float, stretch: float, proposed: float) -> str:
     weighed = f"weighed over past cutoffs worth {chosen.cutoffs:.1f} embargoes"
     if chosen.name == "none":
         return f"the level of the newest matured cutoff is kept, {weighed}"
+    held = f", which is the most that these allow of {proposed:+.3f}" if proposed != shift else ""
     return (
         f"the level is moved by {shift:+.3f} log-odds since the newest matured cutoff, its slope "
-        f"times {stretch:.2f} ({chosen.name}, followed by {chosen.weight:.0%}), {weighed}"
+        f"times {stretch:.2f} ({chosen.name}, followed by {chosen.weight:.0%}), {weighed}{held}"
     )

@@ -31,6 +31,7 @@ from training.split import Slice, Split, user_share
 TRIED_ON = LogisticSpec(churn_strength=0.03, value_strength=0.03)
 EVERYBODY = (0.0, 1.0)
 NO_SEASON = Season()
+WORSE = 0.01  # of log loss: more than what is carried costs where nothing has moved
 OUTCOME = re.compile(r"churn(_\d+d)?")
 NOT_ASKED = LevelRows(pl.DataFrame(), Span(0.0, 0.0), past.EPOCH, "nobody asked for it")
 
@@ -126,6 +127,16 @@ def _why_not(model: Model, level: LevelRows) -> str:
 
 def _lacking(model: Model, level: LevelRows) -> set[str]:
     return set(model.features) - set(level.frame.columns)
+
+
+def carried_notes(carried_loss: float, left_loss: float) -> tuple[str, ...]:
+    """Of the measured model's log losses at the test cutoff, with what was carried and without."""
+    if carried_loss - left_loss < WORSE:
+        return ()
+    return (
+        f"churn's log loss at the test cutoff is {carried_loss:.4f} with what was carried to it "
+        f"and {left_loss:.4f} without: if it is so at every as-of, set training.level to 'none'",
+    )
 
 
 def _roles(split: Split, served: bool) -> tuple[Slice, Slice]:

@@ -36,7 +36,7 @@ from training.laws import law_notes, metrics_of, rows_of
 from training.level_rows import LevelRows, level_rows
 from training.model import Model
 from training.prepare import Prepared, prepared
-from training.present import NOT_ASKED, Carried, carried, newest_rows
+from training.present import NOT_ASKED, Carried, carried, carried_notes, newest_rows
 from training.record import log_candidates, params_of, tags_of, write_files
 from training.refit import refitted
 from training.rows import Matrix, Rows, labelled
@@ -180,6 +180,7 @@ def run_recipe(
     if now.interval is not None:
         plain = judge(anew(now.plain), rows, 0).metrics
         evaluation.metrics["churn_ece_uncorrected"] = plain["churn_ece"]
+        notes += carried_notes(evaluation.metrics["churn_log_loss"], plain["churn_log_loss"])
     notes += _of_the_test(evaluation, split)
     kept, brought = now.model, now
     if served is not None:

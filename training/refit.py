@@ -19,7 +19,7 @@ from training.rows import Matrix
 
 Read = tuple[Matrix, Matrix]  # the same users as two models read them, shapes (n, inputs)
 
-FARTHEST = 10.0  # log-odds
+FARTHEST = 30.0  # log-odds
 
 
 def refitted(model: Model, new: Model, unseen: Read, seen: Read | None = None) -> Model:
@@ -67,4 +67,7 @@ def _of_mean(model: Model, margins: list[Floats], mean: float) -> Model:
     def off(by: float) -> float:
         return float(shifted(by).churn_of(margins).mean()) - mean
 
+    least, most = off(-FARTHEST), off(FARTHEST)
+    if least >= 0 or most <= 0:  # no shift that can be told from certainty comes to the mean
+        return shifted(-FARTHEST if least >= 0 else FARTHEST)
     return shifted(float(brentq(off, -FARTHEST, FARTHEST)))

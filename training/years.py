@@ -34,7 +34,7 @@ Kinds = Mapping[str, pl.Expr]
 
 WEEK = timedelta(days=7)
 YEAR, MONTH = 52, 4  # weeks
-LEAST_ACTIVE = 10  # users in a week, for a logarithm to say something
+LEAST_ACTIVE = 10  # user-weeks in a month, for a logarithm to say something
 DOUBT = 2.0
 ROUNDS = 60
 MOST_CHANGE = 1.5
@@ -45,31 +45,40 @@ CPU = Device("cpu", "counts of users by week")
 
 @dataclass(frozen=True)
 class Year:
-    """`alike`: in [0, 1], how far a year is like the next; `pace`: the logarithm of each week's,
-    newest first, up to a constant, shape (weeks,)."""
+    """`alike`: in [0, 1], how far a year is like the next. Of each week, newest first, shape
+    (weeks,): `seen`, user-weeks of activity; `told`, as many as there would have been at the same
+    pace in all."""
 
     alike: float
-    pace: Floats
+    seen: Floats
+    told: Floats
 
     def change(self, start: float, end: float, before: float) -> float:
-        """By how much the logarithm of the mean pace from `start` to `end` days after now is to
-        differ from that of the last `before` days; 0.0 where the log does not reach so far."""
+        """By how much the logarithm of the pace from `start` to `end` days after now is to differ
+        from that of the last `before` days, drawn to none by its own noise (James & Stein 1961,
+        positive part); 0.0 where the log does not reach so far."""
         then = YEAR * WEEK.days
-        coming, last = self._mean(then - end, then - start), self._mean(then, then + before)
+        coming, last = self._counted(then - end, then - start), self._counted(then, then + before)
         if coming is None or last is None:
             return 0.0
-        return float(np.clip(self.alike * np.log(coming / last), -MOST_CHANGE, MOST_CHANGE))
+        told = float(np.log(coming[0] / coming[1]) - np.log(last[0] / last[1]))
+        noise = 1 / coming[0] + 1 / last[0]
+        if told**2 <= noise:
+            return 0.0
+        sure = told * (1 - noise / told**2)
+        return float(np.clip(self.alike * sure, -MOST_CHANGE, MOST_CHANGE))
 
-    def _mean(self, newest: float, oldest: float) -> float | None:
-        """The mean pace between two numbers of days before now."""
-        edges = WEEK.days * np.arange(len(self.pace) + 1.0)
+    def _counted(self, newest: float, oldest: float) -> tuple[float, float] | None:
+        """`seen` and `told` between two numbers of days before now."""
+        edges = WEEK.days * np.arange(len(self.seen) + 1.0)
         if oldest > edges[-1] or oldest <= max(newest, 0.0):
             return None
         share = np.clip(np.minimum(edges[1:], oldest) - np.maximum(edges[:-1], newest), 0.0, None)
-        return float(share @ np.exp(self.pace) / share.sum())
+        seen, told = float(share @ self.seen) / WEEK.days, float(share @ self.told) / WEEK.days
+        return (seen, told) if seen > 0 else None
 
 
-NOTHING = Year(0.0, np.zeros(1))
+NOTHING = Year(0.0, np.zeros(1), np.zeros(1))
 
 
 def years_at(
@@ -84,16 +93,16 @@ def years_at(
 def year_of(counts: Counts) -> Year:
     """`counts[f, w]`: users first active in week f who were active in week w. Weeks are counted
     back from 0, the newest; the last row and column are of all before the oldest."""
-    pace = _pace(counts)
-    if len(pace) <= YEAR:
+    seen, told = _weeks(counts)
+    if len(seen) <= YEAR:
         return NOTHING
-    return Year(_alike(_turns(_by_months(counts))), pace)
+    return Year(_alike(_turns(_by_months(counts))), seen, told)
 
 
-def _pace(counts: Counts) -> Floats:
-    """Of the whole weeks, newest first, as far back as users are enough; shape (weeks,). By
-    iterative proportional fitting (Deming & Stephan 1940) of counts a month and more after the
-    first week; a trend that all three factors could have is where that leaves it."""
+def _weeks(counts: Counts) -> tuple[Floats, Floats]:
+    """`Year.seen` and `told` of the whole weeks, as far back as anybody was active. By iterative
+    proportional fitting (Deming & Stephan 1940) of counts a month and more after the first week; a
+    trend that all three factors could have is where that leaves it."""
     weeks = len(counts)
     came, week = np.tril_indices(weeks, -MONTH)
     age, seen = came - week, counts[came, week].astype(np.float64)
@@ -102,8 +111,10 @@ def _pace(counts: Counts) -> Floats:
         stay = _share(age, seen, size[came] * pace[week], weeks)
         pace = _share(week, seen, size[came] * stay[age], weeks)
         size = _share(came, seen, stay[age] * pace[week], weeks)
-    few = np.flatnonzero(np.bincount(week, seen, weeks) < LEAST_ACTIVE)
-    return np.log(pace[: few[0] if len(few) else weeks])
+    by_week = np.bincount(week, seen, weeks)
+    known = int(np.flatnonzero(by_week).max(initial=-1)) + 1
+    told = np.bincount(week, size[came] * stay[age], weeks)
+    return by_week[:known].astype(np.float64), told[:known].astype(np.float64)
 
 
 def _share(of: Counts, seen: Floats, told: Floats, size: int) -> Floats:
@@ -120,23 +131,24 @@ def _by_months(counts: Counts) -> Counts:
 
 
 def _turns(counts: Counts) -> Floats:
-    """From each whole month to the next, newest first, as far back as users are enough."""
+    """From each whole month to the next, newest first; NaN where users are too few to tell."""
     found = []
     for month in range(len(counts) - 2):
         known = counts[month + 2 :]
         here, before = known[:, month].sum(), known[:, month + 1].sum()
-        if min(here, before) < LEAST_ACTIVE:
-            break
-        found.append(np.log(here / before))
+        enough = min(here, before) >= LEAST_ACTIVE
+        found.append(np.log(here / before) if enough else np.nan)
     return np.array(found)
 
 
 def _alike(turns: Floats) -> float:
     apart = YEAR // MONTH
-    pairs = len(turns) - apart
+    now, then = turns[: max(len(turns) - apart, 0)], turns[apart:]
+    both = np.isfinite(now) & np.isfinite(then)
+    pairs = int(both.sum())
     if pairs <= 1:
         return 0.0
-    now, then = turns[:pairs] - turns[:pairs].mean(), turns[apart:] - turns[apart:].mean()
+    now, then = now[both] - now[both].mean(), then[both] - then[both].mean()
     size = float(np.sqrt((now @ now) * (then @ then)))
     correlation = float(now @ then) / size if size > 0 else 0.0
     return max(correlation, 0.0) * (pairs - 1) / (pairs - 1 + DOUBT)

@@ -103,10 +103,11 @@ def test_without_any_past_the_level_is_left() -> None:
 
 
 def test_untried_candidates_move_little() -> None:
-    past, now, _, _ = world(lambda r, d: np.linspace(0, 9, d), 3000, 6, 0)
+    past, now, _, _ = world(lambda r, d: np.linspace(0, 20, d), 3000, 6, 0)
     found = churn_level(past, now, SPAN)
     assert found.chosen.cutoffs == 0
-    assert abs(found.shift) <= UNTRIED_PERIOD
+    assert abs(found.shift) == UNTRIED_PERIOD
+    assert "which is the most that these allow of -1.500" in found.note
     assert abs(replace(found.chosen, name="partial").shift({"partial": Proposal(9.0)})) <= (
         UNTRIED_SHIFT
     )

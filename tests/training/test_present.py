@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training_frames import FEATURES, a_task
+from training_frames import FEATURES, a_task, a_year
 
 from features.time import Cutoff
 from runtime.settings import Settings
@@ -24,11 +24,11 @@ from training.level_rows import LevelRows, cutoffs_about, known_at
 from training.metrics import Floats, calibration_error
 from training.model import Model
 from training.period import Cell, cells, moved
-from training.present import Carried, carried, newest_rows
+from training.present import Carried, carried, carried_notes, newest_rows
 from training.recipe import run_recipe
 from training.rows import labelled
 from training.split import Split, plan_split
-from training.years import YEAR, Year
+from training.years import YEAR
 
 HORIZON, STEP = 60, 15
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
@@ -159,7 +159,7 @@ def test_a_season_that_moves_the_model_that_serves_is_noted(when: str) -> None:
     """Beside the note of the model that is measured, whose present is the test cutoff."""
     frame = world(calm, 0, 400).with_columns(value=pl.lit(1.0))
     level = level_of(frame)
-    year = Year(0.8, 0.5 * np.sin(2 * np.pi * -(np.arange(120) + 0.5) / YEAR))
+    year = a_year(0.8, 0.5 * np.sin(2 * np.pi * -(np.arange(120) + 0.5) / YEAR))
     years = {"now": {level.now: year}, "at the test cutoff": {TEST.at: year}}.get(when, {})
     spec, task = spec_of("logistic", 0), a_task("logistic")
     trained = run_recipe(main_rows(frame), SPLIT, spec, task, 0, replace(level, years=years))
@@ -202,6 +202,14 @@ def test_the_report_and_the_interval() -> None:
         assert 0 < row["base_rate"] < 1
     assert [row["cutoff"] for row in found.rows] == sorted(row["cutoff"] for row in found.rows)
     assert "log-odds" in found.note
+
+
+def test_a_carry_that_did_harm_is_told() -> None:
+    assert carried_notes(0.50, 0.495) == ()
+    assert carried_notes(0.40, 0.50) == ()
+    (said,) = carried_notes(0.5635, 0.5201)
+    assert "0.5635 with" in said
+    assert "0.5201 without" in said
 
 
 def test_where_nothing_is_carried_the_note_says_why() -> None:

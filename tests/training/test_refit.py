@@ -90,6 +90,22 @@ def test_log_odds_on_another_scale_are_calibrated_as_before(
         assert found[name].to_numpy() == pytest.approx(told.to_numpy()), name
 
 
+@pytest.mark.parametrize("certain", [-1.0, 1.0])
+def test_a_level_far_off_is_come_to_all_the_same(certain: float) -> None:
+    """Log-odds of a few users may be anywhere, and so may the mean that they had."""
+    served = fitted(SPLIT.served_fit, "logistic").model
+    x = served.rows(FRAME)[:1]
+    far = served.calibrator.moved(certain * 14, 1.0, 0.0)
+    found = refitted(replace(served, calibrator=far), served, (x, x))
+    assert found.churn_probability(x) == pytest.approx(
+        replace(served, calibrator=far).churn_probability(x), rel=1e-3
+    )
+    assert isinstance(served.churn, Linear)
+    wild = replace(served, churn=replace(served.churn, intercept=-certain * 100))
+    told = refitted(replace(served, calibrator=far), wild, (x, x)).churn_probability(x)
+    assert np.isfinite(told).all()
+
+
 def ranks(model: Model, rows: pl.DataFrame) -> float:
     truth = rows["churn"].cast(pl.Float64).to_numpy()
     return float(roc_auc_score(truth, model.predict(rows)["churn_probability"].to_numpy()))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from level_worlds import SPAN
+from training_frames import a_year
 
 from benchmarks.over_time import case_of, figures_of
 from benchmarks.shop_world import write_shop
@@ -19,15 +20,15 @@ from training.level_rows import LevelRows
 from training.past import EPOCH
 from training.present import NOT_ASKED
 from training.season import Season, moved_by, season_of
-from training.years import YEAR, Year
+from training.years import YEAR
 
 PACE = 0.5 * np.sin(2 * np.pi * -(np.arange(120) + 0.5) / YEAR)
 LEVEL = LevelRows(
     NOT_ASKED.frame,
     SPAN,
     EPOCH,
-    years={EPOCH: Year(0.8, PACE)},
-    value_years={EPOCH: Year(0.5, PACE)},
+    years={EPOCH: a_year(0.8, PACE)},
+    value_years={EPOCH: a_year(0.5, PACE)},
     value_days=91.0,
 )
 

@@ -15,13 +15,14 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from training_frames import a_year
 
 from benchmarks.shop_world import write_shop
 from events.ingest import ingest
 from events.store import open_store
 from runtime.settings import Settings, load_settings
 from training import years
-from training.years import ACTIVE, KINDS, MONTH, NOTHING, PAID, WEEK, YEAR, Year, year_of, years_at
+from training.years import ACTIVE, KINDS, MONTH, NOTHING, PAID, WEEK, YEAR, year_of, years_at
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 MONTHS = YEAR // MONTH
@@ -115,10 +116,10 @@ def test_leaving_is_no_season() -> None:
 
 def test_the_change_is_that_of_a_year_ago() -> None:
     pace = np.log(wave(120))
-    found = Year(1.0, pace)
+    found = a_year(1.0, pace)
     coming, last = np.exp(pace[39:52]).mean(), np.exp(pace[52:65]).mean()
     assert found.change(0, 91, 91) == pytest.approx(np.log(coming / last))
-    assert Year(0.5, pace).change(0, 91, 91) == pytest.approx(np.log(coming / last) / 2)
+    assert a_year(0.5, pace).change(0, 91, 91) == pytest.approx(np.log(coming / last) / 2)
     assert found.change(7, 14, 3.5) == pytest.approx(pace[50] - pace[52])
     assert found.change(0, 91, 7 * 70) == 0.0  # the log does not reach so far
     assert found.change(400, 500, 7) == 0.0  # a horizon of more than a year away
@@ -140,7 +141,24 @@ def test_a_log_that_has_shown_nothing_moves_nothing() -> None:
         found = year_of(counts_of(wave(weeks)))
         assert found.alike == 0.0
         assert found.change(0, 91, 7) == 0.0
-    assert year_of(counts_of(wave(120), 1.0)) is NOTHING
+    assert year_of(counts_of(wave(120), 0.1)).change(0, 91, 7) == 0.0
+
+
+def test_a_thin_week_hides_no_season() -> None:
+    pace = wave(160)
+    counts = counts_of(pace)
+    thin = counts.copy()
+    thin[:, 30] //= 1000  # a holiday, say
+    wanted = year_of(counts).change(0, 91, 91)
+    assert wanted > 0.2
+    assert year_of(thin).change(0, 91, 91) == pytest.approx(wanted, rel=0.25)
+
+
+def test_the_fewer_the_users_the_less_is_told() -> None:
+    pace = np.log(wave(120))
+    told = [a_year(1.0, pace, users).change(0, 91, 91) for users in (1e6, 100.0, 5.0, 0.2)]
+    assert told[0] == pytest.approx(a_year(1.0, pace).change(0, 91, 91), rel=1e-4)
+    assert told[0] > told[1] > told[2] > told[3] == 0.0
 
 
 def test_of_shops(tmp_path: Path) -> None:
