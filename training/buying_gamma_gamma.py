@@ -56,7 +56,10 @@ def fit_spend(groups: Groups, device: str = "cpu") -> Fit:
     values = np.exp(optimum.at) * (1, 1, unit)
     told = notes(NAMES, optimum, PAIRS)
     if values[1] <= 1:
-        told += ("q is 1 or less: the mean spend of all customers is infinite",)
+        told += (
+            "q is 1 or less: the mean spend of all customers is infinite, and sums of expected "
+            "value are not to be relied on",
+        )
     return Fit(
         NAMES,
         tuple(values.tolist()),
