@@ -92,7 +92,9 @@ def describe_customers(
 ) -> Customers:
     """As of an instant (default: just after the last event); reads nothing at or after it.
 
-    Memory: the different histories of customers and some buckets; with `by` everyone's history.
+    Memory: some buckets, and four numbers each of the customers' different histories and of their
+    different mean amounts: of these nearly one a customer where amounts hardly repeat. With `by`
+    everyone's row.
     Raises UsageError where nobody has bought, ModelError where nobody bought again, OutputError.
     """
     start = time.perf_counter()
