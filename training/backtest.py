@@ -18,7 +18,7 @@ from runtime.device import Device
 from runtime.settings import Settings
 from training.evaluate import Evaluation, evaluate
 from training.model import Model
-from training.prepare import snapshots_of
+from training.prepare import named_spec, snapshots_of
 from training.recipe import measured_rows, train
 from training.rows import Rows, labelled
 from training.sample import sampled
@@ -46,9 +46,11 @@ def backtest(
     """One row an instant and model: as_of, model, run_id, users and the metrics by name.
 
     Each training is a tracked run of its own, whose model becomes neither champion nor challenger:
-    it knows nothing of what came since. Raises LabelError, before any training, where the labels
-    of an instant have not matured in the log.
+    it knows nothing of what came since. Raises, before any training, UsageError for a model that
+    is not known and LabelError where the labels of an instant have not matured in the log.
     """
+    for kind in models:
+        named_spec(kind, settings)
     rows, store = [], open_store(settings)
     for at in instants:
         require_matured(Cutoff(at), store, settings)

@@ -100,7 +100,11 @@ def fit_weights(of: Target, margins: Sequence[Floats], target: Floats) -> tuple[
 
     margins    of each part, shape (n,)
     target     churn, 0 or 1, or value over its mean, shape (n,)
+
+    Without rows, those of the plain average.
     """
+    if not len(target):
+        return average(len(margins))
     held = np.clip(np.stack(margins), -MOST_LOG, MOST_LOG)
     return _churn_weights(held, target) if of == "churn" else _value_weights(held, target)
 

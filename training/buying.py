@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,12 +24,12 @@ import polars as pl
 
 from runtime.errors import ModelError, SchemaError, UsageError
 from training.buying_bgnbd import fit_likelier
-from training.buying_data import UNIT_DAYS, Tally, Unit, histories
+from training.buying_data import UNIT_DAYS, Groups, Tally, Unit, histories
 from training.buying_fit import Fit
 from training.buying_gamma_gamma import as_histories, fit_spend
 from training.buying_intervals import silent_interval
 from training.buying_predict import EXTRA, Kind, Law
-from training.buying_spend import Spend, mean_spend
+from training.buying_spend import Spend, finite_spend, mean_spend
 from training.buying_value import purchase_quantiles, value_quantiles
 from training.metrics import Floats
 
@@ -43,6 +43,7 @@ class Buying:
 
     spend_of   whether amounts are those of all purchases, or of the repeats alone as published;
                with "all" each customer has one, and the first purchase tells what one spends
+    amount     the mean of a purchase, said of customers whose expected one is infinite
 
     `people` below is a frame as `purchases_plan` makes it, in the model's unit; results have shape
     (n,), in its order. Horizons begin at the cutoff of `people`, or `gap_days` after it.
@@ -53,6 +54,7 @@ class Buying:
     purchases: Fit
     spend: Fit | None
     spend_of: SpendOf
+    amount: float = 0.0
 
     @property
     def law(self) -> Law:
@@ -101,8 +103,7 @@ class Buying:
         """Mean spend within the horizon, in the currency: expected purchases times the expected
         amount of one (Fader, Hardie & Lee 2005, "RFM and CLV"). Raises ModelError without spend."""
         counts = self.expected_purchases(people, horizon_days, gap_days)
-        with np.errstate(invalid="ignore"):
-            return np.where(counts > 0, counts * mean_spend(self._spend(), self._known(people)), 0)
+        return counts * finite_spend(self._spend(), self._known(people), self.amount)
 
     def value_quantiles(
         self, people: pl.DataFrame, horizon_days: float, levels: Sequence[float] = (0.05, 0.5, 0.95)
@@ -159,8 +160,26 @@ def fit_buying(
         if spend_of is not None:
             amounts.add(as_histories(known_spend(frame, spend_of)))
     kind, purchases = fit_likelier(times.groups(), kind, device)
-    spend = None if spend_of is None else fit_spend(amounts.groups(), device)
-    return Buying(kind, unit, purchases, spend, spend_of or "all")
+    if spend_of is None:
+        return Buying(kind, unit, purchases, None, "all")
+    spend, amount = _spend_of(amounts.groups(), purchases.customers, device)
+    return Buying(kind, unit, purchases, spend, spend_of, amount)
+
+
+def _spend_of(known: Groups, customers: int, device: str) -> tuple[Fit, float]:
+    """Gamma-Gamma, with a note of whose expected amount is infinite, and the mean amount."""
+    fit = fit_spend(known, device)
+    purchases = known.frequency * known.weight
+    amount = float((purchases * known.recency).sum() / purchases.sum())
+    everyone = Spend(np.append(known.frequency, 0.0), np.append(known.recency, 0.0))
+    weight = np.append(known.weight, customers - known.customers)
+    if not (endless := weight[np.isinf(mean_spend(fit, everyone))].sum()):
+        return fit, amount
+    note = (
+        f"the expected amount of {endless:,.0f} of {customers:,} customers is infinite (p n + q is "
+        f"1 or less for n known amounts): they are given the mean amount, {amount:,.2f}"
+    )
+    return replace(fit, notes=(*fit.notes, note)), amount
 
 
 def known_spend(people: pl.DataFrame, spend_of: SpendOf) -> Spend:

@@ -72,7 +72,9 @@ class CovariateFit:
 
     def fits(self, rate: Floats, leaving: Floats) -> Iterator[tuple[Ints, Fit]]:
         """The places of customers with equal covariates, (n, u) and (n, v), and their own fit: its
-        four parameters, with the covariance that follows from all of them."""
+        four parameters, with the covariance that follows from all of them. Of nobody, nothing."""
+        if not len(rate):
+            return
         both = np.hstack([rate, leaving])
         rows, place = np.unique(both, axis=0, return_inverse=True)
         order = np.argsort(place.reshape(-1), kind="stable")

@@ -61,14 +61,16 @@ class Laws:
     levels: Levels = field(default_factory=lambda: Levels({}))
 
     def groups(self, people: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, Buying]]:
-        """Customers of one law, and it."""
+        """Customers of one law and of equal values, and their law."""
         if self.covariates is None:
             yield people, self.model
             return
         pooled = self.levels.pooled(people)
         columns = self.levels.columns(pooled)
         for mine, fit in self.covariates.fits(columns, columns):
-            yield pooled[mine.tolist()], replace(self.model, purchases=fit)
+            model = replace(self.model, purchases=fit)
+            for some in pooled[mine.tolist()].partition_by(*self.levels.told, maintain_order=True):
+                yield some, model
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ def describe_customers(
 ) -> Customers:
     """As of an instant (default: just after the last event); reads nothing at or after it.
 
-    Memory: the different histories of customers and some buckets; with `by` everyone's history.
+    Memory: some buckets, and four numbers each of the customers' different histories and of their
+    different mean amounts: of these nearly one a customer where amounts hardly repeat. With `by`
+    everyone's row.
     Raises UsageError where nobody has bought, ModelError where nobody bought again, OutputError.
     """
     start = time.perf_counter()
@@ -172,13 +176,14 @@ def _fitted(
         return Laws(model), (*notes, *model.notes)
     people = pl.concat(frames())
     levels = levels_of(people, by)
-    columns = levels.columns(levels.pooled(people))
+    pooled = levels.pooled(people)
+    columns = levels.columns(pooled)
     names = levels.names
     found = fit_covariates(histories(people), columns, columns, names, names, model.kind, on)
     more = found.log_likelihood - found.log_likelihood_without
     gain = f"the covariates add {more:.2f} to the log-likelihood, by {3 * len(names)} coefficients"
     of_each = (f"with covariates: {note}" for note in found.notes)
-    return Laws(model, found, levels), (*notes, *model.notes, *of_each, gain)
+    return Laws(model, found, levels), (*notes, *model.notes, *levels.notes(pooled), *of_each, gain)
 
 
 def _answered(

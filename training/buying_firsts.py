@@ -23,7 +23,7 @@ from training.metrics import Floats
 
 NONE, OTHERS = "(none)", "(others)"
 MOST = 6  # values of one dimension that are told apart
-LEAST_CUSTOMERS = 100  # with a value that is
+LEAST_CUSTOMERS = 100  # with a value that is, the one of all others too
 
 
 def firsts_of(names: Sequence[str], settings: Settings) -> dict[str, Dimension]:
@@ -71,8 +71,9 @@ def _with_attributes(
 
 @dataclass(frozen=True)
 class Levels:
-    """`told`: by dimension its values that are told apart, the most frequent first: what the
-    others are compared with."""
+    """`told`: by dimension its values that are told apart, the most frequent first: the reference,
+    what the others are compared with. "(others)" is one of them where it has LEAST_CUSTOMERS; of
+    fewer customers no coefficient can be told, and they have the law of the reference."""
 
     told: dict[str, tuple[str, ...]]
 
@@ -88,6 +89,20 @@ class Levels:
         return people.with_columns(
             pl.when(pl.col(name).is_in(values)).then(name).otherwise(pl.lit(OTHERS)).alias(name)
             for name, values in self.told.items()
+        )
+
+    def notes(self, pooled: pl.DataFrame) -> tuple[str, ...]:
+        """Of values that have no coefficient, in words."""
+        few = {
+            name: int((pooled[name] == OTHERS).sum())
+            for name, values in self.told.items()
+            if OTHERS not in values
+        }
+        return tuple(
+            f"{name}: {counted(count, 'customers')} of {OTHERS}, fewer than {LEAST_CUSTOMERS}: "
+            f"taken to buy and leave as those of '{self.told[name][0]}'"
+            for name, count in few.items()
+            if count
         )
 
     def columns(self, pooled: pl.DataFrame) -> Floats:
@@ -112,7 +127,7 @@ def _levels(values: pl.Series, name: str) -> tuple[str, ...]:
         raise UsageError(f"--by {asked}: no first purchase has it; name a column or property")
     some = counts.filter(pl.col("count") >= LEAST_CUSTOMERS)["value"].to_list()[:MOST]
     rest = len(values) - int(counts.filter(pl.col("value").is_in(some))["count"].sum())
-    if OTHERS not in some and rest:
+    if OTHERS not in some and rest >= LEAST_CUSTOMERS:
         some.append(OTHERS)
     if len(some) <= 1:
         raise UsageError(

@@ -48,13 +48,18 @@ def fit_spend(groups: Groups, device: str = "cpu") -> Fit:
             "varies within a customer cannot be told from what varies between them; take all "
             "purchases of each, or a longer log"
         )
-    unit = float((groups.weight * groups.recency).sum()) / groups.customers
+    # The geometric mean: one mistyped amount would move the arithmetic one away from all others.
+    logs = float((groups.weight * np.log(groups.recency)).sum())
+    unit = float(np.exp(logs / groups.customers))
     scaled = Groups(groups.frequency, groups.recency / unit, groups.age, groups.weight)
     optimum = _search(scaled, device)
     values = np.exp(optimum.at) * (1, 1, unit)
     told = notes(NAMES, optimum, PAIRS)
     if values[1] <= 1:
-        told += ("q is 1 or less: the mean spend of all customers is infinite",)
+        told += (
+            "q is 1 or less: the mean spend of all customers is infinite, and sums of expected "
+            "value are not to be relied on",
+        )
     return Fit(
         NAMES,
         tuple(values.tolist()),

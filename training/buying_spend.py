@@ -38,6 +38,12 @@ def mean_spend(fit: Fit, spend: Spend) -> Floats:
         return np.where(shape > 1, p * scale / np.maximum(shape - 1, 0.0), np.inf)
 
 
+def finite_spend(fit: Fit, spend: Spend, amount: float) -> Floats:
+    """`mean_spend`, and `amount` where that is infinite."""
+    expected = mean_spend(fit, spend)
+    return np.where(np.isfinite(expected), expected, amount)
+
+
 def posterior(fit: Fit, spend: Spend) -> tuple[Floats, Floats]:
     """Shape and rate of nu given the amounts: q + p n and gamma + n m, each of shape (n,)."""
     p, q, gamma = fit.values

@@ -16,7 +16,7 @@ from training.buying_fit import Fit
 from training.buying_predict import NAMES, Kind
 from training.buying_silence import Span, law_of, span_of
 from training.buying_spend import NAMES as SPEND_NAMES
-from training.buying_spend import Spend, mean_spend
+from training.buying_spend import Spend, finite_spend
 from training.metrics import Floats
 from training.rows import Matrix
 
@@ -60,8 +60,7 @@ class Spending:
         """Of the next purchase of each, shape (n,)."""
         if self.spend is None:
             return np.full(len(known), self.amount)
-        expected = mean_spend(self.spend, known)
-        return np.where(np.isfinite(expected), expected, self.amount)
+        return finite_spend(self.spend, known, self.amount)
 
     def margin(self, x: Matrix) -> Floats:
         """The log of the expected relative value, shape (n,)."""

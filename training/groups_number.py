@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from runtime.counted import counted
 from runtime.device import Device
 from runtime.errors import UsageError
 from training.groups_engines import ONE, Cut, Method, Whole, cut
@@ -62,12 +63,13 @@ def choose(z: Floats, method: Method, groups: int | None, seed: int, device: Dev
     `groups`: how many, None: chosen by the rule. One group, with a note, where there are too few
     users or they all do the same. Raises UsageError where `groups` cannot be had.
     """
-    different = len(np.unique(np.round(z, 6), axis=0)) if z.shape[1] else min(len(z), 1)
+    some = z[:CHOICE_USERS]
+    different = _different(some if groups is None else z)
     _require_possible(method, groups, len(z), different)
     if groups is None and (len(z) < 2 * LEAST_USERS or different < TWO):
-        few = f"{len(z):,} users behave in {different:,} different ways"
+        looked = f"{len(some):,} users" + (f" of {len(z):,}" if len(some) < len(z) else "")
+        few = f"{looked} behave in {counted(different, 'different ways')}"
         return Choice(ONE, None, (), None, (f"{few}: too few to be told apart, all are one group",))
-    some = z[:CHOICE_USERS]
     tried = [_try(some, method, size, seed, device) for size in _sizes(method, groups, some)]
     usable = [one for one in tried if TWO <= one.groups <= MOST_GROUPS]
     if not usable:
@@ -75,6 +77,11 @@ def choose(z: Floats, method: Method, groups: int | None, seed: int, device: Dev
     chosen = best(usable)
     found = cut(z, method, chosen.size, seed, device)
     return Choice(found, chosen.size, tuple(tried), chosen, _notes(chosen))
+
+
+def _different(z: Floats) -> int:
+    """Rows that are not alike."""
+    return len(np.unique(np.round(z, 6), axis=0)) if z.shape[1] else min(len(z), 1)
 
 
 def best(tried: Sequence[Tried]) -> Tried:
@@ -94,7 +101,7 @@ def _sizes(method: Method, groups: int | None, z: Floats) -> list[int]:
         return sorted({max(LEAST_USERS // 2, int(share * len(z))) for share in DENSITY_SHARES})
     if groups is not None:
         return [groups]
-    most = min(MOST_GROUPS, len(z) // LEAST_USERS, len(np.unique(np.round(z, 6), axis=0)))
+    most = min(MOST_GROUPS, len(z) // LEAST_USERS, _different(z))
     return list(range(TWO, most + 1))
 
 
@@ -157,8 +164,8 @@ def _require_possible(method: Method, groups: int | None, users: int, different:
         )
     if groups > different:
         raise UsageError(
-            f"--groups {groups}: {users:,} users behave in {different:,} different ways; ask for "
-            "fewer groups, or leave it out"
+            f"--groups {groups}: {users:,} users behave in {counted(different, 'different ways')}; "
+            "ask for fewer groups, or leave it out"
         )
 
 

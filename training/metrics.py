@@ -3,7 +3,7 @@
 Every function takes `actual` and `predicted` of shape (n,) and `weights` of shape (n,) or
 (draws, n), and returns shape () or (draws,). A weight of w counts a row w times. Rows of equal
 predictions share a place: a metric that depends on their order takes its mean over all orders.
-Undefined values (no churner, no value) are NaN.
+Undefined values (no churner, no value, a draw of nobody) are NaN.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def gain_at(rows: Ranked, share: float) -> Floats:
 
 def gini(rows: Ranked) -> Floats:
     """Twice the area between the diagonal and the cumulative share of value by rank."""
-    mass = rows.mass / rows.mass.sum(-1, keepdims=True)
+    mass = _divide(rows.mass, rows.mass.sum(-1, keepdims=True))
     caught = np.cumsum(rows.gain, -1)
     height = (caught - rows.gain / 2) * mass
     return 2 * _divide(height.sum(-1), caught[..., -1]) - 1
@@ -111,10 +111,11 @@ def calibration_error(actual: Floats, predicted: Floats, weights: Floats, bins: 
     forecast = ranked(predicted, predicted, weights2).gain
     total = rows.mass.sum(-1, keepdims=True)
     middle = np.cumsum(rows.mass, -1) - rows.mass / 2
-    bin_of = np.clip((middle / total * bins).astype(np.int64), 0, bins - 1)
+    share = np.nan_to_num(_divide(middle, total))  # of nobody, no matter which bin
+    bin_of = np.clip((share * bins).astype(np.int64), 0, bins - 1)
     flat = (bin_of + bins * np.arange(len(weights2))[:, None]).ravel()
     apart = np.bincount(flat, (forecast - rows.gain).ravel(), bins * len(weights2))
-    error = np.abs(apart.reshape(-1, bins)).sum(-1) / total[:, 0]
+    error = _divide(np.abs(apart.reshape(-1, bins)).sum(-1), total[:, 0])
     return error if weights.ndim > 1 else np.asarray(error[0])
 
 
@@ -122,8 +123,8 @@ def spearman(actual: Floats, predicted: Floats, weights: Floats) -> Floats:
     """Correlation of mid-ranks, ties at their mean rank. Spearman 1904."""
     first, second = _midranks(actual, weights), _midranks(predicted, weights)
     total = weights.sum(-1, keepdims=True)
-    first = first - (weights * first).sum(-1, keepdims=True) / total
-    second = second - (weights * second).sum(-1, keepdims=True) / total
+    first = first - _divide((weights * first).sum(-1, keepdims=True), total)
+    second = second - _divide((weights * second).sum(-1, keepdims=True), total)
     spread = (weights * first**2).sum(-1) * (weights * second**2).sum(-1)
     return _divide((weights * first * second).sum(-1), np.sqrt(spread))
 

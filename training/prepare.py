@@ -53,7 +53,7 @@ def prepared(
     label has matured.
     """
     kind = model or settings.training.model
-    chosen = spec or _spec(kind, settings)
+    chosen = spec or named_spec(kind, settings)
     everyone = open_store(settings, as_of)
     say(f"train {kind} as of {show(everyone.as_of)} on {device.kind} ({device.reason})")
     store, plan = sampled(settings, everyone)
@@ -63,7 +63,8 @@ def prepared(
     return Prepared(store, plan, snapshots, read(snapshots), chosen, task)
 
 
-def _spec(kind: str, settings: Settings) -> Spec | AutoSpec:
+def named_spec(kind: str, settings: Settings) -> Spec | AutoSpec:
+    """Raises UsageError for a kind that is not known."""
     chosen = settings.training
     if kind == "auto":
         return AutoSpec(chosen.minutes, chosen.seed)

@@ -156,6 +156,8 @@ def run_recipe(
     `level`: the rows by which calibration is carried to the present.
     """
     say(f"fit on {split.fit}; calibrate on {split.calibrate}; test on {split.test}")
+    for of in (split.test, split.served_fit):
+        measured_rows(frame, of, task)  # raises before hours of fits, not after them
     tried = _fit(frame, split.fit, split.calibrate, spec, _apart(task, "tried"))
     now = carried(tried.model, tried.frame, level, split, False, task.seed)
     candidates = tried.candidates if isinstance(tried, AutoFit) else ()

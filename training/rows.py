@@ -73,8 +73,8 @@ def labelled(frame: pl.DataFrame, features: tuple[str, ...], role: str, seed: in
     known = frame.filter(pl.col("churn").is_not_null())
     if known.is_empty():
         raise LabelError(
-            f"no labelled user to {role} on (found {len(frame)} rows); ingest more users, widen "
-            "[eligible] or shorten churn.horizon_days"
+            f"no labelled user to {role} on (found {len(frame)} rows); train as of later, "
+            "ingest more users, widen [eligible] or shorten churn.horizon_days"
         )
     value = known["value"].cast(pl.Float64)
     return Rows(

@@ -64,7 +64,8 @@ class Search:
             advance(sum(min(len(s.finished()), self.wanted.trials) for s in self.studies.values()))
             while going_on := [target for target in self.studies if self._goes_on(target)]:
                 for target in going_on:
-                    self._batch(target, record, advance)
+                    if self._goes_on(target):  # still: a batch of another may have taken long
+                        self._batch(target, record, advance)
 
     def _goes_on(self, target: Target) -> bool:
         done = self.studies[target].finished()

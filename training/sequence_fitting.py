@@ -152,7 +152,7 @@ class _Task:
             self._loop(steps),
             folder=self._folder("pretraining"),
             device=self.device,
-            identity=self._identity(people.key),
+            identity=self._identity([people.key]),
             label="pretraining",
         )
         return network.encoder.state_dict()
@@ -190,6 +190,7 @@ class _Task:
         """Fits in place; the step whose weights are kept."""
         if begin is not None:
             network.encoder.load_state_dict(begin)
+        read = [some.digest(self.horizons) for some in (rows, late) if some]
         return train(
             FineTuning(network),
             self._outcomes(rows),
@@ -197,7 +198,7 @@ class _Task:
             validation=self._outcomes(late) if late else None,
             folder=self._folder(role),
             device=self.device,
-            identity=self._identity(rows.digest(self.horizons)),
+            identity=self._identity(read),
             label=f"sequences, {role}",
         ).best_step
 
@@ -217,7 +218,8 @@ class _Task:
             seed=self.spec.seed,
         )
 
-    def _identity(self, rows: str) -> str:
+    def _identity(self, rows: list[str]) -> str:
+        """`rows`: digests of all that are read, those that a search stops early by too."""
         return digest_of([rows, self.sequences.manifest["digest"], asdict(self.spec)])
 
     def _an_epoch(self, rows: Located) -> int:

@@ -85,8 +85,8 @@ def stacked(
         waiting, spent = waiting & ~ended, total
     if not len(waits):
         raise LabelError(
-            f"no labelled user to {role} on (found {len(frame)} rows); ingest more users, widen "
-            "[eligible] or shorten churn.horizon_days"
+            f"no labelled user to {role} on (found {len(frame)} rows); train as of later, "
+            "ingest more users, widen [eligible] or shorten churn.horizon_days"
         )
     paid = frame[steps[0].value].null_count() < len(frame)
     hazard = _rows(frame, features, waits, seed)

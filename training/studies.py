@@ -81,9 +81,13 @@ class Study:
 
         waiting = [_fixed(trial) for trial in self._trials(TrialState.WAITING)]
         for trial in self._trials(TrialState.RUNNING):
-            if set(trial.params) == set(self.space) and trial.params not in waiting:
+            # Killed while it was asked for, it has some of them: what it was to be is still known
+            # where it was enqueued, and is drawn again by its seed where it was not.
+            whole = set(trial.params) == set(self.space)
+            params = trial.params if whole else _fixed(trial)
+            if params and params not in waiting:
                 attributes = {RETRY: trial.number, DEFAULT: trial.user_attrs.get(DEFAULT, False)}
-                self.study.enqueue_trial(trial.params, attributes)
+                self.study.enqueue_trial(params, attributes)
             self.study.tell(trial.number, state=TrialState.FAIL)
 
     def _trials(self, *states: optuna.trial.TrialState) -> list[optuna.trial.FrozenTrial]:

@@ -96,6 +96,13 @@ def test_two_that_know_a_half_each_are_stacked_as_a_regression_would() -> None:
     assert fit_weights("churn", list(halves), churn) == pytest.approx(plain, abs=2e-3)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("of", ["churn", "value"])
+def test_no_row_is_the_average_without_a_warning(of: Target) -> None:
+    """Of a slice whose users all lie in one fold there is nothing to learn weights on."""
+    assert fit_weights(of, [np.empty(0)] * 3, np.empty(0)) == average(3)
+
+
 def test_few_rows_stay_near_the_average() -> None:
     margins = [np.array([3.0, -3.0, 2.0]), np.array([-3.0, 3.0, -2.0])]
     found = fit_weights("churn", margins, np.array([1.0, 0.0, 1.0]))

@@ -14,7 +14,7 @@ from features.time import Cutoff
 from runtime.collect import collect
 from runtime.device import Device
 from runtime.errors import ModelError, SchemaError, UsageError
-from training.buying import Buying, fit_buying
+from training.buying import MEANS, Buying, SpendOf, fit_buying
 from training.buying_data import purchases_plan
 from training.buying_simulate import simulate
 
@@ -57,6 +57,30 @@ def test_nobodys_answer_depends_on_who_else_is_asked_about(people: pl.DataFrame)
     for ask in (model.value_quantiles, model.purchase_quantiles):
         # Products of matrices differ with their shapes in the last digit.
         np.testing.assert_allclose(ask(few, 90), ask(people, 90)[5::97], rtol=1e-12)
+
+
+@pytest.mark.parametrize("spend_of", ["all", "repeats"])
+def test_an_infinite_expected_amount_is_the_mean_one_and_is_told(
+    people: pl.DataFrame, spend_of: SpendOf
+) -> None:
+    """Amounts of a tail so heavy that no mean can be told made the sum infinite, null in JSON."""
+    draw = np.random.default_rng(3)
+    wide = pl.col("mean") * pl.Series(np.exp(3 * draw.normal(size=len(people))))
+    few = people.with_columns(mean=wide)[:800]
+    few = few.with_columns(repeat_mean=pl.when(pl.col("frequency") > 0).then(pl.col("mean")))
+    model = fit_buying([few], spend_of=spend_of)
+    assert model.spend is not None
+    p, q, _ = model.spend.values
+    known = few["frequency"].to_numpy() + (spend_of == "all")
+    endless = p * known + q <= 1
+    assert 100 < endless.sum() < len(few)
+    counts, value = model.expected_purchases(few, 90), model.expected_value(few, 90)
+    mean = few[MEANS[spend_of]].fill_null(0).to_numpy()
+    amount = (known * mean).sum() / known.sum()
+    assert value[endless] == pytest.approx(counts[endless] * amount, rel=1e-9)
+    assert np.isfinite(value).all()
+    assert any(f" {endless.sum()} of 800 customers is infinite" in note for note in model.notes)
+    assert any("sums of expected value are not to be relied on" in note for note in model.notes)
 
 
 @pytest.mark.parametrize("gap", [0, 14])

@@ -88,6 +88,13 @@ def test_each_group_has_its_own_law_and_how_sure_it_is() -> None:
     assert second.log_covariance[1][1] == pytest.approx(variance)
 
 
+def test_a_bucket_without_customers_has_no_group() -> None:
+    known, group = mixed(200, rate=0.7, a=0.0, b=0.0)
+    fit = fit_covariates(known, group, group, ["club"], ["club"])
+    assert list(fit.fits(group[:0], group[:0])) == []
+    assert len(list(fit.fits(group[:1], group[:1]))) == 1
+
+
 def test_a_covariate_that_everyone_shares_is_told_of() -> None:
     known, group = mixed(500, 0.0, 0.0, 0.0)
     fit = fit_covariates(known, np.ones_like(group), group[:, :0], ["same"], [])

@@ -23,7 +23,7 @@ from runtime.settings import Settings, load_settings
 from training.buying import fit_buying
 from training.buying_customers import Asked, Customers, describe_customers
 from training.buying_data import purchases_plan
-from training.buying_firsts import first_plan
+from training.buying_firsts import LEAST_CUSTOMERS, OTHERS, first_plan, levels_of
 from training.buying_report import report
 
 CPU = Device("cpu", "a test")
@@ -135,6 +135,40 @@ def test_covariates_of_the_first_purchase(
         assert group["expected_value"] == pytest.approx(mine["expected_value"].mean())
     assert said["customers"] == len(table)
     assert any(note.startswith("the covariates add ") for note in said["notes"])
+
+
+def test_values_of_few_customers_have_the_law_of_the_reference(tmp_path: Path) -> None:
+    """One customer who was met elsewhere made a coefficient that nobody can know, and with it
+    everyone's intervals null."""
+    log = buyers(700)
+    one = log.filter(pl.col("what") == "buy")["customer"][0]
+    elsewhere = pl.when(pl.col("customer") == one).then(pl.lit("tv")).otherwise("where")
+    project = _project(tmp_path, log.with_columns(where=elsewhere))
+    asked = Asked(AHEAD, "bg/nbd", ("channel",), tmp_path / "by.parquet")
+    found = describe_customers(project, AS_OF, asked, CPU)
+    table, said = _table(found), report(found)
+    assert table["silent_low"].null_count() == 0
+    assert len(said["covariates"]) == 3
+    assert table.filter(pl.col("first_channel") == OTHERS)["user_id"].to_list() == [one]
+    reference, _, others = said["groups"]
+    assert (others["first_channel"], others["customers"]) == (OTHERS, 1)
+    law = "purchases_in_30_days_while_alive"
+    assert others[law] == reference[law]
+    assert f"taken to buy and leave as those of '{reference['first_channel']}'" in said["notes"][0]
+
+
+def test_others_are_told_apart_where_they_are_many_together() -> None:
+    few = ["tv", "ads"] * (LEAST_CUSTOMERS // 2)
+    people = pl.DataFrame({"first_channel": ["app"] * 300 + ["web"] * 200 + few})
+    levels = levels_of(people, ["first_channel"])
+    assert levels.told["first_channel"] == ("app", "web", OTHERS)
+    assert levels.columns(levels.pooled(people)).sum(axis=0).tolist() == [200, LEAST_CUSTOMERS]
+    assert levels.notes(levels.pooled(people)) == ()
+    levels = levels_of(people[:-1], ["first_channel"])
+    assert levels.told["first_channel"] == ("app", "web")
+    assert levels.notes(levels.pooled(people[:-1]))[0].startswith("first_channel: 99 customers of ")
+    with pytest.raises(UsageError, match="no two values have 100 customers"):
+        levels_of(people.filter(pl.col("first_channel") != "web")[:-1], ["first_channel"])
 
 
 def test_attributes_are_those_that_held_at_the_first_purchase() -> None:

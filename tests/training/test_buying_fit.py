@@ -19,7 +19,7 @@ from training.buying_gamma_gamma import Amounts, as_histories, fit_spend
 from training.buying_likelihood import derivatives, sums
 from training.buying_predict import EXTRA, Kind
 from training.buying_simulate import simulate
-from training.buying_spend import Spend
+from training.buying_spend import Spend, mean_spend
 from training.buying_unseen import unseen
 
 TRUE = (0.243, 4.414, 0.793, 2.426)
@@ -122,6 +122,19 @@ def test_spend_is_found_again_too() -> None:
     for end, truth in zip(fit.interval(0.999).values(), (6.2, 3.7, 15.4), strict=True):
         assert end is not None
         assert end[0] <= truth <= end[1]
+
+
+def test_one_mistyped_amount_leaves_the_law_of_the_others() -> None:
+    """It pushed gamma to its bound, with everyone's expected amount half off."""
+    draw = np.random.default_rng(1)
+    n = 1.0 + draw.poisson(2, 2_000)
+    mean = draw.gamma(6 * n) / draw.gamma(4, 1 / 30, len(n)) / n
+    plain = spend_fit(Spend(n, mean))
+    spend = Spend(n, np.where(np.arange(len(n)) == 0, 1e12, mean))
+    fit = spend_fit(spend)
+    assert fit.notes == ()
+    off = mean_spend(fit, spend)[1:] / mean_spend(plain, spend)[1:] - 1
+    assert np.median(np.abs(off)) < 0.05
 
 
 def test_order_and_division_of_customers_change_nothing() -> None:

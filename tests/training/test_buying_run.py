@@ -134,6 +134,8 @@ def test_a_young_log_is_told_about_the_whole_horizon(config: Path) -> None:
     aliases = {run.run_id: run.aliases for run in tracking.list_runs(young) if run.aliases}
     with pytest.raises(LabelError, match="its labels need events until"):
         backtest(young, [now, AS_OF], ["buying"], CPU)
+    with pytest.raises(UsageError, match="model 'nope' is not known; choose one of auto"):
+        backtest(young, [now], ["buying", "nope"], CPU)
     assert len(tracking.list_runs(young)) == len(aliases), "nothing was trained for nothing"
     (row,) = backtest(young, [now], ["buying"], CPU)
     assert {run.run_id: run.aliases for run in tracking.list_runs(young) if run.aliases} == aliases

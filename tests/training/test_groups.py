@@ -246,7 +246,7 @@ def test_users_who_all_do_the_same_are_one_group(tmp_path: Path) -> None:
     told = report(find_groups(made, None, Wanted(), CPU))
     assert len(told["groups"]) == 1
     assert any("too few to be told apart" in note for note in told["notes"])
-    with pytest.raises(UsageError, match="different ways"):
+    with pytest.raises(UsageError, match="60 users behave in 1 different way;"):
         find_groups(made, None, Wanted(groups=3), CPU)
 
 

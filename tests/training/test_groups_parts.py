@@ -14,9 +14,9 @@ from features.dictionary import dictionary
 from runtime.device import decide
 from runtime.errors import UsageError
 from training.groups_core import core_note, is_core
-from training.groups_engines import one_thread
+from training.groups_engines import ONE, Method, one_thread
 from training.groups_names import named, noun
-from training.groups_number import Tried, best, choose, jaccard
+from training.groups_number import CHOICE_USERS, Tried, best, choose, jaccard
 from training.groups_profile import LESS_IS_MORE, Profile, Typical, cliffs_delta, readable
 from training.groups_space import Space, columns_of, fit_space
 
@@ -117,6 +117,19 @@ def test_one_heap_is_not_cut_without_a_word() -> None:
     with one_thread():
         choice = choose(z, "kmeans", None, 0, CPU)
     assert any("shade into each other" in note for note in choice.notes)
+
+
+@pytest.mark.parametrize("method", ["kmeans", "hdbscan"])
+def test_users_who_are_alike_where_it_looks_are_one_group(method: Method) -> None:
+    """Those who differ are among the others: a search of k-means spoke of HDBSCAN."""
+    z = np.zeros((CHOICE_USERS + 100, 2))
+    z[CHOICE_USERS:] = np.random.default_rng(0).normal(size=(100, 2))
+    choice = choose(z, method, None, 0, CPU)
+    assert choice.cut is ONE
+    assert choice.notes == (
+        "3,000 users of 3,100 behave in 1 different way: too few to be told apart, all are one "
+        "group",
+    )
 
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=40), st.integers(0, 5))

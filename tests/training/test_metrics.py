@@ -115,6 +115,18 @@ def test_what_is_undefined_is_nan() -> None:
     assert np.isnan(m.value_metrics(0 * ones, ones, ones)["nmae"])
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_draw_of_nobody_is_undefined_and_leaves_the_others_alone() -> None:
+    """Of two users, one draw in seven takes neither."""
+    actual, predicted = np.array([0.0, 1.0, 1.0]), np.array([0.2, 0.7, 0.4])
+    weights = np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 1.0]])
+    for measure in (m.churn_metrics, m.value_metrics):
+        alone = measure(actual, predicted, weights[1])
+        for name, (nobody, some) in measure(actual, predicted, weights).items():
+            assert np.isnan(nobody), name
+            assert some == alone[name], name
+
+
 def test_draws_give_the_rows_of_one_user_one_weight() -> None:
     users = np.array(["b", "a", "b", "c", "a"])
     (weights,) = draw_weights(users, 50, seed=1)

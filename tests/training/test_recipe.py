@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import polars as pl
 import pytest
 from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
 
+from runtime.errors import LabelError
 from training.auto import AutoSpec
 from training.kinds import spec_of
 from training.recipe import run_recipe
 from training.record import review
-from training.split import plan_split
+from training.split import Split, plan_split
 
+YEAR = timedelta(days=365)
 SPLIT = plan_split(cutoffs(4), cutoffs(2)[0].at - cutoffs(2)[1].at)
 
 
@@ -26,6 +29,19 @@ def test_a_feature_that_tells_the_outcome_is_spoken_of(told: bool) -> None:
     trained = run_recipe(frame, SPLIT, spec_of("logistic", 0), task, draws=0)
     spoken = [note for note in trained.notes if "better than behaviour can tell" in note]
     assert bool(spoken) is told
+
+
+@pytest.mark.parametrize("slices", [plan_split(cutoffs(1), YEAR), SPLIT])
+def test_nobody_to_test_on_is_said_before_the_first_fit(
+    slices: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a very young log: all was fitted first, with NumPy's warnings on the way."""
+    frame = snapshot_frame(slices.cutoffs, users=40)
+    tested = slices.test.rows(frame, 0).select("cutoff", "user_id")
+    rest = frame.join(tested, on=["cutoff", "user_id"], how="anti")
+    monkeypatch.setattr("training.recipe.fit", None)  # fits nothing
+    with pytest.raises(LabelError, match=r"measure on \(found 0 rows\); train as of later, ingest"):
+        run_recipe(rest, slices, spec_of("logistic", 0), a_task("logistic"), draws=0)
 
 
 @pytest.mark.parametrize("classes", [1, 2])

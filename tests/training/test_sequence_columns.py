@@ -267,6 +267,17 @@ def test_a_training_that_ended_is_taken_up(world: Ordered, tmp_path: Path) -> No
         fitted(world, replace(spec, batch=32), folder=tmp_path)
 
 
+def test_a_search_that_was_stopped_early_by_other_rows_is_not_taken_up(
+    world: Ordered, tmp_path: Path
+) -> None:
+    spec = replace(SPEC, least_steps=6, epochs=1, bags=1)
+    fitted(world, spec, world.rows, tmp_path)
+    turned = pl.when(pl.col("cutoff") == NEWEST).then(1 - pl.col("churn")).otherwise("churn")
+    other = world.rows.with_columns(churn=turned)
+    with pytest.raises(ModelError, match=r"search/.*is of another training"):
+        fitted(world, spec, other, tmp_path)
+
+
 def test_early_stopping_is_by_later_rows_whose_past_was_known(world: Ordered) -> None:
     located = locate(world.sequences, world.rows)
     early, late = held_apart(located, DEFINITIONS, 0)

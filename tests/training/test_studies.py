@@ -99,6 +99,43 @@ def test_an_interrupted_search_goes_on_to_the_same_trials(
         assert _told(study) == whole[slots]
 
 
+def _killed_while_asking(study: Study, params: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a kill once so many of a trial's params have been written."""
+    write, written = study.study._storage.set_trial_param, iter(range(params))
+
+    def or_die(*args: object) -> None:
+        if next(written, None) is None:
+            raise KeyboardInterrupt
+        write(*args)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study.study._storage, "set_trial_param", or_die)
+        with pytest.raises(KeyboardInterrupt):
+            study.ask(1, 1)
+
+
+@pytest.mark.parametrize("params", range(len(SPACE)))
+@pytest.mark.parametrize("finished", [0, 2])
+def test_a_kill_while_a_trial_is_asked_for_loses_none(
+    tmp_path: Path,
+    whole: dict[int, list[tuple[object, ...]]],
+    monkeypatch: pytest.MonkeyPatch,
+    params: int,
+    finished: int,
+) -> None:
+    """Neither the default nor what an earlier kill had left."""
+    with _opened(tmp_path) as study:
+        if finished:
+            _run(study, TRIALS, finish=finished)
+        else:
+            _killed_while_asking(study, params, monkeypatch)
+    with _opened(tmp_path) as study:
+        _killed_while_asking(study, params, monkeypatch)
+    with _opened(tmp_path) as study:
+        _run(study, finished + 1)
+        assert _told(study) == whole[1][: finished + 1]
+
+
 @pytest.mark.slow
 def test_interrupted_again_and_again(
     tmp_path: Path, whole: dict[int, list[tuple[object, ...]]]

@@ -312,3 +312,22 @@ def test_no_time_is_left_for_more_than_the_default(settings: Settings, tmp_path:
         Search(bench, by_target, wanted, started, tmp_path / "staging").run(_Unrecorded())  # type: ignore[arg-type]
         for study in by_target.values():
             assert [trial.is_default for trial in study.finished()] == [True]
+
+
+def test_no_batch_begins_after_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The churn's took all that was left: the one of value, whose turn it was, is not begun."""
+
+    class Tried:
+        def finished(self) -> list[Finished]:
+            return [Finished(0, {}, 1.0, None, True, 1.0, None)]
+
+    began: list[Target] = []
+
+    def batch(search: Search, target: Target, *_: object) -> None:
+        began.append(target)
+        search.until = 0.0
+
+    monkeypatch.setattr(Search, "_batch", batch)
+    wanted = Wanted(trials=50, minutes=5.0)
+    Search(None, {target: Tried() for target in TARGETS}, wanted, None, Path()).run(_Unrecorded())  # type: ignore
+    assert began == [TARGETS[0]]
