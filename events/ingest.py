@@ -19,6 +19,7 @@ from events.erased import read_erased
 from events.layout import buckets_for, estimate_rows
 from events.ledger import Held, Ledger, read_ledger, write_ledger
 from events.readers import InputFile
+from events.reasons import say_refused
 from events.sources import FoundSource, find_sources, found_formats, plan_of, time_bounds
 from events.staging import NewFile, Staged, check_columns_seen, stage
 from events.store import BUCKETS, CPU, events_path
@@ -124,6 +125,7 @@ def _ingest(settings: Settings, sources: Sequence[FoundSource], cluster: Cluster
     if users is not None:
         commit_users(settings, users, ledger)
     added = _commit(settings, staged, buckets, cluster) if staged else 0
+    say_refused(staged)
     _discard(settings)
     rows = sum(s.summary.rows for s in staged)
     rejected = sum(s.summary.rejected for s in staged)

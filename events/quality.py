@@ -36,7 +36,8 @@ class Quality:
     `channels`: the same by channel too, and repeats, late and ahead (rows); empty where the log
     has one channel. `properties`: event, channel, property, rows, there_share, number_share (of
     those there). `events`: event, rows, days, first_day, last_day, null_share. `quarantine`:
-    source, reason, rows, files; of all that was ever ingested, whatever the as-of."""
+    source, reason (of a kind), example, rows, files; of all that was ever ingested, whatever the
+    as-of."""
 
     as_of: datetime
     covered_until: datetime
