@@ -265,13 +265,15 @@ def _guessed_event(columns: Sequence[Column], look: Look) -> Column | None:
 
 
 def as_amount(column: Column) -> float:
-    """How much its name is one of money, 0 where not at all."""
+    """How much its name is one of money, or its values are written with a currency; 0 where not
+    at all."""
     words = words_of(column.name)
     if not column.number or column.times is not None or words[-1:] in (["id"], ["number"]):
         return 0.0
-    if set(words) & set(NO_MONEY):
+    priced = bool(column.currencies)
+    if set(words) & set(NO_MONEY) and not priced:
         return 0.0
-    return _rank(words, AMOUNTS) * (0.1 if set(words) & set(LESS) else 1)
+    return (_rank(words, AMOUNTS) + priced) * (0.1 if set(words) & set(LESS) else 1)
 
 
 def _guessed_amount(columns: Sequence[Column], look: Look) -> Column | None:
