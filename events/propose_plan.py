@@ -12,7 +12,8 @@ import polars as pl
 
 from events.nested import JOINT
 from events.propose_look import Column, Look, look_at, with_time_format
-from events.propose_roles import KEYS, USERS, Roles, roles_of
+from events.propose_names import KEYS, USERS
+from events.propose_roles import Roles, roles_of
 from events.propose_words import words_of
 from runtime.errors import InputError
 
