@@ -15,6 +15,7 @@ from events.calendar import first_day
 from events.daily import CELL, EVENT, count_daily, whole_days
 from events.findings import Finding, not_ignored, ranked
 from events.grid import grid_of, hours_of
+from events.identity import user_findings
 from events.look import asked_of
 from events.numbers import gap_findings
 from events.presence import comings_and_goings
@@ -77,6 +78,7 @@ def quality(
     found += late_files(files, store, settings.project.timezone)
     found += duplicate_findings(settings, files, store, settings.quality.duplicate_share)
     found += gap_findings(settings, store, cluster)
+    found += user_findings(store, cluster)
     cells = counts.filter(pl.col("part") == CELL)
     return Quality(
         as_of=store.as_of,
