@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import polars as pl
 
+from events.money import without_currency
 from events.time_of_day import parse_clock
 from events.timestamps import TIME, in_zone, parse_times
 from runtime.errors import SchemaError
@@ -108,11 +110,23 @@ def as_clock(name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def as_amount(name: str, dtype: pl.DataType, decimal: str) -> pl.Expr:
-    """A float, possibly NaN or infinite; null where a text is no number. -0 becomes 0: rows
-    that are equal are then the same."""
+    """A float, possibly NaN or infinite; null where a text is no number, with or without the
+    currency that it is in. -0 becomes 0: rows that are equal are then the same."""
     if dtype.is_numeric():
         return without_negative_zero(pl.col(name).cast(pl.Float64()))
-    text = as_text(name, dtype).str.strip_chars()
+    numbers = as_text(name, dtype).map_batches(
+        partial(_numbers, decimal=decimal), return_dtype=pl.Float64(), is_elementwise=True
+    )
+    return without_negative_zero(numbers)
+
+
+def _numbers(texts: pl.Series, decimal: str) -> pl.Series:
+    """Of the whole column at once: most have no currency to look for."""
+    bare = without_currency(texts.str.strip_chars()).alias("text")
+    return bare.to_frame().select(_plain_number(pl.col("text"), decimal)).to_series()
+
+
+def _plain_number(text: pl.Expr, decimal: str) -> pl.Expr:
     grouping = "," if decimal == "." else "."
     plain = (
         pl.when(text.str.contains(_GROUPED[decimal]))
@@ -123,7 +137,7 @@ def as_amount(name: str, dtype: pl.DataType, decimal: str) -> pl.Expr:
         plain = pl.when(
             ~text.str.contains(r"^[+-]?\d+\.\d*$") | text.str.contains(_GROUPED[","])
         ).then(plain.str.replace(",", ".", literal=True))
-    return without_negative_zero(plain.cast(pl.Float64(), strict=False))
+    return plain.cast(pl.Float64(), strict=False)
 
 
 def without_negative_zero(number: pl.Expr) -> pl.Expr:

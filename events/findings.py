@@ -29,6 +29,8 @@ WORDS: dict[Kind, str] = {
     "gaps": "numbers of events that never came",
     "stray": "a few rows years away from the rest",
     "refused": "rows that ingest could not use",
+    "users": "a handful of users in thousands of rows",
+    "case": "ids that differ from another only in case",
 }
 
 
@@ -38,7 +40,7 @@ class Finding:
     channels a channel is a source. Days are the project's, both included. `found` and
     `expected` are rows; shares of rows for "amounts", "property", "type", "repeats",
     "duplicates", "late" (of a late file its rows), "ahead", "gaps"; for "clock" the share of users
-    whose clock is off."""
+    whose clock is off; for "users" and "case" ids."""
 
     severity: Severity
     kind: Kind

@@ -18,7 +18,9 @@ from events.contract import EVENTS, QUARANTINE
 from events.erased import read_erased
 from events.layout import buckets_for, estimate_rows
 from events.ledger import Held, Ledger, read_ledger, write_ledger
+from events.money import check_one_currency
 from events.readers import InputFile
+from events.reasons import say_refused
 from events.sources import FoundSource, find_sources, found_formats, plan_of, time_bounds
 from events.staging import NewFile, Staged, check_columns_seen, stage
 from events.store import BUCKETS, CPU, events_path
@@ -115,6 +117,7 @@ def _ingest(settings: Settings, sources: Sequence[FoundSource], cluster: Cluster
     buckets = _number_of_buckets(settings, new)
     users = read_users(settings, ledger, buckets)
     staged = _stage_all(settings, sources, new, ledger, buckets, cluster)
+    _check_currency(ledger, staged)
     files = sum(len(found.files) for found in sources)
     for file in new:
         ledger.add(file.found.source.name, file.file.shown, file.digest)
@@ -124,6 +127,7 @@ def _ingest(settings: Settings, sources: Sequence[FoundSource], cluster: Cluster
     if users is not None:
         commit_users(settings, users, ledger)
     added = _commit(settings, staged, buckets, cluster) if staged else 0
+    say_refused(staged)
     _discard(settings)
     rows = sum(s.summary.rows for s in staged)
     rejected = sum(s.summary.rejected for s in staged)
@@ -138,6 +142,19 @@ def _ingest(settings: Settings, sources: Sequence[FoundSource], cluster: Cluster
         files_added=len(staged),
         files_skipped=files - len(staged),
     )
+
+
+def _check_currency(ledger: Ledger, staged: Sequence[Staged]) -> None:
+    """Raises InputError where amounts are of two; remembers the one."""
+    seen = [
+        (currency, one.new.file.shown, text)
+        for one in staged
+        for currency, text in one.summary.currencies.items()
+    ]
+    told = [(currency, f"'{text}' in {file}") for currency, file, text in seen]
+    check_one_currency([*ledger.currencies.items(), *told])
+    for currency, file, _ in seen:
+        ledger.currencies.setdefault(currency, file)
 
 
 def _tell_contents(ledger: Ledger, staged: Sequence[Staged]) -> None:

@@ -33,12 +33,14 @@ class Held:
 class Ledger:
     """`files`: source to path to digests, oldest first. `formats`: "source/column" to the time
     format that was found. `users`: the digest of what the users table was written from.
-    `contents`: source to digest to what the file held."""
+    `contents`: source to digest to what the file held. `currencies`: the one that amounts
+    have named, with the file that did so first."""
 
     files: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     formats: dict[str, str] = field(default_factory=dict)
     users: str | None = None
     contents: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    currencies: dict[str, str] = field(default_factory=dict)
 
     def add(self, source: str, path: str, digest: str) -> None:
         digests = self.files.setdefault(source, {}).setdefault(path, [])
@@ -103,5 +105,6 @@ def write_ledger(store: Path, ledger: Ledger) -> None:
         "formats": ledger.formats,
         "users": ledger.users,
         "contents": ledger.contents,
+        "currencies": ledger.currencies,
     }
     write_json(ledger_path(store), content)

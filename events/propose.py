@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+from events.money import currencies_in
 from events.propose_churn import Churn, date_columns, propose_churn
 from events.propose_days import EXCEL, SINCE_1970, UNTOLD
 from events.propose_look import NATIVE, Column, Look, look_at
@@ -156,6 +157,9 @@ def _column_lines(source: SourcePlan) -> list[str]:
         others = sorted((n for n in money if money[n] > 0), key=lambda n: -money[n])
         guess = "" if source.first.header else " # a guess: no name tells"
         guess += f" # or {', '.join(map(quoted, others))}?" if others else ""
+        found = currencies_in(source.values(roles.amount))
+        if len(found) > 1:
+            guess += f" # IN {' AND '.join(found)}: 'ingest' refuses to add them up; convert them"
         lines.append(f"amount = {quoted(roles.amount)}{guess}")
         counts = _counts([source.first.column(name) for name in roles.extra])
         if re.search("unit|price", roles.amount, re.IGNORECASE) and counts:

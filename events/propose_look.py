@@ -11,10 +11,12 @@ from pathlib import Path
 import polars as pl
 
 from events.batches import Batch
-from events.columns import as_amount, as_text, as_time
+from events.columns import as_text, as_time
 from events.csv_reader import csv_layout
 from events.lines import NOT_UTF8, UTF16_MARKS
+from events.money import currencies_in, without_currency
 from events.propose_days import day_format
+from events.propose_numbers import number_of
 from events.readers import read
 from events.sniff import Format, delimiter_of, file_format, sample_lines, split_lines
 from events.time_of_day import parse_clock
@@ -59,6 +61,11 @@ class Column:
     @property
     def whole(self) -> bool:
         return bool(self.text.drop_nulls().str.contains(r"^-?\d+$").all())
+
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        """Those that its numbers are written with."""
+        return tuple(currencies_in(self.text)) if self.number else ()
 
     @property
     def objects(self) -> bool:
@@ -228,6 +235,7 @@ def _has_header(path: Path, delimiter: str, encoding: str | None) -> bool:
 
 
 def _is_data(field: str) -> bool:
+    field = without_currency(pl.Series([field])).item()
     if re.fullmatch(r"[+-]?[\d.,]*\d[\d.,]*", field):
         return True
     return bool(re.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", field))
@@ -239,7 +247,7 @@ def _column(values: pl.Series, native: bool) -> Column:
     text = values.set(values.is_in(["", *words]).fill_null(value=False), None)
     time_format, unsure = (NATIVE, False) if native else _time_format(text.drop_nulls())
     times = _times(text, time_format) if time_format else None
-    number, decimal = _number(text.drop_nulls())
+    number, decimal = number_of(text.drop_nulls().head(HEAD_ROWS))
     if times is None:
         time_format, unsure = day_format(text) if number and not native else None, False
         times = _times(text, time_format) if time_format else None
@@ -286,14 +294,3 @@ def _times(text: pl.Series, time_format: str) -> pl.Series | None:
     if known == 0 or plausible.sum() < _LEAST_SHARE * known:
         return None
     return times.set(~plausible, None).cast(TIME)
-
-
-def _number(known: pl.Series) -> tuple[bool, str]:
-    if known.is_empty():
-        return False, "."
-    frame = known.head(HEAD_ROWS).alias("v").to_frame()
-    commas = frame["v"].str.contains(r"^[+-]?\d+(\.\d{3})*,\d{1,2}$|^[+-]?\d{1,3}(\.\d{3})+$")
-    points = frame["v"].str.contains(r"^[+-]?\d+\.\d+$|^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$")
-    decimal = "," if commas.sum() > points.sum() else "."
-    read_as = frame.select(as_amount("v", pl.String(), decimal))["v"]
-    return int(read_as.is_finite().sum() or 0) >= _LEAST_SHARE * len(frame), decimal

@@ -12,10 +12,12 @@ import polars as pl
 
 from events.nested import JOINT
 from events.propose_look import Column, Look, look_at, with_time_format
-from events.propose_roles import KEYS, USERS, Roles, roles_of
+from events.propose_names import KEYS, USERS
+from events.propose_roles import Roles, roles_of
 from events.propose_words import words_of
 from runtime.errors import InputError
 
+MOST_LEVELS = 3  # of objects in objects
 _OVERLAP = 0.5
 _SHOWN = 20  # columns, and characters of a value
 
@@ -100,12 +102,13 @@ def _remedy(look: Look) -> str:
 
 
 def opened(look: Look) -> tuple[Look, Roles]:
-    """The look and its roles; with the objects opened in which some role is found."""
+    """The look and its roles; with the objects opened in which some role is found, and those that
+    they lie in."""
     roles = roles_of(look)
-    objects = tuple(column.name for column in look.columns if column.objects)
+    objects, all_open = _all_opened(look)
     if not objects:
         return look, roles
-    inside = roles_of(look_at(look.path, objects))
+    inside = roles_of(all_open)
     roles_found = (inside.ts, inside.user_id, inside.event, inside.amount, inside.event_id)
     named = [name for name in roles_found if name is not None]
     if inside.user_id is not None and not inside.user_by_name:
@@ -115,6 +118,19 @@ def opened(look: Look) -> tuple[Look, Roles]:
         return look, roles
     look = look_at(look.path, needed)
     return look, roles_of(look)
+
+
+def _all_opened(look: Look) -> tuple[tuple[str, ...], Look]:
+    """The objects, each before those that lie in it, MOST_LEVELS deep; the look with all open."""
+    objects: tuple[str, ...] = ()
+    found = look
+    for _ in range(MOST_LEVELS):
+        more = tuple(c.name for c in found.columns if c.objects and c.name not in objects)
+        if not more:
+            break
+        objects += more
+        found = look_at(look.path, objects)
+    return objects, found
 
 
 def _users_table(looked: Sequence[tuple[Look, Roles]]) -> tuple[Look, str] | None:

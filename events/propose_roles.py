@@ -11,81 +11,27 @@ from dataclasses import dataclass
 
 from events.nested import JOINT
 from events.propose_look import Column, Look
+from events.propose_names import (
+    AMOUNTS,
+    CHANNELS,
+    CLOCKS,
+    EVENT_IDS,
+    EVENTS,
+    KEYS,
+    LESS,
+    NO_MONEY,
+    NOT_WHEN,
+    NUMBERS,
+    THINGS,
+    TIMES,
+    USERS,
+)
 from events.propose_words import words_of
 from events.timestamps import counts_since
 
-USERS = (
-    *("user", "customer", "cust", "client", "member", "subscriber", "account", "visitor"),
-    *("player", "person", "uid", "userid", "customerid", "clientid", "kunde", "kunden", "cliente"),
-    *("usuario", "buyer", "shopper", "sender", "contact", "distinct", "profile", "household"),
-    *(
-        "owner",
-        "actor",
-        "patient",
-        "student",
-        "driver",
-        "guest",
-        "msisdn",
-        "email",
-        "device",
-        "who",
-    ),
-    *("caller", "calling", "imsi", "phone", "card", "author", "reviewer", "login", "panelist"),
-    *("passenger", "employee", "reader", "nutzer", "mitglied", "debitor", "kd", "utilisateur"),
-    *("cookie", "anonymous", "pseudo"),
-)
-NUMBERS = ("no", "nr", "num", "number", "nummer", "numero", "número", "numéro")
-KEYS = ("id", "key", "uuid", "guid", "code", "hash", "ref", *NUMBERS)
-TIMES = (
-    *("timestamp", "ts", "time", "datetime", "date", "when", "at", "occurred", "datum", "zeit"),
-    *("zeitpunkt", "fecha", "day", "tag", "created", "purchased", "ordered", "sent", "dt", "dttm"),
-)
-NOT_WHEN = (  # it happened: when it became known, or what came of it
-    *("received", "updated", "modified", "upload", "uploaded", "ingested", "loaded", "processed"),
-    *("expire", "expires", "expiry", "due", "end", "birth", "dob", "delivered", "shipped", "ship"),
-    *("shipping", "estimated", "refunded", "server", "last", "previous", "first"),
-)
-CLOCKS = ("time", "clock", "uhrzeit", "zeit", "hora", "heure", "ora", "hhmm", "hhmmss", "tm")
-EVENTS = (
-    *("event", "action", "activity", "verb", "what", "operation", "ereignis", "evento", "aktion"),
-    *("behavior", "behaviour", "interaction", "acción", "type", "kind", "name", "page", "screen"),
-)
-AMOUNTS = (
-    *("revenue", "amount", "dollar", "usd", "eur", "gmv", "paid", "payment", "spend", "spent"),
-    *("total", "sales", "price", "betrag", "umsatz", "preis", "value", "importe", "charge", "cost"),
-    *("sum", "turnover", "money", "amt", "gross", "brutto", "montant", "monto", "valor", "dollars"),
-    *("charged", "net", "netto", "fee"),
-)
-LESS = (  # than the whole: what goes off it, or comes on top
-    *("discount", "refund", "refunded", "tax", "taxes", "shipping", "fee", "tip", "balance"),
-    *("disc", "freight", "vat", "ltv", "rabatt"),
-)
-CHANNELS = ("channel", "platform", "kanal", "medium", "canal", "device", "app", "os", "where")
-EVENT_IDS = (
-    *("event", "transaction", "message", "msg", "insert", "order", "invoice", "row", "record"),
-    *("purchase", "click", "visit", "call", "tx", "txn", "log", "hit", "payment", "ticket"),
-    *("beleg", "rechnung", "bestellung", "receipt", "bon", "facture", "factura", "pedido"),
-)
-NO_MONEY = (
-    *("sec", "secs", "seconds", "min", "mins", "minutes", "hours", "days", "duration", "time"),
-    *(
-        "count",
-        "num",
-        "items",
-        "qty",
-        "quantity",
-        "hits",
-        "views",
-        "clicks",
-        "click",
-        "plays",
-        "pages",
-    ),
-    *("visits", "sessions", "events", "songs", "steps", "points", "score", "rows", "length"),
-)
-THINGS = ("article", "product", "item", "sku", "content", "movie", "song", "track", "category")
 MOST_KINDS = 500
 _FEW_KINDS = 50
+_MANY_ROWS = 2_000  # in so many _FEW_KINDS are those of events, channels, countries
 _MOSTLY = 0.5  # a column with less hardly says whose an event is, or what it is
 _MOST_DECIMALS = r"\.\d{5,}$"  # of no money
 
@@ -216,13 +162,23 @@ def _as_user(column: Column) -> float:
 
 
 def _guessed_user(columns: Sequence[Column], look: Look) -> Column | None:
-    """Without a name that tells: the first column of repeated ids, else the first of ids."""
+    """Without a name that tells: the first column of repeated ids, else the first of ids; none of
+    a few kinds, where there are many rows."""
     ids = [c for c in columns if c.times is None and c.known == len(c.text) and c.kinds > 1]
-    ids = [c for c in ids if (c.whole or not c.number) and not _shows_clock(c)]
-    repeated = [c for c in ids if _FEW_KINDS < c.kinds < look.rows] or [
-        c for c in ids if 1 < c.kinds < look.rows
-    ]
+    ids = [c for c in ids if _could_be_ids(c) and not _shows_clock(c)]
+    many = [c for c in ids if c.kinds > _FEW_KINDS]
+    ids = many if look.rows >= _MANY_ROWS else ids
+    repeated = [c for c in many if c.kinds < look.rows] or [c for c in ids if c.kinds < look.rows]
     return next(iter(repeated or ids), None)
+
+
+def _could_be_ids(column: Column) -> bool:
+    """Texts, whole numbers, or whole numbers and a few words ("ANON") among them."""
+    if column.whole or not column.number:
+        return True
+    others = column.text.drop_nulls()
+    others = others.filter(~others.str.contains(r"^-?\d+$"))
+    return not column.currencies and bool(others.str.contains(r"^\p{L}").all())
 
 
 def _shows_clock(column: Column) -> bool:
@@ -265,13 +221,15 @@ def _guessed_event(columns: Sequence[Column], look: Look) -> Column | None:
 
 
 def as_amount(column: Column) -> float:
-    """How much its name is one of money, 0 where not at all."""
+    """How much its name is one of money, or its values are written with a currency; 0 where not
+    at all."""
     words = words_of(column.name)
     if not column.number or column.times is not None or words[-1:] in (["id"], ["number"]):
         return 0.0
-    if set(words) & set(NO_MONEY):
+    priced = bool(column.currencies)
+    if set(words) & set(NO_MONEY) and not priced:
         return 0.0
-    return _rank(words, AMOUNTS) * (0.1 if set(words) & set(LESS) else 1)
+    return (_rank(words, AMOUNTS) + priced) * (0.1 if set(words) & set(LESS) else 1)
 
 
 def _guessed_amount(columns: Sequence[Column], look: Look) -> Column | None:

@@ -15,6 +15,7 @@ from events.calendar import first_day
 from events.daily import CELL, EVENT, count_daily, whole_days
 from events.findings import Finding, not_ignored, ranked
 from events.grid import grid_of, hours_of
+from events.identity import user_findings
 from events.look import asked_of
 from events.numbers import gap_findings
 from events.presence import comings_and_goings
@@ -36,7 +37,8 @@ class Quality:
     `channels`: the same by channel too, and repeats, late and ahead (rows); empty where the log
     has one channel. `properties`: event, channel, property, rows, there_share, number_share (of
     those there). `events`: event, rows, days, first_day, last_day, null_share. `quarantine`:
-    source, reason, rows, files; of all that was ever ingested, whatever the as-of."""
+    source, reason (of a kind), example, rows, files; of all that was ever ingested, whatever the
+    as-of."""
 
     as_of: datetime
     covered_until: datetime
@@ -76,6 +78,7 @@ def quality(
     found += late_files(files, store, settings.project.timezone)
     found += duplicate_findings(settings, files, store, settings.quality.duplicate_share)
     found += gap_findings(settings, store, cluster)
+    found += user_findings(store, cluster)
     cells = counts.filter(pl.col("part") == CELL)
     return Quality(
         as_of=store.as_of,

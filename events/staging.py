@@ -29,6 +29,7 @@ from events.mapping import (
     constant_columns,
     mapped_columns,
 )
+from events.money import currencies_in
 from events.normalise import normalise
 from events.readers import InputFile, fixed_columns, read
 from runtime.buckets import map_work
@@ -37,7 +38,7 @@ from runtime.errors import InputError
 from runtime.files import digest_of, make_folder, remove_folder, write_atomic
 from runtime.progress import note
 
-STAGING_VERSION = 4
+STAGING_VERSION = 5
 SUMMARY = ".json"
 FLUSH_ROWS = 1 << 20
 FLUSH_BYTES = 1 << 29
@@ -48,7 +49,8 @@ class Summary:
     """`rows`: all that were read; `first_reason`: the first rejected row's, by line;
     `first`, `last`: the instants of the usable rows, ISO 8601;
     `constants`: what every usable row has in a column that the parts leave out; `folder`: the
-    name of the one that the parts lie in."""
+    name of the one that the parts lie in; `currencies`: those that amounts name, each with the
+    first text that does."""
 
     folder: str
     rows: int = 0
@@ -61,6 +63,7 @@ class Summary:
     first: str | None = None
     last: str | None = None
     constants: Constants = field(default_factory=dict)
+    currencies: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,9 @@ def _write(writer: _Writer, new: NewFile, erased: Erased) -> Summary:
         summary.erased += found.rows.height + found.rejects.height - rows.height - rejects.height
         _count(summary, batch, found.rejects)
         _note_times(summary, rows)
+        amount = new.plan.source.columns.amount
+        if amount in batch.rows.columns and batch.rows.schema[amount] == pl.String():
+            summary.currencies = currencies_in(batch.rows[amount]) | summary.currencies
         summary.rejected -= found.rejects.height - rejects.height
         writer.add(rows, rejects)
         note(batch.rows.height)

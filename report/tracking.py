@@ -28,7 +28,7 @@ REFUSED = {
     "time": r".*time (?:'|in )|the time ",
     "amount": r"amount '",
     "event": r"the event in ",
-    "fields": r"\d+ fields where",
+    "fields": r".* fields where",
     "json": r"not a JSON",
 }
 

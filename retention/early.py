@@ -17,8 +17,15 @@ from events.properties import Dimension, told_by_event
 from events.store import EventStore
 from retention.early_halves import WEEK_DAYS, Halves, halves_of, last_known
 from retention.early_markers import EarlyMarkers
-from retention.early_plan import KINDS, MINUTE_US, EarlyQuestion, early_plan, newcomers_plan
-from retention.early_search import OUTCOMES, Half, judge, search
+from retention.early_plan import (
+    KINDS,
+    MINUTE_US,
+    EarlyQuestion,
+    active_plan,
+    early_plan,
+    newcomers_plan,
+)
+from retention.early_search import OUTCOMES, TWINS, Half, judge, search
 from retention.early_words import Note
 from runtime.cluster import IN_PROCESS, Cluster
 from runtime.device import Device
@@ -55,6 +62,7 @@ class EarlyCounts:
     table: pl.DataFrame
     asked: EarlyQuestion
     halves: Halves
+    active_pays: bool = False  # being active is paying: hardly an active event is none that pays
 
     def half(self, later: int) -> Half:
         return Half.of(self.table.filter(pl.col("later") == later), self.asked.first_days)
@@ -81,7 +89,21 @@ def early_counts(
         with_bucket=True,
         cluster=cluster,
     )
-    return EarlyCounts(table, asked, halves)
+    paying = summed(
+        lambda events: active_plan(events, asked),
+        store,
+        device,
+        by=("pays",),
+        label="active events",
+        cluster=cluster,
+    )
+    return EarlyCounts(table, asked, halves, _mostly_pays(paying))
+
+
+def _mostly_pays(active: pl.DataFrame) -> bool:
+    """Of the sums of `active_plan`."""
+    free = active.filter(pl.col("pays") == 0)["rows"].sum()
+    return int(free) <= TWINS * int(active["rows"].sum())
 
 
 def markers_in(counts: EarlyCounts, settings: Settings, store: EventStore) -> EarlyMarkers:
@@ -106,6 +128,7 @@ def markers_in(counts: EarlyCounts, settings: Settings, store: EventStore) -> Ea
         judged=judge(later, found.chosen, settings.early.share),
         outcomes=outcomes,
         only_event=_only_event(counts.table),
+        active_pays=counts.active_pays,
         notes=_notes(outcomes, early, asked, halves),
     )
 

@@ -63,6 +63,7 @@ class EarlyMarkers:
     outcomes: tuple[str, ...]
     only_event: str | None  # the name of all events, if they have but one
     notes: tuple[Note, ...]
+    active_pays: bool = False  # being active is paying: all active events are payments
 
     @property
     def markers(self) -> tuple[Judged, ...]:
@@ -73,15 +74,16 @@ class EarlyMarkers:
 
     def repeats(self, one: Judged) -> bool:
         """Whether a behaviour is its outcome, done before: who pays has paid, who comes stays,
-        who cancels leaves."""
+        who cancels leaves; where being active is paying, who comes pays."""
         behaviours = {one.chosen.candidate.behaviour, *one.chosen.also}
         if leaves(one, self.asked):
             return True
-        if one.chosen.candidate.outcome == "stays":
-            coming = {("sessions", ""), ("active_days", ""), ("event", self.only_event)}
-            return bool(coming & behaviours)
-        paying = {*(self.asked.value.events or ()), *self.asked.pay_events}
-        return bool({("paid", ""), *(("event", name) for name in paying)} & behaviours)
+        coming = {("sessions", ""), ("active_days", ""), ("event", self.only_event)}
+        names = {*(self.asked.value.events or ()), *self.asked.pay_events}
+        paying = {("paid", ""), *(("event", name) for name in names)}
+        if self.active_pays:
+            return bool((coming | paying) & behaviours)
+        return bool((coming if one.chosen.candidate.outcome == "stays" else paying) & behaviours)
 
     def to_json(self, language: Language = "en") -> dict[str, Any]:
         asked, markers, words = self.asked, self.markers, LANGUAGES[language]

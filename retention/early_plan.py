@@ -113,10 +113,6 @@ def early_plan(
 def early_rows(events: pl.LazyFrame, asked: EarlyQuestion, *, in_order: bool) -> pl.LazyFrame:
     """The rows of the users asked for, up to the end of all windows, in order: user (a number),
     user_id, first, elapsed (microseconds since), event, channel, active, pays and properties."""
-    amount = value_amount(asked.value).fill_null(0.0)
-    pays = amount > 0
-    if asked.pay_events:
-        pays |= pl.col("event").is_in(list(asked.pay_events))
     told = {p: told_by_event(Dimension(p, "property")) for p in asked.properties}
     columns = events.select(
         "user_id",
@@ -124,7 +120,7 @@ def early_rows(events: pl.LazyFrame, asked: EarlyQuestion, *, in_order: bool) ->
         "event",
         "channel",
         active=is_active(asked.activity),
-        pays=pays,
+        pays=_pays(asked),
         **{f"property:{name}": value for name, value in told.items()},
     )
     end = max(asked.stay[1], asked.pay_until) * DAY_US
@@ -133,6 +129,19 @@ def early_rows(events: pl.LazyFrame, asked: EarlyQuestion, *, in_order: bool) ->
     rows = rows.filter(inside).with_columns(elapsed=_elapsed(asked))
     # Every kind of behaviour reads them: without the cache they are made anew for each.
     return rows.filter(pl.col("elapsed") < end).cache()
+
+
+def _pays(asked: EarlyQuestion) -> pl.Expr:
+    pays = value_amount(asked.value).fill_null(0.0) > 0
+    if asked.pay_events:
+        pays |= pl.col("event").is_in(list(asked.pay_events))
+    return pays
+
+
+def active_plan(events: pl.LazyFrame, asked: EarlyQuestion) -> pl.LazyFrame:
+    """One bucket's active events by whether (1) they are payments: pays, rows."""
+    active = events.filter(is_active(asked.activity)).select(pays=_pays(asked).cast(pl.Int32))
+    return active.group_by("pays").agg(rows=pl.len().cast(pl.Int64))
 
 
 def _elapsed(asked: EarlyQuestion) -> pl.Expr:

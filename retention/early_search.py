@@ -5,7 +5,7 @@ Each half of the users is counted apart: `search` is handed the earlier one and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ TWINS = 0.02  # behaviours of whose users no more differ are told as one
 Behaviour = tuple[str, str]  # kind, name
 _Asked = tuple[str, int, int]  # outcome, at_least, days
 _Cells = dict[tuple[int, bool], int]  # users by stratum and outcome
+_Seen = dict[Behaviour, dict[_Asked, _Cells]]
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _with_hits(counts: pl.DataFrame, outcome: str, place: int, days: int) -> pl.
 @dataclass(frozen=True)
 class Chosen:
     """The best candidate of a behaviour, its table in the search, and the behaviours that (all
-    but) the same users had, as often and as early."""
+    but) the same users had: as often and as early, or as their own best candidate."""
 
     candidate: Candidate
     table: TwoShares
@@ -122,38 +123,67 @@ def search(half: Half, least_users: int) -> Searched:
     """Of each behaviour and outcome the candidate that tells most about it: the largest
     chi-square, then the fewer days, then the lower count. A candidate has `least_users` with it
     and as many without; one whose chi-square does not reach 5 %'s is not carried over. Of
-    behaviours that hardly a count sets apart (TWINS) the first of KINDS is taken."""
+    behaviours that hardly a count sets apart (TWINS) the first of KINDS is taken, and so it is of
+    those whose best candidates for an outcome are of the same users."""
     tables = {
         candidate: two
         for candidate, two in half.tables().items()
         if min(two.users, two.others) >= least_users and half.both_ways(candidate.outcome)
     }
-    twins = _twins(half, tables)
+    cells = _cells(half, {c.behaviour for c in tables})
+    twins = _twins(cells, tables)
     best: dict[tuple[str, Behaviour], Candidate] = {}
     for candidate in sorted(tables, key=lambda c: (-chi_square(tables[c]), c.days, c.at_least)):
         if candidate.behaviour in twins:
             best.setdefault((candidate.outcome, candidate.behaviour), candidate)
-    chosen = (
-        Chosen(candidate, tables[candidate], twins[candidate.behaviour])
-        for candidate in sorted(best.values())
-        if chi_square(tables[candidate]) >= CHI_SQUARE_5
-    )
+    telling = [c for c in sorted(best.values()) if chi_square(tables[c]) >= CHI_SQUARE_5]
+    also = _told_once(sorted(telling, key=_plainer), cells, twins)
+    chosen = (Chosen(c, tables[c], also[c]) for c in telling if c in also)
     return Searched(sum(c.behaviour in twins for c in tables), tuple(chosen))
 
 
-def _twins(half: Half, tables: Iterable[Candidate]) -> dict[Behaviour, tuple[Behaviour, ...]]:
-    """Each behaviour that is told, with those told with it: of whose users, by count, days,
-    outcome and stratum, no more than TWINS differ from its own."""
-    asked: dict[Behaviour, set[_Asked]] = {}
-    for c in sorted(tables, key=lambda c: (KINDS.index(c.kind), c)):
-        asked.setdefault(c.behaviour, set()).add((c.outcome, c.at_least, c.days))
-    cells: dict[Behaviour, dict[_Asked, _Cells]] = {behaviour: {} for behaviour in asked}
+def _plainer(c: Candidate) -> tuple[int, Candidate]:
+    return KINDS.index(c.kind), c
+
+
+def _cells(half: Half, behaviours: Collection[Behaviour]) -> _Seen:
+    """Their users in the search, by outcome, count and days, then by stratum and outcome."""
+    cells: _Seen = {behaviour: {} for behaviour in behaviours}
     for outcome, days, kind, name, at_least, busy, users, hits in half.seen.select(
         "outcome", "days", *_BEHAVIOUR, "at_least", "busy", "users", "hits"
     ).iter_rows():
         if (KINDS[kind], name) in cells:
             here = cells[KINDS[kind], name].setdefault((outcome, at_least, days), {})
             here[busy, True], here[busy, False] = hits, users - hits
+    return cells
+
+
+def _told_once(
+    telling: Sequence[Candidate], cells: _Seen, twins: Mapping[Behaviour, tuple[Behaviour, ...]]
+) -> dict[Candidate, tuple[Behaviour, ...]]:
+    """Each that is told, with the behaviours told with it: its twins, and of later candidates for
+    its outcome those of whose users no more than TWINS differ from its own."""
+    told: dict[Candidate, tuple[Behaviour, ...]] = {}
+    for one in telling:
+        for first in told:
+            if one.outcome == first.outcome and _alike(_of(one, cells), _of(first, cells)):
+                told[first] += (one.behaviour, *twins[one.behaviour])
+                break
+        else:
+            told[one] = twins[one.behaviour]
+    return told
+
+
+def _of(c: Candidate, cells: _Seen) -> _Cells:
+    return cells[c.behaviour].get((c.outcome, c.at_least, c.days), {})
+
+
+def _twins(cells: _Seen, tables: Iterable[Candidate]) -> dict[Behaviour, tuple[Behaviour, ...]]:
+    """Each behaviour that is told, with those told with it: of whose users, by count, days,
+    outcome and stratum, no more than TWINS differ from its own."""
+    asked: dict[Behaviour, set[_Asked]] = {}
+    for c in sorted(tables, key=_plainer):
+        asked.setdefault(c.behaviour, set()).add((c.outcome, c.at_least, c.days))
     told: dict[Behaviour, list[Behaviour]] = {}
     for behaviour, own in asked.items():
         for first, others in told.items():

@@ -25,6 +25,8 @@ Kind = Literal[  # of a finding; events/findings.py says what each is
     "gaps",
     "stray",
     "refused",
+    "users",
+    "case",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

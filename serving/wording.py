@@ -31,10 +31,21 @@ def rounded(values: Floats, money: npt.NDArray[np.bool_]) -> Floats:
 def sentence(feature: Feature, value: float, typical: float, spec: FeatureSpec) -> str:
     """'last active 41 days ago (typical: 3 days)'; NaN stands for missing in both."""
     text, unit = phrase(feature.name, value, spec), feature.unit
-    if unit != "flag" and not math.isnan(value) and not math.isnan(typical):
-        shown, usual = SHOWN[unit](value), SHOWN[unit](typical)
-        text += " (typical)" if shown == usual else f" (typical: {NONE.get(usual, usual)})"
+    if _beside_typical(feature, value, typical):
+        usual = SHOWN[unit](typical)
+        text += f" (typical: {NONE.get(usual, usual)})"
     return _one_line(text)
+
+
+def reads_typical(feature: Feature, value: float, typical: float) -> bool:
+    """Whether both are said in the same words, so that the value tells nothing of a user."""
+    if not _beside_typical(feature, value, typical):
+        return False
+    return SHOWN[feature.unit](value) == SHOWN[feature.unit](typical)
+
+
+def _beside_typical(feature: Feature, value: float, typical: float) -> bool:
+    return feature.unit != "flag" and not math.isnan(value) and not math.isnan(typical)
 
 
 def _one_line(text: str) -> str:

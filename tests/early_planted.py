@@ -79,6 +79,21 @@ def busy_and_calm(users: int, seed: int) -> pl.DataFrame:
     return pl.concat(_frame(*part) for part in parts)
 
 
+def orders(users: int, seed: int) -> pl.DataFrame:
+    """Who orders on the first day orders again in 60 %, others in 15 %. An order is delivered an
+    hour later; some order twice on that day, so that days of orders are fewer than orders."""
+    random = np.random.default_rng(seed)
+    came, early = random.uniform(0, DAYS, users), random.random(users) < 0.5
+    first, twice = np.flatnonzero(early), np.flatnonzero(early & (random.random(users) < 0.4))
+    again = np.flatnonzero(random.random(users) < np.where(early, 0.6, 0.15))
+    placed = [(first, 0.3), (twice, 0.5), (again, 10.0), (again, 40.0)]
+    parts = [(np.arange(users), came, "open", None)]
+    for who, after in placed:
+        parts.append((who, came[who] + after, "order", 9.0))
+        parts.append((who, came[who] + after + 0.04, "delivered", None))
+    return pl.concat(_frame(*part) for part in parts)
+
+
 def _times(who: np.ndarray, at: np.ndarray, users: int, days: float) -> np.ndarray:
     return np.bincount(who[at < days], minlength=users)
 

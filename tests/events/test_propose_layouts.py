@@ -346,3 +346,21 @@ def test_of_several_files_the_one_most_like_a_log_is_told(tmp_path: Path) -> Non
     orders = put(tmp_path, "orders.csv", "user_id,order_number\n" + "7,3\n8,4\n")
     with pytest.raises(InputError, match=r"orders\.csv: .*'user_id' 7"):
         propose([aisles, orders], tmp_path / "holdfast.toml")
+
+
+@pytest.mark.parametrize(("levels", "found"), [(3, True), (4, False)])
+def test_objects_are_opened_three_levels_deep(tmp_path: Path, levels: int, found: bool) -> None:
+    def line(user: int, at: datetime) -> str:
+        value: dict[str, object] = {"total": 2.5}
+        for level in range(levels - 1, 0, -1):
+            value = {f"in{level}": value}
+        more = {"data": value, "app": {"os": {"name": "ios"}}}
+        return json.dumps({"user": {"id": user}, "at": at.isoformat()} | more)
+
+    log = put(tmp_path, "log.ndjson", "\n".join(line(u, t) for u, t in LOG))
+    settings, _ = _proposed(tmp_path, log)
+    (source,) = settings.source
+    assert source.columns.user_id == "user.id"
+    assert source.columns.amount == ("data.in1.in2.total" if found else None)
+    assert source.unnest == (("user", "data", "data.in1", "data.in1.in2") if found else ("user",))
+    assert ingest(settings).rows_added == len(LOG)

@@ -190,7 +190,8 @@ def test_the_last_day_is_not_judged_before_it_ends(tmp_path: Path) -> None:
 def test_the_quarantine_is_summed_by_source_and_reason(tmp_path: Path) -> None:
     chosen = settings_in(tmp_path)
     store = write_store(chosen, a_log(days=30))
-    reasons = ["ts: not a date"] * 3 + ["user_id: empty"]
+    unread = "unreadable time '{}' in 'at'; expected %Y-%m-%d"
+    reasons = [unread.format(n) for n in range(3)] + ["the user id in 'who' is empty"]
     rows = pl.DataFrame({"source": ["log"] * 4, "reason": reasons, "file": ["x.csv"] * 4})
     blank = [
         pl.lit(None, t).alias(n) for n, t in QUARANTINE.schema.items() if n not in rows.columns
@@ -198,11 +199,28 @@ def test_the_quarantine_is_summed_by_source_and_reason(tmp_path: Path) -> None:
     append(quarantine_path(chosen), QUARANTINE, [rows.with_columns(blank)])
     found = quality(chosen, store)
     assert found.quarantine.rows() == [
-        ("log", "ts: not a date", 3, 1),
-        ("log", "user_id: empty", 1, 1),
+        ("log", unread.format("…"), unread.format(0), 3, 1),
+        ("log", reasons[-1], reasons[-1], 1, 1),
     ]
-    assert [f.severity for f in found.findings] == ["info", "info"]
-    assert "0.02% of its rows are in quarantine (3): ts: not a date" in found.findings[0].message
+    assert [f.severity for f in found.findings] == ["info"]
+    assert "0.03% of its rows are in quarantine (4): 3 like: unread" in found.findings[0].message
+
+
+def test_many_rows_refused_for_many_values_are_one_error(tmp_path: Path) -> None:
+    """A third of the log, no two rows with the same text."""
+    chosen = settings_in(tmp_path)
+    store = write_store(chosen, a_log(days=30))
+    many = store.table.rows() // 2
+    reasons = [f"amount 'x{n}' in 'paid' is not a number" for n in range(many)]
+    rows = pl.DataFrame({"source": "log", "reason": reasons, "file": "x.csv"})
+    blank = [
+        pl.lit(None, t).alias(n) for n, t in QUARANTINE.schema.items() if n not in rows.columns
+    ]
+    append(quarantine_path(chosen), QUARANTINE, [rows.with_columns(blank)])
+    found = quality(chosen, store)
+    assert [(f.kind, f.severity, f.found) for f in found.findings] == [("refused", "error", many)]
+    assert "33.33% of its rows" in found.findings[0].message
+    assert found.quarantine["reason"].to_list() == ["amount '…' in 'paid' is not a number"]
 
 
 def test_the_result_is_json(tmp_path: Path) -> None:

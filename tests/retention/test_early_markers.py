@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from early_planted import ASKED, PAY, SPLIT, busy_and_calm, newcomers
+from early_planted import ASKED, PAY, SPLIT, busy_and_calm, newcomers, orders
 from oracles.retention_world import settings_in, write_store
 
 from events.store import EventStore
@@ -265,3 +265,19 @@ def test_where_all_events_are_one_doing_it_is_being_active(tmp_path: Path) -> No
     """The busy stay; of a log of nothing but orders a second order says no more than that."""
     log = busy_and_calm(4000, 5).with_columns(event=pl.lit("order"))
     assert ("stays", "order") in repeated(log, tmp_path)
+
+
+def test_where_being_active_is_paying_coming_repeats_it_and_is_told_once(tmp_path: Path) -> None:
+    log = orders(2_000, 9)
+    rows = {}
+    for name, activity in (("paid", {"events": ["order"]}), ("any", {})):
+        settings = settings_in(tmp_path / name, churn={"horizon_days": 30}, activity=activity)
+        found = early_markers(settings, write_store(settings, log), CPU).to_json()
+        rows[name] = [row for row in found["rows"] if row["outcome"] == "pays"]
+    (one,) = rows["paid"]
+    assert one["repeats"]
+    assert {"active days", "paying"} <= set(one["also"])
+    figures = [(row["with_users"], row["with_hits"], row["p"]) for row in rows["any"]]
+    assert len(figures) == len(set(figures))
+    coming = [r for r in rows["any"] if r["behaviour"] in ("active_days", "sessions")]
+    assert not any(row["repeats"] and "paying" not in row["also"] for row in coming)

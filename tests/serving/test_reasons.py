@@ -21,7 +21,7 @@ from features.time import Window
 from runtime.settings import Activity, Churn, Eligible, Value
 from serving.reasons import STAYING, explain
 from serving.topics import topics
-from serving.wording import rounded, sentence
+from serving.wording import reads_typical, rounded, sentence
 
 SPEC = FeatureSpec(
     windows=(Window(7), Window(30), Window(90)),
@@ -112,6 +112,35 @@ def test_the_last_event_and_the_last_activity_may_be_one() -> None:
     ]
 
 
+def test_a_value_that_reads_as_typical_is_no_reason() -> None:
+    """The next feature of the topic speaks, then the next topic; what is left is told, no more."""
+    told = _told([[0.6, 0.5, 0.3, 0.4, 0.2, -0.1]], [[3.1, 5.0, 2.0, 8.0, 12.5, 400.0]])
+    assert told == [
+        (
+            "silent for 5.00 times the usual gap (typical: 1.00 times)",
+            "12.50 a purchase (typical: 20.00)",
+            f"{STAYING}first seen 400 days ago",
+        )
+    ]
+    told = _told([[0.6, 0.0, 0.3, 0.4, 0.2, 0.0]], [[3.1, 1.0, 2.0, 8.0, 20.004, 400.0]])
+    assert told == [(None, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "typical", "alike"),
+    [
+        ("recency_days", 3.1, 2.9, True),
+        ("recency_days", 3.1, 4.0, False),
+        ("events_30d", 0.0, 0.0, True),
+        ("events_30d", 0.0, math.nan, False),
+        ("purchase_recency_days", math.nan, 3.0, False),
+        ("user_plan_is_basic", 1.0, 1.0, False),
+    ],
+)
+def test_what_reads_alike(name: str, value: float, typical: float, alike: bool) -> None:
+    assert reads_typical(KNOWN[name], value, typical) is alike
+
+
 def test_features_of_a_topic_may_cancel_out() -> None:
     told = _told([[0.5, -0.5, 0.0, 0.1, 0.0, 0.0]], [VALUES])
     assert told[0] == ("1 activity in the last 30 days (typical: 8)", None, None)
@@ -158,9 +187,17 @@ def _naive(parts: np.ndarray, values: np.ndarray, typical: np.ndarray) -> tuple[
         return (sums[topic] > 0) != at_risk, -abs(sums[topic])
 
     found: list[str | None] = []
-    for topic in sorted((t for t in sums if sums[t]), key=strength)[:3]:
+    for topic in sorted((t for t in sums if sums[t]), key=strength):
         sign = math.copysign(1, sums[topic])
-        members = [i for i, t in enumerate(topics_of) if t == topic]
+        members = [
+            i
+            for i, t in enumerate(topics_of)
+            if t == topic
+            and sign * round(float(parts[i]), 6) > 0
+            and not reads_typical(KNOWN[FEATURES[i]], float(values[i]), float(typical[i]))
+        ]
+        if not members:
+            continue
         said = max(members, key=lambda i: sign * round(float(parts[i]), 6))
         text = sentence(KNOWN[FEATURES[said]], float(values[said]), float(typical[said]), SPEC)
         found.append(text if sign > 0 else STAYING + text)
@@ -263,9 +300,7 @@ def test_every_sentence_is_one_safe_line(value: float) -> None:
     ("name", "value", "typical", "text"),
     [
         ("recency_days", 41.0, 3.0, "last active 41 days ago (typical: 3 days)"),
-        ("recency_days", 3.1, 2.9, "last active 3 days ago (typical)"),
         ("events_30d", 1.0, 0.0, "1 activity in the last 30 days (typical: none)"),
-        ("events_30d", 0.0, 0.0, "no activities in the last 30 days (typical)"),
         ("amount_total", -5.0, math.nan, "minus 5.00 spent in all"),
         ("user_plan_is_basic", 0.0, 1.0, "plan is not basic"),
         ("purchase_recency_days", math.nan, 3.0, "never bought"),
