@@ -71,6 +71,7 @@ def churn_level(
     span: Span,
     history: Sequence[Scored] | None = None,
     line: tuple[float, float] | None = None,
+    trust: float = 1.0,
 ) -> LevelReport:
     """How far the level has moved at `now` since the newest matured cutoff of `past`.
 
@@ -80,6 +81,7 @@ def churn_level(
     those that carry the past on. What measures the present (MEASURED) is taken from `past`: how
     far a model goes wrong on users older than any it was fitted on is its own. `line`: slope and
     level of the calibration that is to be moved; default that of the newest matured cutoff.
+    `trust`: how far what no past cutoff has tried is followed.
 
     Of each cutoff only what is known at the one that is looked at is used: labels an embargo old,
     outcomes of d days gap + d days old, and scores. The order of cutoffs does not matter.
@@ -93,7 +95,7 @@ def churn_level(
     matured = [one for one in older if one.day + span.embargo_days <= now.day]
     tried = [found for one in matured if (found := _trial(older, one, span, steps)) is not None]
     proposals = _proposals(own[0], older, now, span, steps)
-    chosen = choose([trial for trial, _, _ in tried], proposals, span.embargo_days)
+    chosen = choose([trial for trial, _, _ in tried], proposals, span.embargo_days, trust)
     rows = [row for found in tried for row in _rows(*found, chosen)]
     shift = chosen.shift(proposals)
     stretch, middle = chosen.stretch(proposals)

@@ -90,9 +90,12 @@ def try_all(known: Known) -> dict[str, Proposal | None]:
     return {name: propose(known) for name, propose in CANDIDATES.items()}
 
 
-def choose(trials: Sequence[Trial], now: Proposals, embargo_days: float) -> Chosen:
+def choose(
+    trials: Sequence[Trial], now: Proposals, embargo_days: float, trust: float = 1.0
+) -> Chosen:
     """The rule above, on the past cutoffs of `trials`. A candidate that has nothing to say at the
-    present cutoff, by `now`, cannot win."""
+    present cutoff, by `now`, cannot win. `trust`: the share of a weight that no past cutoff has
+    tried."""
     trials = sorted(trials, key=lambda trial: trial.day)
     weights, gains, scores = {}, {}, {"none": 0.0}
     for name, proposal in now.items():
@@ -109,7 +112,7 @@ def choose(trials: Sequence[Trial], now: Proposals, embargo_days: float) -> Chos
         elif apart >= LEAST_CUTOFFS:
             scores[name] = mean - error
     best = max(scores, key=lambda name: scores[name])
-    weight = weights.get(best, 0.0)
+    weight = weights.get(best, 0.0) * (1.0 if trials else trust)
     return Chosen(
         name=best,
         weight=weight,

@@ -133,8 +133,6 @@ def _why_not(settings: Settings, plan: Plan) -> str:
         return "training.level is none"
     if plan.steps:
         return "the horizon is learned by steps, of which the newest are the level's already"
-    if plan.split.calibrate.cutoffs[0] == plan.split.test.cutoffs[0]:
-        return "no two cutoffs of the split lie an embargo apart"
     return ""
 
 

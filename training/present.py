@@ -31,6 +31,7 @@ from training.split import Slice, Split, user_share
 TRIED_ON = LogisticSpec(churn_strength=0.03, value_strength=0.03)
 EVERYBODY = (0.0, 1.0)
 NO_SEASON = Season()
+YOUNG_TRUST = 0.5  # of a log so young that all its cutoffs share outcomes
 WORSE = 0.01  # of log loss: more than what is carried costs where nothing has moved
 OUTCOME = re.compile(r"churn(_\d+d)?")
 NOT_ASKED = LevelRows(pl.DataFrame(), Span(0.0, 0.0), past.EPOCH, "nobody asked for it")
@@ -90,7 +91,9 @@ def carried(
     own = _scored(unseen, _predicts(model.churn, model.inputs), on, now, by_users)
     rest = frame.filter(chosen(level.share)) if level.share < 1 else frame
     older = _older(rest, known, model.features, level.span, now, seed)
-    report = churn_level(own[:-1], own[-1], level.span, older, (line.slope, line.intercept))
+    trust = YOUNG_TRUST if split.in_one_stage else 1.0
+    own_line = (line.slope, line.intercept)
+    report = churn_level(own[:-1], own[-1], level.span, older, own_line, trust)
     season = season_of(level, now, report.chosen.name, report.chosen.weight)
     odds = report.apply(line).log_odds(own[-1].all.margin)
     return _carried(model, report, season, replace(own[-1].all, margin=odds))

@@ -57,6 +57,11 @@ class Split:
     notes: tuple[str, ...] = ()
 
     @property
+    def in_one_stage(self) -> bool:
+        """No two cutoffs lie an embargo apart, so the roles are those of different users."""
+        return self.calibrate.cutoffs[0] == self.test.cutoffs[0]
+
+    @property
     def cutoffs(self) -> tuple[Cutoff, ...]:
         """Every cutoff of any role, newest first."""
         served = (self.served_fit, self.served_calibrate, self.last_fit)

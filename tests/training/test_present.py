@@ -188,6 +188,38 @@ def test_the_order_of_rows_changes_nothing() -> None:
     assert moves[1] == pytest.approx(moves[0], abs=1e-9)
 
 
+def lately(day: Floats) -> Floats:
+    """After half the label of the newest matured cutoff everybody comes less often."""
+    return np.where(day >= STEP * 14, -1.5, 0.0)
+
+
+def in_one_stage(frame: pl.DataFrame) -> tuple[Carried, float, float]:
+    """Of a log whose matured cutoffs lie less than an embargo apart; and the ECE of the users at
+    the as-of, whom nothing has seen, without and with what is carried."""
+    split = plan_split(CUTOFFS[10:13], EMBARGO, 4)
+    assert split.in_one_stage
+    at = [c.at for c in split.cutoffs]
+    rows = frame.filter(pl.col("cutoff").is_in(at)).drop("churn_15d", "churn_30d", "churn_45d")
+    task = a_task("logistic")
+    model = fit(rows, split.served_fit, split.served_calibrate, spec_of("logistic", 0), task).model
+    young = frame.filter(pl.col("cutoff") >= CUTOFFS[10].at)
+    found = carried(model, rows, level_of(young), split, True, 0)
+    now = labelled(frame.filter(pl.col("cutoff") == CUTOFFS[16].at), FEATURES, "test", 0)
+    without, with_ = (
+        calibration_error(now.churn, one.churn_probability(now.x), np.ones(len(now)))
+        for one in (found.plain, found.model)
+    )
+    return found, float(without), float(with_)
+
+
+def test_a_young_log_of_one_stage_follows_its_newest_weeks_by_half() -> None:
+    found, without, with_ = in_one_stage(world(lately, 3))
+    assert "followed by 50%" in found.note
+    assert with_ < 0.8 * without
+    _, still, moved_ = in_one_stage(world(calm, 3))
+    assert moved_ < still + 0.02
+
+
 def test_the_report_and_the_interval() -> None:
     found = carry(world(slump, 0), served=True)
     assert found.interval is not None
