@@ -112,7 +112,7 @@ PROJECTS: dict[str, tuple[Any, Any, Definitions]] = {
     ),
 }
 
-LONG = ("full", "churn by date")  # the others have all of it
+LONG = ("full", "churn by date", "attributes in time")  # the others have all of it
 
 
 def project(meant: Definitions, log: Log, folder: Path = Path()) -> Settings:
@@ -245,7 +245,7 @@ def moved_on(bucket: Bucket) -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("part", "broken", "world"),
     [
-        ("_missed", lambda cutoff: pl.lit(value=False), "late"),
+        pytest.param("_missed", lambda cutoff: pl.lit(value=False), "late", marks=pytest.mark.slow),
         ("features_at", moved_on, "soon"),
     ],
 )

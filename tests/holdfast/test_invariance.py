@@ -61,7 +61,13 @@ def _other(folder: Path, base: Path, log: pl.DataFrame, files: int, buckets: int
 
 
 @pytest.mark.parametrize(
-    ("files", "buckets", "shuffled"), [(1, 1, False), (3, 4, False), (2, 7, True), (5, 16, True)]
+    ("files", "buckets", "shuffled"),
+    [
+        (3, 4, False),
+        (5, 16, True),
+        pytest.param(1, 1, False, marks=pytest.mark.slow),
+        pytest.param(2, 7, True, marks=pytest.mark.slow),
+    ],
 )
 def test_layout_does_not_matter(
     base: Base,

@@ -77,7 +77,7 @@ def _downstream(config: Path, capsys: pytest.CaptureFixture[str]) -> list[object
     ]
 
 
-@pytest.mark.parametrize("buckets", ["1", "7"])
+@pytest.mark.parametrize("buckets", [pytest.param("1", marks=pytest.mark.slow), "7"])
 def test_nothing_downstream_notices_another_layout(
     ready: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], buckets: str
 ) -> None:

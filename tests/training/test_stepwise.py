@@ -157,8 +157,15 @@ def task_of(kind: str, silence: bool) -> Task:
     return replace(task, spec=spec, features=FEATURES, steps=STEPS)
 
 
-@pytest.mark.parametrize("silence", [True, False])
-@pytest.mark.parametrize("kind", ["xgboost", "logistic"])
+@pytest.mark.parametrize(
+    ("kind", "silence"),
+    [
+        ("xgboost", True),
+        ("logistic", False),
+        pytest.param("xgboost", False, marks=pytest.mark.slow),
+        pytest.param("logistic", True, marks=pytest.mark.slow),
+    ],
+)
 def test_steps_give_the_probability_of_the_horizon(
     kind: str, silence: bool, tmp_path: Path
 ) -> None:

@@ -98,7 +98,7 @@ def another_future(kept_share: float, factor: float, added: list[tuple[Any, ...]
     return pl.concat([before, kept, rows])
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck))
 @example(kept_share=0.0, factor=1.0, added=[])
 @example(kept_share=1.0, factor=-3.0, added=[("00001", T, "takeover", 1e6, "pigeon")])
 @given(kept_share=st.floats(0, 1), factor=st.floats(-10, 10), added=ADDED)
