@@ -68,6 +68,6 @@ def _of_mean(model: Model, margins: list[Floats], mean: float) -> Model:
         return float(shifted(by).churn_of(margins).mean()) - mean
 
     least, most = off(-FARTHEST), off(FARTHEST)
-    if least >= 0 or most <= 0:  # no shift that can be told from certainty comes to the mean
-        return shifted(-FARTHEST if least >= 0 else FARTHEST)
+    if least * most >= 0:  # no shift that can be told from certainty comes to the mean
+        return shifted(-FARTHEST if abs(least) < abs(most) else FARTHEST)
     return shifted(float(brentq(off, -FARTHEST, FARTHEST)))

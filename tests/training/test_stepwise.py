@@ -32,6 +32,7 @@ from training.kinds import spec_of
 from training.plan import Plan, plan_of
 from training.prepare import snapshots_of
 from training.recipe import run_recipe
+from training.refit import refitted
 from training.split import Slice, plan_split, with_recent
 from training.stepwise import STEP, Step, at_step, longest_known, stacked, steps_in
 from training.task import Task
@@ -191,6 +192,10 @@ def test_steps_give_the_probability_of_the_horizon(
     assert (np.sign(parts[-1, 0]) < 0) == silence  # a high rate: back soon, or gone soon
     loaded = type(model).load(model.save(tmp_path / "model"))
     assert_frame_equal(loaded.predict(asked), found)
+    x = model.rows(asked)
+    other = replace(model, calibrator=model.calibrator.moved(0.7, 1.0, 0.0))
+    level = refitted(other, model, (x, x)).churn_probability(x).mean()
+    assert level == pytest.approx(other.churn_probability(x).mean())
 
 
 @pytest.mark.parametrize(
