@@ -8,7 +8,7 @@ from functools import partial
 
 import polars as pl
 
-from events.money import without_currency
+from events.money import as_plain
 from events.time_of_day import parse_clock
 from events.timestamps import TIME, in_zone, parse_times
 from runtime.errors import SchemaError
@@ -122,7 +122,7 @@ def as_amount(name: str, dtype: pl.DataType, decimal: str) -> pl.Expr:
 
 def _numbers(texts: pl.Series, decimal: str) -> pl.Series:
     """Of the whole column at once: most have no currency to look for."""
-    bare = without_currency(texts.str.strip_chars()).alias("text")
+    bare = as_plain(texts.str.strip_chars()).alias("text")
     return bare.to_frame().select(_plain_number(pl.col("text"), decimal)).to_series()
 
 

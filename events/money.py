@@ -1,4 +1,5 @@
-"""Amounts that are written with their currency: '300,00 €', '-£6.00', 'EUR 12.50', 'US$ 5'.
+"""Amounts as people and their programs write them: '300,00 €', '-£6.00', 'EUR 12.50', '1 234,50',
+"1'234.50", '(5.00)', '5.00-'.
 
 The amounts of a log are of one currency: they are added up. So the currency itself is left out
 of what is kept, and a log that names two is refused.
@@ -21,15 +22,35 @@ _SIGNS = {"€": "EUR", "£": "GBP", "$": "USD", "US$": "USD", "R$": "BRL", "₹
 _MARK = rf"[A-Z]{{0,2}}\p{{Sc}}|(?i:{_CODES})|kr|zł|Kč"
 _BEFORE = rf"^([+-]?)\s*(?:{_MARK})\s*([+-]?)\s*([\d.,]+)$"
 _AFTER = rf"^([+-]?[\d.,]+)\s*(?:{_MARK})$"
-_NOT_BARE = r"[^\d.,+-]"
+_NOT_BARE = r"[^\d.,+-]|-$"
+
+_PARTED = r"[ \u{a0}\u{2009}\u{202f}'’]"  # between thousands
+_IN_THOUSANDS = rf"^[^\d]*\d{{1,3}}(?:{_PARTED}\d{{3}})+(?:[.,]\d*)?[^\d]*$"
+_IN_BRACKETS = rf"^((?:{_MARK})?)\s*\(([^()+-]+)\)$"
+_SIGN_LAST = r"^([^+-]+)-$"
 
 
-def without_currency(text: pl.Series) -> pl.Series:
-    """Texts without blanks at their ends, their currency left out: what is left of one that is
-    an amount is a number."""
+def as_plain(text: pl.Series) -> pl.Series:
+    """Texts without blanks at their ends, less their currency and what parts thousands; below zero
+    by a sign ahead, not by brackets. What is left of one that is an amount is a number."""
     if not text.str.contains(_NOT_BARE).any():
         return text
-    return text.str.replace(_BEFORE, "$1$2$3").str.replace(_AFTER, "$1")
+    return _written_plainly(text).str.replace(_BEFORE, "$1$2$3").str.replace(_AFTER, "$1")
+
+
+def _written_plainly(text: pl.Series) -> pl.Series:
+    """But for the currency."""
+    value = pl.col("text")
+    parted = pl.when(value.str.contains(_IN_THOUSANDS)).then(
+        value.str.replace_all(rf"(\d){_PARTED}(\d)", "$1$2")
+    )
+    signed = (
+        parted.otherwise(value)
+        .str.replace("\u2212", "-", literal=True)
+        .str.replace(_IN_BRACKETS, "-$1$2")
+        .str.replace(_SIGN_LAST, "-$1")
+    )
+    return text.alias("text").to_frame().select(signed).to_series()
 
 
 def currencies_in(text: pl.Series) -> dict[str, str]:
@@ -42,7 +63,11 @@ def currencies_in(text: pl.Series) -> dict[str, str]:
         text.alias("text")
         .to_frame()
         .filter(value.str.contains(_NOT_BARE))
-        .with_columns(value.str.strip_chars().alias("plain"))
+        .with_columns(
+            value.str.strip_chars()
+            .map_batches(_written_plainly, return_dtype=pl.String(), is_elementwise=True)
+            .alias("plain")
+        )
         .filter(pl.col("plain").str.contains(_BEFORE) | pl.col("plain").str.contains(_AFTER))
         .select(
             pl.when(code.is_in(_CODES.split("|")))

@@ -14,7 +14,7 @@ from events.batches import Batch
 from events.columns import as_text, as_time
 from events.csv_reader import csv_layout
 from events.lines import NOT_UTF8, UTF16_MARKS
-from events.money import currencies_in, without_currency
+from events.money import as_plain, currencies_in
 from events.propose_days import day_format
 from events.propose_numbers import number_of
 from events.readers import read
@@ -235,7 +235,7 @@ def _has_header(path: Path, delimiter: str, encoding: str | None) -> bool:
 
 
 def _is_data(field: str) -> bool:
-    field = without_currency(pl.Series([field])).item()
+    field = as_plain(pl.Series([field])).item()
     if re.fullmatch(r"[+-]?[\d.,]*\d[\d.,]*", field):
         return True
     return bool(re.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", field))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from events.columns import as_amount
-from events.money import without_currency
+from events.money import as_plain
 
 _LEAST_SHARE = 0.95
 _COMMAS = r"^[+-]?\d+(\.\d{3})*,\d{1,2}$|^[+-]?\d{1,3}(\.\d{3})+$"
@@ -17,7 +17,7 @@ def number_of(known: pl.Series) -> tuple[bool, str]:
     the fraction."""
     if known.is_empty():
         return False, "."
-    bare = without_currency(known.str.strip_chars())
+    bare = as_plain(known.str.strip_chars())
     decimal = "," if bare.str.contains(_COMMAS).sum() > bare.str.contains(_POINTS).sum() else "."
     read_as = known.alias("v").to_frame().select(as_amount("v", pl.String(), decimal))["v"]
     return int(read_as.is_finite().sum() or 0) >= _LEAST_SHARE * len(known), decimal
