@@ -16,6 +16,7 @@ BLUE, ORANGE, GREY = "#3f86e8", "#e07b39", "#8b94a3"
 CURVE_POINTS = 200
 MOST_FEATURES = 20
 LABEL_WIDTH = 30
+NARROW = 0.1  # axes of a smaller reach have ticks of tenths of a per cent
 
 
 def equal_mass(predicted: Floats, bins: int = 10) -> npt.NDArray[np.int64]:
@@ -33,7 +34,8 @@ def rate_interval(rate: Floats, count: Floats) -> tuple[Floats, Floats]:
 
 
 def reliability(churn: Floats, probability: Floats) -> Any:
-    """Observed churn against predicted in ten bins of equal size, above a histogram."""
+    """Observed churn against predicted in ten bins of equal size, above a histogram. The axes reach
+    as far as the predictions and the intervals."""
     from plotly import graph_objects as go
     from plotly.subplots import make_subplots
 
@@ -43,11 +45,12 @@ def reliability(churn: Floats, probability: Floats) -> Any:
     mean = np.bincount(bins, probability)[used] / count[used]
     rate = np.bincount(bins, churn)[used] / count[used]
     low, high = rate_interval(rate, count[used])
+    begin, end = _reach(min(low.min(), probability.min()), max(high.max(), probability.max()))
     error = {"type": "data", "array": high - rate, "arrayminus": rate - low, "thickness": 1.2}
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.04
     )
-    figure.add_trace(_line([0, 1], [0, 1], "perfect", GREY, dash="dot"), 1, 1)
+    figure.add_trace(_line([begin, end], [begin, end], "perfect", GREY, dash="dot"), 1, 1)
     points = go.Scatter(
         x=mean,
         y=rate,
@@ -58,21 +61,28 @@ def reliability(churn: Floats, probability: Floats) -> Any:
         hovertemplate="predicted %{x:.1%}<br>observed %{y:.1%}<extra></extra>",
     )
     figure.add_trace(points, 1, 1)
-    height, edges = np.histogram(probability, bins=40, range=(0, 1))
+    height, edges = np.histogram(probability, bins=40, range=(begin, end))
     bars = go.Bar(
         x=(edges[1:] + edges[:-1]) / 2,
         y=height,
         marker_color=BLUE,
         opacity=0.5,
         showlegend=False,
-        hovertemplate="about %{x:.0%}: %{y:,} users<extra></extra>",
+        hovertemplate="about %{x:.1%}: %{y:,} users<extra></extra>",
     )
     figure.add_trace(bars, 2, 1)
-    figure.update_xaxes(title_text="predicted churn probability", tickformat=".0%", row=2, col=1)
-    figure.update_xaxes(range=[0, 1], tickformat=".0%")
-    figure.update_yaxes(title_text="observed churn", tickformat=".0%", range=[0, 1], row=1, col=1)
+    axis = {"range": [begin, end], "tickformat": ".0%" if end - begin > NARROW else ".1%"}
+    figure.update_xaxes(title_text="predicted churn probability", row=2, col=1)
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(title_text="observed churn", row=1, col=1, **axis)
     figure.update_yaxes(title_text="users", nticks=3, row=2, col=1)
     return styled(figure, height=440)
+
+
+def _reach(low: float, high: float) -> tuple[float, float]:
+    """With a little air at both ends, within 0 and 1."""
+    air = 0.04 * max(high - low, 0.01)
+    return max(low - air, 0.0), min(high + air, 1.0)
 
 
 def gains(churn: Floats, probability: Floats, recency: Floats | None) -> Any:

@@ -103,6 +103,23 @@ def test_figures_are_drawn_whatever_the_ties(levels: int) -> None:
         assert "NaN" not in figure.to_json()
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.01, 0.06), (0.3, 0.999), (0.0, 1.0), (0.5, 0.5)])
+def test_the_calibration_reaches_as_far_as_the_predictions_and_no_farther(
+    low: float, high: float
+) -> None:
+    random = np.random.default_rng(0)
+    predicted = random.uniform(low, high, 5_000)
+    churn = (random.random(5_000) < predicted).astype(float)
+    figure = plots.reliability(churn, predicted)
+    begin, end = figure.layout.xaxis.range
+    assert (begin, end) == tuple(figure.layout.yaxis.range)
+    assert 0 <= begin <= predicted.min()
+    assert predicted.max() <= end <= 1
+    assert end - begin < (high - low) + 0.15
+    bars = figure.data[2]
+    assert sum(bars.y) == len(predicted)
+
+
 def test_wilsons_interval_is_the_published_one() -> None:
     low, high = plots.rate_interval(np.array([0.1]), np.array([10.0]))
     assert (low[0], high[0]) == pytest.approx((0.0179, 0.4042), abs=1e-4)
