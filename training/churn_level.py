@@ -10,7 +10,7 @@ import numpy as np
 
 from training.binned import Binned, Lines, fit_level, fit_lines, rows_at
 from training.calibration import Calibrator
-from training.level import CANDIDATES, MEASURED, Known, Level, Proposal, hazard_carry
+from training.level import CANDIDATES, MEASURED, WORDS, Known, Level, Proposal, hazard_carry
 from training.level_choice import Chosen, Proposals, Trial, choose, move, stretched, try_all
 from training.metrics import calibration_error, log_loss
 from training.period import cells, moved
@@ -275,11 +275,12 @@ def _rows(trial: Trial, lines: Lines, one: Scored, chosen: Chosen) -> list[dict[
 
 
 def _note(chosen: Chosen, shift: float, stretch: float, proposed: float) -> str:
-    weighed = f"weighed over past cutoffs worth {chosen.cutoffs:.1f} embargoes"
+    judged = f"judged at past cutoffs that make {chosen.cutoffs:.1f} independent ones"
     if chosen.name == "none":
-        return f"the level of the newest matured cutoff is kept, {weighed}"
+        return f"stands as at the newest matured cutoff: no candidate does better, {judged}"
     held = f", which is the most that these allow of {proposed:+.3f}" if proposed != shift else ""
     return (
-        f"the level is moved by {shift:+.3f} log-odds since the newest matured cutoff, its slope "
-        f"times {stretch:.2f} ({chosen.name}, followed by {chosen.weight:.0%}), {weighed}{held}"
+        f"is carried from the newest matured cutoff to today by {WORDS[chosen.name]} "
+        f"({chosen.name}, followed to {chosen.weight:.0%}): log-odds are moved by {shift:+.3f} and "
+        f"stretched by {stretch:.2f}, {judged}{held}"
     )

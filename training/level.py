@@ -215,6 +215,16 @@ CANDIDATES: dict[str, Callable[[Known], Proposal | None]] = {
     PARTIAL: partial,
     PERIOD: period,
 }
+WORDS = {
+    "recent": "the mean of past cutoffs",
+    "year_ago": "the level of a year ago",
+    "year_change": "the move of a year ago",
+    "trend": "the trend of past cutoffs",
+    "em": "the scores of today's users",
+    "bbse": "the scores of today's users",
+    PARTIAL: "what has passed of newer horizons",
+    PERIOD: "what happened in the newest weeks",
+}
 MEASURED = ("em", "bbse", PARTIAL, PERIOD)
 BY_YEAR = ("year_ago", "year_change")  # these know of the season
 

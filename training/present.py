@@ -164,7 +164,7 @@ def _carried(model: Model, report: LevelReport, season: Season, now: Binned) -> 
         value_scale=model.value_scale * season.value_factor,
     )
     name, rows = report.chosen.name, _table(report)
-    note = f"churn's calibration: {report.note}{season.note(more)}"
+    note = f"churn's calibration {report.note}{season.note(more)}"
     uncorrected = model.calibrator
     return Carried(moved, uncorrected, interval, rows, name, report.shift + more, note, season)
 

@@ -13,7 +13,7 @@ from level_worlds import PATHS, SPAN, stable, world
 from training.binned import Binned, binned, fit_level, fit_lines
 from training.calibration import Calibrator, fit_calibrator, sigmoid
 from training.churn_level import Scored, churn_level
-from training.level import CANDIDATES, Known, Level, Proposal, hazard_carry, partial, trend
+from training.level import CANDIDATES, WORDS, Known, Level, Proposal, hazard_carry, partial, trend
 from training.level_choice import UNTRIED_PERIOD, UNTRIED_SHIFT
 from training.metrics import Floats
 from training.prior_shift import bbse_rate, em_rate, logit
@@ -224,3 +224,7 @@ def test_a_moved_calibrator_keeps_ranks_and_survives_json(n: int) -> None:
     assert Calibrator.from_dict(moved.to_dict()) == moved
     old = {k: v for k, v in calibrator.to_dict().items() if k != "shift"}
     assert Calibrator.from_dict(old) == calibrator
+
+
+def test_every_candidate_that_moves_the_level_has_words() -> None:
+    assert set(WORDS) == set(CANDIDATES) - {"none"}
