@@ -11,7 +11,7 @@ import polars as pl
 from runtime.device import Device
 from runtime.errors import UsageError
 from runtime.progress import say
-from training import bagged, forest, linear, quantiles, two_part
+from training import bagged, forest, linear, quantiles, two_part, value_trees
 from training.buying_spec import BuyingSpec
 from training.buying_spending import Spending
 from training.calibration import Calibrator, fit_calibrator
@@ -245,7 +245,7 @@ FITTERS: dict[type, tuple[Any, Any]] = {
         lambda spec, rows, relative, device: linear.fit_value(spec, rows, relative),
     ),
     ForestSpec: (forest.fit_churn, forest.fit_value),
-    XGBoostSpec: (bagged.fit_churn, bagged.fit_value),
+    XGBoostSpec: (bagged.fit_churn, value_trees.fit_value),
     TwoPartSpec: (None, two_part.fit_value),
     ZilnSpec: (None, _fit_ziln),
     QuantileSpec: (None, quantiles.fit_value),

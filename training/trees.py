@@ -1,11 +1,11 @@
-"""Gradient-boosted trees: XGBoost for churn and for value."""
+"""Gradient-boosted trees: XGBoost for churn, and for value by Tweedie's deviance."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # the work of a prediction itself.
 _ONE_AT_A_TIME = threading.Lock()
 
+Law = Literal["gamma", "log"]
+
 
 @dataclass(frozen=True)
 class Size:
@@ -31,12 +33,23 @@ class Size:
 
 
 @dataclass(frozen=True)
+class PartSizes:
+    """Of value in two parts: P(value > 0), the amount, and the law that the amount is fitted by."""
+
+    buys: Size
+    amount: Size
+    law: Law
+
+
+@dataclass(frozen=True)
 class XGBoostSpec:
-    """`churn` and `value`: sizes; None: the one of `depths` and the number of trees with the least
-    loss on users left out. Shallow trees win on small logs, deeper ones on large."""
+    """`churn`, `value` (by Tweedie's deviance) and `parts` (the same in two parts): sizes; None:
+    the one of `depths` and the number of trees with the least loss on users left out. Shallow trees
+    win on small logs, deeper ones on large."""
 
     churn: Size | None = None
     value: Size | None = None
+    parts: PartSizes | None = None
     depths: tuple[int, ...] = (2, 4)
     eta: float = 0.05
     min_child_weight: float = 5.0

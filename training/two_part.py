@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,9 +19,8 @@ from training import held_arrays
 from training.metrics import Floats
 from training.rows import Matrix, Rows
 from training.spread import LEVELS, Spread, of_quantiles, with_zeros
-from training.trees import Size, Trees, XGBoostSpec, boost
+from training.trees import Law, PartSizes, Size, Trees, XGBoostSpec, boost
 
-Law = Literal["gamma", "log"]
 RATIOS = 200
 LEAST_SHARE = 1e-6
 MOST_LOG = 30.0
@@ -29,11 +28,9 @@ MOST_LOG = 30.0
 
 @dataclass(frozen=True)
 class TwoPartSpec:
-    """`buys`, `amount`: sizes; `law`: what the amount is fitted by; None: chosen on folds."""
+    """`sizes`: None: chosen on folds."""
 
-    buys: Size | None = None
-    amount: Size | None = None
-    law: Law | None = None
+    sizes: PartSizes | None = None
     trees: XGBoostSpec = field(default_factory=XGBoostSpec)
 
 
@@ -103,6 +100,20 @@ class TwoPart:
         )
 
 
+@dataclass(frozen=True)
+class TriedOut:
+    """What users said whom a model of the same settings had not seen, one fold after the other.
+
+    outs        masks, shape (n,), of the rows that were left out; none: nobody could be
+    expected    of them, shape (m,); of all rows where nobody could be left out
+    value       what they were worth, shape (m,)
+    """
+
+    outs: tuple[Any, ...]
+    expected: Floats
+    value: Floats
+
+
 def fit_value(
     spec: TwoPartSpec, rows: Rows, relative: Floats, device: Device
 ) -> tuple[TwoPart, TwoPartSpec]:
@@ -110,16 +121,25 @@ def fit_value(
 
     `relative`: value over its mean, shape (n,), some above 0. What is not above 0 counts as 0.
     """
+    return fit_tried_out(spec, rows, relative, device)[:2]
+
+
+def fit_tried_out(
+    spec: TwoPartSpec, rows: Rows, relative: Floats, device: Device
+) -> tuple[TwoPart, TwoPartSpec, TriedOut]:
+    """As `fit_value`, and what it expects of users whom it has not seen."""
     value = np.maximum(relative, 0.0)
     folds = _folds(spec.trees, rows, value)
-    buys, size = _buys(spec.trees, rows, value, spec.buys, device)
+    known = spec.sizes
+    buys, size = _buys(spec.trees, rows, value, known.buys if known else None, device)
     margins = folds.margins(lambda seen, v: _buys(spec.trees, seen, v, size, device)[0])
     probability = np.asarray(1 / (1 + np.exp(-margins)))
-    laws: tuple[Law, ...] = (spec.law,) if spec.law else ("gamma", "log")
+    laws: tuple[Law, ...] = (known.law,) if known else ("gamma", "log")
     tried = [_amount(spec, folds, probability, law, device) for law in laws]
     best = min(tried, key=lambda one: one.loss)
     model = TwoPart(buys, best.trees, best.log_ratios, best.factor)
-    return model, replace(spec, buys=size, amount=best.size, law=best.law)
+    settled = replace(spec, sizes=PartSizes(size, best.size, best.law))
+    return model, settled, TriedOut(folds.outs, best.expected, folds.values())
 
 
 @dataclass(frozen=True)
@@ -158,6 +178,7 @@ class _Amount:
     size: Size
     log_ratios: Floats
     factor: float
+    expected: Floats
     loss: float
 
 
@@ -165,22 +186,24 @@ def _amount(
     spec: TwoPartSpec, folds: _Folds, probability: Floats, law: Law, device: Device
 ) -> _Amount:
     """`probability`: P(value > 0) of the users left out, (m,)."""
-    size = spec.amount if spec.law else None
+    size = spec.sizes.amount if spec.sizes else None
     trees, size = _amounts(spec.trees, folds.rows, folds.value, law, size, device)
     log = folds.margins(lambda seen, v: _amounts(spec.trees, seen, v, law, size, device)[0])
     real = folds.values()
     bought = real > 0
     ratios = np.log(real[bought]) - log[bought] if bought.any() else np.zeros(1)
     count = min(RATIOS, len(ratios))
-    expected = probability * np.exp(np.clip(log, -MOST_LOG, MOST_LOG))
-    factor = float(real.sum() / expected.sum()) if bought.any() else 1.0
+    plain = probability * np.exp(np.clip(log, -MOST_LOG, MOST_LOG))
+    factor = float(real.sum() / plain.sum()) if bought.any() else 1.0
+    expected = factor * plain
     return _Amount(
         law=law,
         trees=trees,
         size=size,
         log_ratios=np.quantile(ratios, (np.arange(count) + 0.5) / count),
         factor=factor,
-        loss=_tweedie_loss(factor * expected, real),
+        expected=expected,
+        loss=_tweedie_loss(expected, real),
     )
 
 

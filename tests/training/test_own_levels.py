@@ -23,7 +23,7 @@ from training.split import plan_split
 from training.spread import LEVELS, Spread, interval, of_quantiles
 from training.spread_metrics import coverage
 from training.stepwise import Step
-from training.trees import Size, XGBoostSpec
+from training.trees import PartSizes, Size, XGBoostSpec
 from training.two_part import TwoPartSpec
 
 AT = cutoffs(4)
@@ -32,7 +32,7 @@ FRAME = snapshot_frame(AT, users=500)
 SIZE = Size(2, 25)
 QUICK = Pair(
     XGBoostSpec(churn=SIZE, bags=1),
-    QuantileSpec("two_part", SIZE, TwoPartSpec(SIZE, SIZE, "gamma")),
+    QuantileSpec("two_part", SIZE, TwoPartSpec(PartSizes(SIZE, SIZE, "gamma"))),
 )
 
 

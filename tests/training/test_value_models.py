@@ -24,7 +24,7 @@ from training.quantiles import QuantileSpec, along
 from training.rows import Rows, labelled
 from training.spread import LEVELS, Spread
 from training.spread_metrics import spread_metrics
-from training.trees import Size, XGBoostSpec
+from training.trees import PartSizes, Size, XGBoostSpec
 from training.two_part import TwoPartSpec
 from training.ziln import Held, Parameters, ZilnSpec
 
@@ -148,7 +148,7 @@ def test_the_two_part_mean_is_right_in_sum(law: str, seed: int) -> None:
     rows = labelled(snapshot_frame(cutoffs(3), users=300, seed=seed), FEATURES, "fit", 0)
     value = relative(rows)
     size = Size(2, 60)
-    spec = TwoPartSpec(buys=size, amount=size, law=cast(Any, law))
+    spec = TwoPartSpec(PartSizes(size, size, cast(Any, law)))
     model, _ = two_part.fit_value(spec, rows, value, CPU)
     assert model.mean(rows.x).sum() == pytest.approx(value.sum(), rel=0.05)
     if law == "log":  # without the smearing it is not
@@ -157,7 +157,7 @@ def test_the_two_part_mean_is_right_in_sum(law: str, seed: int) -> None:
 
 def test_refunds_count_as_nothing_in_two_parts_and_as_themselves_in_direct_quantiles() -> None:
     refunded = np.where(VALUE == 0, -0.2, VALUE)
-    quick = TwoPartSpec(buys=Size(2, 20), amount=Size(2, 20), law="gamma")
+    quick = TwoPartSpec(PartSizes(Size(2, 20), Size(2, 20), "gamma"))
     in_parts = QuantileSpec(form="two_part", size=Size(2, 20), base=quick)
     for fit, spec in ((two_part.fit_value, quick), (quantiles.fit_value, in_parts)):
         ours = fit(spec, ROWS, refunded, CPU)[0].spread(LATER.x)
