@@ -111,10 +111,13 @@ def _steps(scored: Sequence[Scored], span: Span) -> tuple[int, ...]:
 def _proposals(
     own: Known, older: Sequence[Scored], now: Scored, span: Span, steps: tuple[int, ...]
 ) -> Proposals:
-    measured = try_all(own)
+    """Moves since the newest matured cutoff of `own`, from which the calibration is carried: one of
+    `older` that is newer still is no place to start from."""
+    measured, since = try_all(own), own.full[-1].day
+    older = [one if one.day <= since else replace(one, churn=None) for one in older]
     there = [one for one in older if one.day == now.day]
     seen = _known(older, there[0], span, steps) if there else None
-    if seen is None:
+    if seen is None or seen[0].full[-1].day != since:
         return measured
     carried = try_all(seen[0])
     return {name: (measured if name in MEASURED else carried)[name] for name in CANDIDATES}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from level_worlds import PATHS, SPAN, stable, world
+from level_worlds import HORIZON, PATHS, SPAN, STEP, stable, world
 
 from training.binned import Binned, binned, fit_level, fit_lines
 from training.calibration import Calibrator, fit_calibrator, sigmoid
@@ -91,6 +91,25 @@ def test_a_trial_knows_nothing_of_what_came_after_it() -> None:
     assert part
     for row in part:
         assert row["proposed"] == whole[row["day"], row["candidate"]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_move_is_counted_from_where_the_calibration_stands(seed: int) -> None:
+    """A longer horizon of value holds the calibration back: newer labels of churn are known."""
+    past, now, margin, true = world(PATHS["trend"], 4000, 40, seed)
+    stands = now.day - HORIZON - 8 * STEP
+
+    def held_back(one: Scored) -> Scored:
+        if one.day <= stands or one.churn is None:
+            return one
+        return replace(one, churn=None, early={**one.early, HORIZON: one.churn})
+
+    found = churn_level([held_back(one) for one in past], now, SPAN, [*past, now])
+    assert found.chosen.name == "trend"
+    assert found.lines is not None
+    base = found.lines.slope * margin + float(found.lines.level[-1])
+    off = [abs(float(sigmoid(base + s).mean() - true.mean())) for s in (0.0, found.shift)]
+    assert off[1] < 0.4 * off[0]
 
 
 def test_without_any_past_the_level_is_left() -> None:
