@@ -94,7 +94,8 @@ def carried(
     trust = YOUNG_TRUST if split.in_one_stage else 1.0
     own_line = (line.slope, line.intercept)
     report = churn_level(own[:-1], own[-1], level.span, older, own_line, trust)
-    season = season_of(level, now, report.chosen.name, report.chosen.weight)
+    at, chosen_by = by.cutoffs[0].at, report.chosen
+    season = season_of(level, now, at, chosen_by.name, chosen_by.weight)
     odds = report.apply(line).log_odds(own[-1].all.margin)
     return _carried(model, report, season, replace(own[-1].all, margin=odds))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -52,23 +52,28 @@ class Season:
         return said
 
 
-def season_of(level: LevelRows, now: datetime, candidate: str, weight: float) -> Season:
-    """`candidate`: of `training.level`, what the level of churn is carried by, and how far.
+def season_of(
+    level: LevelRows, now: datetime, calibrated: datetime, candidate: str, weight: float
+) -> Season:
+    """`calibrated`: the cutoff whose labels the calibration and the level of value are of;
+    `candidate`: of `training.level`, what the level of churn is carried by, and how far.
 
     As far as that is measured in the newest weeks the season is the pace beyond theirs, else that
-    beyond the pace of the newest matured horizon, where the level of value is, too.
+    beyond the pace of the horizon that began at `calibrated`.
     """
     start, end = level.span.gap_days, level.span.embargo_days
+    since = (now - calibrated) / timedelta(days=1) - start
     alike, pace, factor = 0.0, 0.0, 1.0
     if (year := level.years.get(now)) is not None:
         newest = year.change(start, end, max(end / PARTS, float(WEEK.days)))
         seen = weight if candidate in MEASURED else 0.0
         alike = year.alike
         if candidate not in BY_YEAR:
-            pace = seen * newest + (1 - seen) * year.change(start, end, end)
+            whole = year.change(start, end, since, since - level.span.horizon_days)
+            pace = seen * newest + (1 - seen) * whole
     if (year := level.value_years.get(now)) is not None:
-        end = start + level.value_days
-        factor = float(np.exp(year.change(start, end, end)))
+        days = level.value_days
+        factor = float(np.exp(year.change(start, start + days, since, since - days)))
     return Season(alike, pace, factor)
 
 

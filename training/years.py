@@ -53,12 +53,13 @@ class Year:
     seen: Floats
     told: Floats
 
-    def change(self, start: float, end: float, before: float) -> float:
+    def change(self, start: float, end: float, since: float, until: float = 0.0) -> float:
         """By how much the logarithm of the pace from `start` to `end` days after now is to differ
-        from that of the last `before` days, drawn to none by its own noise (James & Stein 1961,
-        positive part); 0.0 where the log does not reach so far."""
+        from that from `since` to `until` days before now, drawn to none by its own noise (James &
+        Stein 1961, positive part); 0.0 where the log does not reach so far."""
         then = YEAR * WEEK.days
-        coming, last = self._counted(then - end, then - start), self._counted(then, then + before)
+        coming = self._counted(then - end, then - start)
+        last = self._counted(then + until, then + since)
         if coming is None or last is None:
             return 0.0
         told = float(np.log(coming[0] / coming[1]) - np.log(last[0] / last[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -49,26 +50,54 @@ def test_of_a_calm_shop_nothing_much_moves(tmp_path: Path) -> None:
     assert abs(found["bias with"] - found["value bias"]) < 0.08
 
 
+def seasoned(candidate: str, weight: float, days_ago: float = SPAN.embargo_days) -> Season:
+    """Of a model that was calibrated on the labels of so long ago."""
+    return season_of(LEVEL, EPOCH, EPOCH - timedelta(days=days_ago), candidate, weight)
+
+
 def test_what_is_measured_already_is_not_added_again() -> None:
-    whole = season_of(LEVEL, EPOCH, "none", 0.0)
+    whole = seasoned("none", 0.0)
     assert whole.pace == pytest.approx(LEVEL.years[EPOCH].change(0, 60, 60))
-    assert season_of(LEVEL, EPOCH, "trend", 1.0).pace == whole.pace
-    newest = season_of(LEVEL, EPOCH, "period", 1.0)
+    assert seasoned("trend", 1.0).pace == whole.pace
+    newest = seasoned("period", 1.0)
     assert newest.pace == pytest.approx(LEVEL.years[EPOCH].change(0, 60, 15))
     assert 0 < newest.pace < whole.pace
-    half = season_of(LEVEL, EPOCH, "period", 0.5).pace
+    half = seasoned("period", 0.5).pace
     assert half == pytest.approx((newest.pace + whole.pace) / 2)
-    assert season_of(LEVEL, EPOCH, "period", 0.0).pace == whole.pace
-    assert season_of(LEVEL, EPOCH, "year_change", 1.0).pace == 0.0
-    assert whole.value_factor == pytest.approx(np.exp(LEVEL.value_years[EPOCH].change(0, 91, 91)))
+    assert seasoned("period", 0.0).pace == whole.pace
+    assert seasoned("year_change", 1.0).pace == 0.0
+
+
+@pytest.mark.parametrize("days_ago", [60.0, 91.0, 150.0])
+def test_a_season_is_counted_from_the_horizon_that_the_calibration_is_of(days_ago: float) -> None:
+    """Horizons of churn and of value differ, and the longer one says how old the newest label is:
+    each began at the same cutoff."""
+    found = seasoned("none", 0.0, days_ago)
+    year, value_year = LEVEL.years[EPOCH], LEVEL.value_years[EPOCH]
+
+    def pace(start: float, end: float) -> float:
+        """Its mean logarithm between two numbers of days from now, a year ago, by hand."""
+        days = 7 * YEAR - np.arange(start, end, 0.25) - 0.125
+        return float(np.log(np.exp(PACE[(days // 7).astype(int)]).mean()))
+
+    wanted = pace(0, 60) - pace(-days_ago, 60 - days_ago)
+    assert found.pace == pytest.approx(year.alike * wanted, rel=1e-3)
+    wanted = pace(0, 91) - pace(-days_ago, 91 - days_ago)
+    assert np.log(found.value_factor) == pytest.approx(value_year.alike * wanted, rel=1e-3)
+
+
+def test_what_was_calibrated_on_the_coming_horizon_needs_no_season() -> None:
+    """A log of one stage is calibrated by other users at the cutoff that it is measured at."""
+    assert not seasoned("none", 0.0, 0.0).moves
 
 
 def test_where_nothing_is_known_nothing_moves() -> None:
-    none = season_of(replace(LEVEL, years={}, value_years={}), EPOCH, "period", 1.0)
+    unknown = replace(LEVEL, years={}, value_years={})
+    none = season_of(unknown, EPOCH, EPOCH - timedelta(days=60), "period", 1.0)
     assert none == Season()
     assert none.note(0.0) == ""
     assert not none.moves
-    assert season_of(LEVEL, EPOCH, "period", 1.0).moves
+    assert seasoned("period", 1.0).moves
     now = binned(np.linspace(-2, 2, 50), np.zeros(50))
     calibrator = Calibrator(1.2, 0.3)
     assert moved_by(none, calibrator, now) == (calibrator, 0.0)
