@@ -17,16 +17,19 @@ import numpy as np
 import polars as pl
 
 from features.time import Cutoff
+from runtime.clock import MICROSECOND
 from runtime.errors import LabelError
 from training.binned import binned
 from training.churn_level import Scored
 from training.metrics import Floats
+from training.rows import DAY_US
 from training.split import user_share
 
 LEAST_ROWS = 200
 LEAST_OF_A_CLASS = 20
 HELD_SHARE = 0.5
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PARTS_OF_A_DAY = 2**37  # each shorter than a microsecond
 EARLY = re.compile(r"churn_(\d+)d")
 
 
@@ -61,8 +64,10 @@ class Series:
 
 
 def day_of(cutoff: Cutoff) -> float:
-    """Days since 1970."""
-    return (cutoff.at - EPOCH) / timedelta(days=1)
+    """Days since 1970, to parts that stay whole in a float until 2149: so days added to it come to
+    the day of the cutoff so much later, whatever powers of two lie between."""
+    parts = (cutoff.at - EPOCH) // MICROSECOND * PARTS_OF_A_DAY
+    return (parts + DAY_US // 2) // DAY_US / PARTS_OF_A_DAY
 
 
 def out_of_time(

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from training_frames import NEWEST, cutoffs, snapshot_frame
 
+from features.time import Cutoff
 from runtime.errors import LabelError
 from runtime.settings import Settings
 from training.churn_level import Span, churn_level
 from training.early import early_days, step_days
 from training.past import (
+    EPOCH,
     Predict,
     churn_scores,
+    day_of,
     out_of_time,
 )
 
@@ -94,3 +99,24 @@ def test_a_month_is_looked_at_by_weeks_and_longer_horizons_by_quarters() -> None
         churn = asked.churn.model_copy(update={"horizon_days": days})
         one = asked.model_copy(update={"churn": churn})
         assert (step_days(one), early_days(one)) == found
+
+
+BEFORE = datetime(2014, 10, 8, 0, 0, 1, tzinfo=UTC)
+WIDER = datetime(2014, 11, 10, tzinfo=UTC)  # 2^14 days since 1970: floats lie twice as far apart
+
+
+@given(
+    at=st.datetimes(datetime(1960, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+    | st.datetimes(
+        WIDER.replace(tzinfo=None) - timedelta(days=400),
+        WIDER.replace(tzinfo=None),
+        timezones=st.just(UTC),
+    ),
+    days=st.integers(1, 400),
+)
+@example(at=BEFORE, days=33)
+def test_so_many_days_later_is_so_many_days_more(at: datetime, days: int) -> None:
+    """Whether a label has matured is asked of these numbers, and most end at the very instant."""
+    then = day_of(Cutoff(at + timedelta(days=days)))
+    assert day_of(Cutoff(at)) + days == then
+    assert EPOCH + timedelta(days=then) == at + timedelta(days=days)
