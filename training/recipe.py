@@ -186,7 +186,7 @@ def run_recipe(
     notes += _of_the_test(evaluation, split)
     kept, brought = now.model, now
     if served is not None:
-        kept, brought = _kept(frame, split, later, served, level, task)
+        kept, brought = _kept(frame, split, later, served, level, task, notes)
         notes.append(f"the model that serves: {brought.note}")
     notes += [*drift_notes(kept.churn_interval), *law_notes(kept)]
     return Trained(
@@ -275,12 +275,17 @@ def _kept(
     served: Fit,
     level: LevelRows,
     task: Task,
+    notes: list[str],
 ) -> tuple[Model, Carried]:
     """`served` as carried to the present, its estimators fitted on all that is known; and how it
     was carried."""
     brought = carried(served.model, served.frame, level, split, True, task.seed)
     say(f"fit at last on {split.last_fit}")
-    last = _fit(frame, split.last_fit, split.served_calibrate, spec, _apart(task, "last"))
+    try:
+        last = _fit(frame, split.last_fit, split.served_calibrate, spec, _apart(task, "last"))
+    except LabelError as error:
+        notes.append(f"the model that serves has not learned from the newest labels: {error}")
+        return brought.model, brought
 
     def at_present(one: Fit) -> Matrix:
         return newest_rows(one.model, one.frame, level, split, task.seed)

@@ -143,6 +143,19 @@ def test_what_is_measured_knows_every_label_before_the_test_and_none_of_it() -> 
     assert blind.predict(FRAME).equals(found.predict(FRAME))
 
 
+def test_newest_labels_of_one_class_leave_what_was_learned_before() -> None:
+    """Cancellations are no longer tracked, say: what the older labels told still serves."""
+    split = plan_split(EVERY, timedelta(days=60), 3)
+    newest = pl.col("cutoff").is_in([c.at for c in split.last_fit.cutoffs])
+    assert any(c not in split.last_fit.cutoffs for c in split.served_fit.cutoffs)
+    none = pl.when(newest).then(0).otherwise("churn").cast(pl.Int8)
+    trained = run_recipe(
+        FRAME.with_columns(churn=none), split, spec_of("logistic", 0), a_task("logistic"), draws=0
+    )
+    assert any("has not learned from the newest labels: one class" in n for n in trained.notes)
+    assert trained.model.churn == trained.honest.churn
+
+
 def test_sizes_are_searched_again_where_there_are_many_more_rows() -> None:
     spec = spec_of("xgboost", 0)
     settled = replace(spec, churn=Size(2, 7), value=Size(2, 7))
