@@ -32,6 +32,7 @@ from training.task import Task
 from training.trees import Size, XGBoostSpec
 
 T = datetime(2024, 8, 1, tzinfo=UTC)
+TESTED = T - timedelta(days=21)
 CPU = decide("cpu")
 SPECS = (
     LogisticSpec(churn_strength=0.03, value_strength=0.03),
@@ -41,11 +42,12 @@ SPECS = (
 
 @dataclass(frozen=True)
 class Learnt:
-    """Everything a training as of T takes from a log."""
+    """Everything a training as of T takes from a log; `measured`: the models of the test cutoff."""
 
     vocabulary: dict[str, Any]
     features: pl.DataFrame
     models: tuple[Model, ...]
+    measured: tuple[Model, ...]
 
 
 def learn(log: pl.DataFrame) -> Learnt:
@@ -59,12 +61,15 @@ def learn(log: pl.DataFrame) -> Learnt:
         frame = read(taken)
         level = level_rows(project, store, plan, vocabulary, CPU)
         assert not level.why
-        models = []
+        models, measured = [], []
         for spec in SPECS:
             kind = type(spec).__name__
             task = Task(kind, vocabulary, taken.features, T, 0, CPU, plan.steps, plan.measured)
-            models.append(run_recipe(frame, plan.split, spec, task, 0, level).model)
-    return Learnt(vocabulary.to_dict(), frame, tuple(models))
+            trained = run_recipe(frame, plan.split, spec, task, 0, level)
+            models.append(trained.model)
+            measured.append(trained.honest)
+    assert plan.split.test.cutoffs[0].at == TESTED
+    return Learnt(vocabulary.to_dict(), frame, tuple(models), tuple(measured))
 
 
 @cache
@@ -115,6 +120,32 @@ def test_no_future_changes_what_is_learnt(
         if isinstance(one.churn, Linear):
             assert one.churn == other.churn, "scaler and coefficients"
         assert_frame_equal(one.predict(known.features), other.predict(known.features))
+
+
+def test_nothing_since_the_test_cutoff_changes_what_is_measured() -> None:
+    """Other users come, some never, a rush of newcomers right after it, and money flows back."""
+    log = small_log(200)
+    since = (pl.col("when") >= TESTED) & (pl.col("when") < T)
+    later = log.filter(since)
+    random = np.random.default_rng(0)
+    other = later.with_columns(
+        pl.Series("customer", random.permutation(later["customer"].to_numpy())),
+        pl.col("paid") * -3,
+    ).filter(pl.Series(random.random(later.height) < 0.6))
+    rush = log.head(200).with_columns(
+        (pl.lit("new") + (pl.int_range(pl.len()) % 90).cast(pl.String)).alias("customer"),
+        (pl.lit(TESTED) + pl.duration(minutes=pl.int_range(pl.len()))).alias("when"),
+        (pl.col("id") + 20_000_000).cast(log.schema["id"]).alias("id"),
+        pl.lit("takeover").alias("what"),
+    )
+    known, found = undisturbed(), learn(pl.concat([log.filter(~since), other, rush]))
+    assert not found.features.equals(known.features), "labels and newcomers"
+    for one, same in zip(known.measured, found.measured, strict=True):
+        assert same.calibrator == one.calibrator
+        assert (same.value_scale, same.medians) == (one.value_scale, one.medians)
+        assert same.churn_interval == one.churn_interval
+        assert_frame_equal(same.predict(known.features), one.predict(known.features))
+    assert found.models[0].calibrator != known.models[0].calibrator
 
 
 def test_the_past_does_change_what_is_learnt() -> None:
