@@ -214,7 +214,7 @@ def in_one_stage(frame: pl.DataFrame) -> tuple[Carried, float, float]:
 
 def test_a_young_log_of_one_stage_follows_its_newest_weeks_by_half() -> None:
     found, without, with_ = in_one_stage(world(lately, 3))
-    assert "followed by 50%" in found.note
+    assert "followed to 50%" in found.note
     assert with_ < 0.8 * without
     _, still, moved_ = in_one_stage(world(calm, 3))
     assert moved_ < still + 0.02
