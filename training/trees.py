@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from runtime.device import Device
 from training.metrics import Floats
@@ -59,7 +60,8 @@ class XGBoostSpec:
     bins: int = 128
     most_rounds: int = 600
     patience: int = 25
-    all_folds_rows: int = 20_000  # with more rows one fold left out is enough
+    most_folds: int = 5  # of users left out, one after the other
+    all_folds_rows: int = 20_000  # with more rows one fold is enough
     bags: int = 4  # ensembles that are averaged; see training.bagged
     seed: int = 0
 
@@ -140,11 +142,9 @@ def _size(spec: XGBoostSpec, params: dict[str, Any], data: DMatrix, rows: Rows) 
     """The depth and the rounds after which the mean loss on users left out is least."""
     import xgboost
 
-    folds = np.unique(rows.fold)
-    if len(folds) == 1:
+    if len(np.unique(rows.fold)) == 1:
         return Size(spec.depths[0], spec.patience)
-    if len(rows) > spec.all_folds_rows:
-        folds = folds[:1]
+    folds = folds_of(spec, rows)
     parts = [(np.flatnonzero(rows.fold != f), np.flatnonzero(rows.fold == f)) for f in folds]
     found: list[tuple[float, Size]] = []
     for depth in spec.depths:
@@ -160,6 +160,12 @@ def _size(spec: XGBoostSpec, params: dict[str, Any], data: DMatrix, rows: Rows) 
         losses = np.asarray(history[f"test-{params['eval_metric']}-mean"])
         found.append((float(losses.min()), Size(depth, int(losses.argmin()) + 1)))
     return min(found, key=lambda one: one[0])[1]
+
+
+def folds_of(spec: XGBoostSpec, rows: Rows) -> npt.NDArray[np.int64]:
+    """The folds of users that are left out, one after the other."""
+    most = 1 if len(rows) > spec.all_folds_rows else spec.most_folds
+    return np.unique(rows.fold)[:most]
 
 
 def _params(spec: XGBoostSpec, device: Device) -> dict[str, Any]:

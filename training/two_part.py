@@ -19,7 +19,7 @@ from training import held_arrays
 from training.metrics import Floats
 from training.rows import Matrix, Rows
 from training.spread import LEVELS, Spread, of_quantiles, with_zeros
-from training.trees import Law, PartSizes, Size, Trees, XGBoostSpec, boost
+from training.trees import Law, PartSizes, Size, Trees, XGBoostSpec, boost, folds_of
 
 RATIOS = 200
 LEAST_SHARE = 1e-6
@@ -163,9 +163,7 @@ class _Folds:
 
 
 def _folds(spec: XGBoostSpec, rows: Rows, value: Floats) -> _Folds:
-    folds = np.unique(rows.fold)
-    some = folds[:1] if len(rows) > spec.all_folds_rows else folds
-    outs = [rows.fold == fold for fold in some]
+    outs = [rows.fold == fold for fold in folds_of(spec, rows)]
     return _Folds(rows, value, tuple(out for out in outs if (value[~out] > 0).any()))
 
 
