@@ -192,10 +192,13 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
         return ""
     look, user_id = plan.users
     dates = date_columns(look)
+    left = None if churn.date_column is None else look.column(churn.date_column)
+    telling = [] if left is None else [c.name for c in look.columns if _known_on_leaving(c, left)]
     attributes = [
         column.name
         for column in look.columns
-        if column.name not in (user_id, *dates) and (column.number or column.kinds <= _FEW_KINDS)
+        if column.name not in (user_id, *dates, *telling)
+        and (column.number or column.kinds <= _FEW_KINDS)
     ]
     lines = ["# One row a user.", "[users]", *_layout(look, [relative(look.path, folder)])]
     lines += _null_words([look.column(name) for name in (user_id, *dates)])
@@ -207,6 +210,7 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
         'timezone = "UTC"',
         "# Attributes become features: keep only what was known when the user joined and has not",
         "# changed since; what was filled in later tells the future.",
+        *_left_out_as_telling(telling, left),
         f"attributes = {_list(attributes)}",
         f"dates = {_list(dates)} # they can define churn and are never features",
         "",
@@ -214,6 +218,20 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
         f"user_id = {quoted(user_id)}",
     ]
     return "\n".join([*lines, ""])
+
+
+def _known_on_leaving(column: Column, left: Column) -> bool:
+    """Whether it is filled of those alone who have left, and so tells who will."""
+    if column.name == left.name or not 0 < column.known < len(column.text):
+        return False
+    return not (column.text.is_not_null() & left.text.is_null()).any()
+
+
+def _left_out_as_telling(telling: Sequence[str], left: Column | None) -> list[str]:
+    if left is None or not telling:
+        return []
+    named = ", ".join(f"'{name}'" for name in telling)
+    return [f"# Left out: {named}: filled only where '{left.name}' is."]
 
 
 def _events(plan: Plan) -> str:

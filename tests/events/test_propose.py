@@ -336,3 +336,17 @@ def test_a_folder_without_a_file_says_which_folders_in_it_would_be_read(tmp_path
     put(tmp_path, "lake/raw/log.csv", "user,at\n1,2024-01-01\n")
     with pytest.raises(InputError, match=r"lake: the folder holds no file .* 'year=2024'"):
         propose([tmp_path / "lake"], tmp_path / "holdfast.toml")
+
+
+def test_what_is_filled_when_a_user_leaves_is_no_attribute(tmp_path: Path) -> None:
+    lines = [f"{user},{ts:%Y-%m-%d %H:%M:%S}\n" for user, ts in LOG]
+    put(tmp_path, "log.csv", "user_id,at\n" + "".join(lines))
+    users = [
+        f"{user},basic,2024-06-0{user % 9 + 1},moved\n" if user % 4 == 0 else f"{user},plus,,\n"
+        for user in range(1, 121)
+    ]
+    put(tmp_path, "users.csv", "user_id,plan,terminated_on,reason\n" + "".join(users))
+    target = tmp_path / "holdfast.toml"
+    text = propose([tmp_path / "log.csv", tmp_path / "users.csv"], target)
+    assert tomllib.loads(text)["users"]["attributes"] == ["plan"]
+    assert "# Left out: 'reason': filled only where 'terminated_on' is." in text
