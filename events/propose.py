@@ -11,7 +11,7 @@ from pathlib import Path
 from events.money import currencies_in
 from events.propose_churn import Churn, date_columns, propose_churn
 from events.propose_days import EXCEL, SINCE_1970, UNTOLD
-from events.propose_look import NATIVE, Column, Look, look_at
+from events.propose_look import NATIVE, Column, Look, alike, look_at
 from events.propose_plan import Plan, SourcePlan, opened, plan_files, relative
 from events.propose_roles import as_amount
 from events.propose_value import paying_events
@@ -35,7 +35,7 @@ def propose(files: list[Path], target: Path) -> str:
     Raises InputError where a file cannot be read or none is a log of events.
     """
     paths = [path for named in files for path in find_in_folder(named)]
-    looks = [look_at(path) for path in dict.fromkeys(paths)]
+    looks = [look_at(first, more=tuple(more)) for first, *more in alike(paths)]
     plan = plan_files([opened(look) for look in looks], target.parent)
     churn = propose_churn(plan)
     parts = [

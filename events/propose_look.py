@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,14 @@ from events.money import as_plain, currencies_in
 from events.propose_days import day_format
 from events.propose_numbers import number_of
 from events.readers import read
-from events.sniff import Format, delimiter_of, file_format, sample_lines, split_lines
+from events.sniff import (
+    Format,
+    delimiter_of,
+    file_format,
+    format_by_name,
+    sample_lines,
+    split_lines,
+)
 from events.time_of_day import parse_clock
 from events.timestamps import TIME, counts_since, detect, is_date_only, parse_times
 from runtime.errors import InputError
@@ -33,6 +40,7 @@ NULL_WORDS = (
     *("NULL", "null", "None", "none", "NaN", "nan", "NA", "N/A", "n/a", "\\N", "-"),
     *("0000-00-00", "0000-00-00 00:00:00", "undefined"),
 )
+_GOLDEN = (5**0.5 - 1) / 2
 _YEARS = (1990, 2100)  # in which a number is believed to be a time
 _LEAST_SHARE = 0.95
 
@@ -97,7 +105,7 @@ class Column:
 @dataclass(frozen=True)
 class Look:
     """A file and its columns. `layout`: how to read it; `rows` were looked at; `whole`: they are
-    all it has."""
+    all it has. `more`: files that were looked at together with it, and read the same."""
 
     path: Path
     form: Format
@@ -105,6 +113,11 @@ class Look:
     columns: tuple[Column, ...]
     rows: int
     whole: bool
+    more: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (self.path, *self.more)
 
     @property
     def header(self) -> bool:
@@ -114,17 +127,27 @@ class Look:
         return next(c for c in self.columns if c.name == name)
 
 
-def look_at(path: Path, unnest: tuple[str, ...] = ()) -> Look:
-    """`unnest`: as of FileFormat. Raises InputError where the file is missing, empty or of no
-    format that is read."""
+def alike(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """The files that are looked at together: of lines of JSON, any of which may lack any field,
+    those whose paths differ in digits alone; every other file by itself."""
+    groups: dict[str, list[Path]] = {}
+    for path in dict.fromkeys(paths):
+        lines = path.exists() and format_by_name(path) == "ndjson"
+        groups.setdefault(re.sub(r"\d+", "#", str(path)) if lines else str(path), []).append(path)
+    return [tuple(group) for group in groups.values()]
+
+
+def look_at(path: Path, unnest: tuple[str, ...] = (), more: tuple[Path, ...] = ()) -> Look:
+    """`unnest`: as of FileFormat. `more`: looked at too, until HEAD_ROWS rows are.
+    Raises InputError where the file is missing, empty or of no format that is read."""
     if not path.exists():
         raise InputError(f"{path}: no such file; name another")
     form = file_format(path, None)
     layout = _layout(path, form, None, unnest)
-    batches, whole = _head(read(path, layout))
+    batches, whole = _some((path, *more), layout)
     if form != "parquet" and _is_other_encoding(batches):
         layout = _layout(path, form, OTHER_ENCODING, unnest)
-        batches, whole = _head(read(path, layout))
+        batches, whole = _some((path, *more), layout)
     frame = _as_texts(batches)
     if not frame.height:
         raise InputError(f"{path}: holds no row that can be read{_why_none(batches)}")
@@ -132,7 +155,7 @@ def look_at(path: Path, unnest: tuple[str, ...] = ()) -> Look:
         frame = pl.concat([frame, _tail(path, layout)], how="diagonal")
     native = {n for b in batches for n, t in b.rows.schema.items() if t.is_temporal()}
     columns = tuple(_column(frame[name], name in native) for name in frame.columns)
-    return Look(path, form, layout, columns, frame.height, whole)
+    return Look(path, form, layout, columns, frame.height, whole, more)
 
 
 def _layout(path: Path, form: Format, encoding: str | None, unnest: tuple[str, ...]) -> FileFormat:
@@ -174,6 +197,26 @@ def with_time_format(column: Column, time_format: str) -> Column:
     if times is None:
         return column
     return replace(column, times=times, time_format=time_format, time_ambiguous=False)
+
+
+def _some(paths: Sequence[Path], layout: FileFormat) -> tuple[list[Batch], bool]:
+    """Rows of files from the first to the last, in their order, and whether they are all."""
+    taken: dict[int, list[Batch]] = {}
+    rows, whole = 0, True
+    for place in _scattered(len(paths)):
+        if rows >= HEAD_ROWS:
+            whole = False
+            break
+        taken[place], complete = _head(read(paths[place], layout))
+        rows += sum(batch.rows.height for batch in taken[place])
+        whole = whole and complete
+    return [batch for place in sorted(taken) for batch in taken[place]], whole
+
+
+def _scattered(count: int) -> list[int]:
+    """The places 0 to count - 1 in an order whose every beginning is spread over all of them, and
+    falls in with no period of theirs."""
+    return sorted(range(count), key=lambda place: place * _GOLDEN % 1)
 
 
 def _head(batches: Iterator[Batch]) -> tuple[list[Batch], bool]:

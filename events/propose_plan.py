@@ -118,7 +118,7 @@ def opened(look: Look) -> tuple[Look, Roles]:
     needed = tuple(o for o in objects if any(name.startswith(o + JOINT) for name in named))
     if not needed:
         return look, roles
-    look = look_at(look.path, needed)
+    look = look_at(look.path, needed, look.more)
     return look, roles_of(look)
 
 
@@ -131,7 +131,7 @@ def _all_opened(look: Look) -> tuple[tuple[str, ...], Look]:
         if not more:
             break
         objects += more
-        found = look_at(look.path, objects)
+        found = look_at(look.path, objects, look.more)
     return objects, found
 
 
@@ -172,7 +172,7 @@ def _grouped(logs: Sequence[tuple[Look, Roles]], folder: Path) -> tuple[SourcePl
     for look, roles in logs:
         groups.setdefault(_alike(look, roles), []).append((look, roles))
     groups = {key: _agreed(group) for key, group in groups.items()}
-    named = _names([[look.path for look, _ in group] for group in groups.values()])
+    named = _names([_all_paths(group) for group in groups.values()])
     return tuple(
         SourcePlan(name, [look for look, _ in group], _common(group), _paths(group, folder))
         for name, group in zip(named, groups.values(), strict=True)
@@ -212,8 +212,12 @@ def _common(group: Sequence[tuple[Look, Roles]]) -> Roles:
     return max(group, key=lambda entry: entry[0].rows)[1]
 
 
+def _all_paths(group: Sequence[tuple[Look, Roles]]) -> list[Path]:
+    return [path for look, _ in group for path in look.paths]
+
+
 def _paths(group: Sequence[tuple[Look, Roles]], folder: Path) -> list[str]:
-    paths = sorted(look.path for look, _ in group)
+    paths = sorted(_all_paths(group))
     pattern = _pattern(paths)
     if pattern is not None:
         return [relative(pattern, folder)]
