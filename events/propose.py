@@ -13,7 +13,7 @@ from events.propose_churn import Churn, date_columns, propose_churn
 from events.propose_days import EXCEL, SINCE_1970, UNTOLD
 from events.propose_look import NATIVE, Column, Look, alike, look_at
 from events.propose_plan import Plan, SourcePlan, opened, plan_files, relative
-from events.propose_roles import as_amount
+from events.propose_roles import as_amount, as_time
 from events.propose_value import paying_events
 from events.propose_words import words_of
 from events.readers import find_in_folder
@@ -26,6 +26,8 @@ _DAY_NOTES = {
     SINCE_1970: " # a guess: numbers of days",
     UNTOLD: " # WHICH DATE DAY 0 IS, NO FILE TELLS: put it here; weekdays and seasons hang on it",
 }
+PARTS = ("micros", "millis", "cents", "pence", "centavos", "kopecks")  # of money
+_A_TIME = 0.5  # score of a role: more than bare numbers that could be times
 LEAST_SHOWN = 0.01
 
 
@@ -146,22 +148,31 @@ def _column_lines(source: SourcePlan) -> list[str]:
     if missing:
         share = "under 1%" if missing < LEAST_SHOWN else f"{missing:.0%}"
         guess += f" # {share} of the rows have none: they will lie in quarantine"
-    lines = [f"user_id = {quoted(roles.user_id or '')}{guess}", f"ts = {quoted(roles.ts or '')}"]
+    times = [column.name for column in _extra(source) if as_time(column) > _A_TIME]
+    other = (
+        f" # or {', '.join(map(quoted, times))}? it must be when the row was known" if times else ""
+    )
+    lines = [
+        f"user_id = {quoted(roles.user_id or '')}{guess}",
+        f"ts = {quoted(roles.ts or '')}{other}",
+    ]
     if roles.clock:
         lines.append(f"clock = {quoted(roles.clock)} # the time of day")
     if roles.event:
         guess = "" if source.first.header else " # a guess: no name tells"
         lines.append(f"event = {quoted(roles.event)}{guess}")
     if roles.amount:
-        money = {name: as_amount(source.first.column(name)) for name in roles.extra}
+        money = {column.name: as_amount(column) for column in _extra(source)}
         others = sorted((n for n in money if money[n] > 0), key=lambda n: -money[n])
         guess = "" if source.first.header else " # a guess: no name tells"
         guess += f" # or {', '.join(map(quoted, others))}?" if others else ""
         found = currencies_in(source.values(roles.amount))
         if len(found) > 1:
             guess += f" # IN {' AND '.join(found)}: 'ingest' refuses to add them up; convert them"
+        part = next((part for part in PARTS if part in words_of(roles.amount)), None)
+        guess += f" # in {part}: so are all figures of money" if part else ""
         lines.append(f"amount = {quoted(roles.amount)}{guess}")
-        counts = _counts([source.first.column(name) for name in roles.extra])
+        counts = _counts(_extra(source))
         if re.search("unit|price", roles.amount, re.IGNORECASE) and counts:
             pieces = quoted(counts[0])
             lines.append(f"quantity = {pieces} # the amount is of one piece; else leave this out")
@@ -176,6 +187,10 @@ def _column_lines(source: SourcePlan) -> list[str]:
         shown = _list(roles.extra)
         lines.append(f"# properties = {shown} # kept when left out: every other column")
     return lines
+
+
+def _extra(source: SourcePlan) -> list[Column]:
+    return [source.first.column(name) for name in source.roles.extra]
 
 
 def _counts(columns: Sequence[Column]) -> list[str]:

@@ -58,6 +58,18 @@ def _json(row: Callable[[int, int, datetime], dict[str, object]]) -> Row:
 
 
 LAYOUTS = {
+    "a month's usage with both its ends": Layout(
+        "subscriber_id,period_start,period_end,charged\n",
+        lambda i, u, t: f"{u},{t:%Y-%m-%d},{t + timedelta(27):%Y-%m-%d},{i % 90}.25\n",
+        {"ts": "period_start", "amount": "charged"},
+        said='ts = "period_start" # or "period_end"? it must be when the row was known',
+    ),
+    "amounts in micros, and the app's version": Layout(
+        "user_id,at,price_micros,app_version\n",
+        lambda i, u, t: f"{u},{t:%Y-%m-%d %H:%M:%S},{i % 9 * 990000},1.{i % 3}.0\n",
+        {"ts": "at", "amount": "price_micros", "channel": None},
+        said='amount = "price_micros" # in micros: so are all figures of money',
+    ),
     "numbers of days and a clock": Layout(
         "household_key,BASKET_ID,DAY,QUANTITY,SALES_VALUE,RETAIL_DISC,TRANS_TIME,WEEK_NO\n",
         lambda i, u, t: f"{u},{i},{_day(t)},2,{i % 90}.25,-0.6,{t:%H%M},{_day(t) // 7 + 1}\n",
