@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from events.money import currencies_in
-from events.propose_churn import Churn, date_columns, propose_churn
+from events.propose_churn import Churn, date_columns, known_on_leaving, propose_churn
 from events.propose_days import EXCEL, SINCE_1970, UNTOLD
-from events.propose_look import NATIVE, Column, Look, alike, look_at
+from events.propose_files import alike
+from events.propose_look import NATIVE, Column, Look, look_at
 from events.propose_plan import Plan, SourcePlan, opened, plan_files, relative
 from events.propose_roles import as_amount, as_time
 from events.propose_value import paying_events
@@ -208,7 +209,7 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
     look, user_id = plan.users
     dates = date_columns(look)
     left = None if churn.date_column is None else look.column(churn.date_column)
-    telling = [] if left is None else [c.name for c in look.columns if _known_on_leaving(c, left)]
+    telling = [] if left is None else known_on_leaving(look, left)
     attributes = [
         column.name
         for column in look.columns
@@ -233,13 +234,6 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
         f"user_id = {quoted(user_id)}",
     ]
     return "\n".join([*lines, ""])
-
-
-def _known_on_leaving(column: Column, left: Column) -> bool:
-    """Whether it is filled of those alone who have left, and so tells who will."""
-    if column.name == left.name or not 0 < column.known < len(column.text):
-        return False
-    return not (column.text.is_not_null() & left.text.is_null()).any()
 
 
 def _left_out_as_telling(telling: Sequence[str], left: Column | None) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,13 +15,13 @@ from events.csv_reader import csv_layout
 from events.lines import NOT_UTF8, UTF16_MARKS
 from events.money import as_plain, currencies_in
 from events.propose_days import day_format
+from events.propose_files import HEAD_ROWS, some_rows
 from events.propose_numbers import number_of
 from events.readers import read
 from events.sniff import (
     Format,
     delimiter_of,
     file_format,
-    format_by_name,
     sample_lines,
     split_lines,
 )
@@ -31,7 +30,6 @@ from events.timestamps import TIME, counts_since, detect, is_date_only, parse_ti
 from runtime.errors import InputError
 from runtime.settings import FileFormat
 
-HEAD_ROWS = 200_000
 TAIL_BYTES = 4 << 20
 DETECT_FROM = 5_000  # distinct values
 NATIVE = "native"
@@ -40,7 +38,6 @@ NULL_WORDS = (
     *("NULL", "null", "None", "none", "NaN", "nan", "NA", "N/A", "n/a", "\\N", "-"),
     *("0000-00-00", "0000-00-00 00:00:00", "undefined"),
 )
-_GOLDEN = (5**0.5 - 1) / 2
 _YEARS = (1990, 2100)  # in which a number is believed to be a time
 _LEAST_SHARE = 0.95
 
@@ -127,16 +124,6 @@ class Look:
         return next(c for c in self.columns if c.name == name)
 
 
-def alike(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
-    """The files that are looked at together: of lines of JSON, any of which may lack any field,
-    those whose paths differ in digits alone; every other file by itself."""
-    groups: dict[str, list[Path]] = {}
-    for path in dict.fromkeys(paths):
-        lines = path.exists() and format_by_name(path) == "ndjson"
-        groups.setdefault(re.sub(r"\d+", "#", str(path)) if lines else str(path), []).append(path)
-    return [tuple(group) for group in groups.values()]
-
-
 def look_at(path: Path, unnest: tuple[str, ...] = (), more: tuple[Path, ...] = ()) -> Look:
     """`unnest`: as of FileFormat. `more`: looked at too, until HEAD_ROWS rows are.
     Raises InputError where the file is missing, empty or of no format that is read."""
@@ -144,10 +131,10 @@ def look_at(path: Path, unnest: tuple[str, ...] = (), more: tuple[Path, ...] = (
         raise InputError(f"{path}: no such file; name another")
     form = file_format(path, None)
     layout = _layout(path, form, None, unnest)
-    batches, whole = _some((path, *more), layout)
+    batches, whole = some_rows((path, *more), layout)
     if form != "parquet" and _is_other_encoding(batches):
         layout = _layout(path, form, OTHER_ENCODING, unnest)
-        batches, whole = _some((path, *more), layout)
+        batches, whole = some_rows((path, *more), layout)
     frame = _as_texts(batches)
     if not frame.height:
         raise InputError(f"{path}: holds no row that can be read{_why_none(batches)}")
@@ -197,37 +184,6 @@ def with_time_format(column: Column, time_format: str) -> Column:
     if times is None:
         return column
     return replace(column, times=times, time_format=time_format, time_ambiguous=False)
-
-
-def _some(paths: Sequence[Path], layout: FileFormat) -> tuple[list[Batch], bool]:
-    """Rows of files from the first to the last, in their order, and whether they are all."""
-    taken: dict[int, list[Batch]] = {}
-    rows, whole = 0, True
-    for place in _scattered(len(paths)):
-        if rows >= HEAD_ROWS:
-            whole = False
-            break
-        taken[place], complete = _head(read(paths[place], layout))
-        rows += sum(batch.rows.height for batch in taken[place])
-        whole = whole and complete
-    return [batch for place in sorted(taken) for batch in taken[place]], whole
-
-
-def _scattered(count: int) -> list[int]:
-    """The places 0 to count - 1 in an order whose every beginning is spread over all of them, and
-    falls in with no period of theirs."""
-    return sorted(range(count), key=lambda place: place * _GOLDEN % 1)
-
-
-def _head(batches: Iterator[Batch]) -> tuple[list[Batch], bool]:
-    taken: list[Batch] = []
-    rows = 0
-    for batch in batches:
-        if rows >= HEAD_ROWS:
-            return taken, False
-        taken.append(batch)
-        rows += batch.rows.height
-    return taken, True
 
 
 def _as_texts(batches: list[Batch]) -> pl.DataFrame:

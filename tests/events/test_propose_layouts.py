@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from ingest_tools import put
 
-from events import propose_look
+from events import propose_files
 from events.ingest import ingest
 from events.propose import propose
+from events.propose_look import look_at
 from events.store import open_store
 from runtime.errors import InputError
 from runtime.settings import Settings, load_settings
@@ -348,11 +349,11 @@ def test_files_of_days_are_one_source_though_few_have_an_amount(tmp_path: Path) 
 def test_of_many_files_of_one_kind_some_are_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(propose_look, "HEAD_ROWS", 20)
+    monkeypatch.setattr(propose_files, "HEAD_ROWS", 20)
     for n in range(100):
         put(tmp_path, f"part-{n}.ndjson", json.dumps({"user_id": n, "at": "2024-01-01"}) + "\n")
-    (paths,) = propose_look.alike([tmp_path / f"part-{n}.ndjson" for n in range(100)])
-    look = propose_look.look_at(paths[0], more=paths[1:])
+    (paths,) = propose_files.alike([tmp_path / f"part-{n}.ndjson" for n in range(100)])
+    look = look_at(paths[0], more=paths[1:])
     assert (look.rows, look.whole, len(look.paths)) == (20, False, 100)
     places = [int(place) for place in look.column("user_id").text]
     assert places == sorted(places)
