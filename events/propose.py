@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from events.money import currencies_in
-from events.propose_churn import Churn, date_columns, propose_churn
+from events.propose_churn import Churn, date_columns, known_on_leaving, propose_churn
 from events.propose_days import EXCEL, SINCE_1970, UNTOLD
+from events.propose_files import alike
 from events.propose_look import NATIVE, Column, Look, look_at
 from events.propose_plan import Plan, SourcePlan, opened, plan_files, relative
-from events.propose_roles import as_amount
+from events.propose_roles import as_amount, as_time
 from events.propose_value import paying_events
 from events.propose_words import words_of
 from events.readers import find_in_folder
@@ -26,6 +27,8 @@ _DAY_NOTES = {
     SINCE_1970: " # a guess: numbers of days",
     UNTOLD: " # WHICH DATE DAY 0 IS, NO FILE TELLS: put it here; weekdays and seasons hang on it",
 }
+PARTS = ("micros", "millis", "cents", "pence", "centavos", "kopecks")  # of money
+_A_TIME = 0.5  # score of a role: more than bare numbers that could be times
 LEAST_SHOWN = 0.01
 
 
@@ -35,7 +38,7 @@ def propose(files: list[Path], target: Path) -> str:
     Raises InputError where a file cannot be read or none is a log of events.
     """
     paths = [path for named in files for path in find_in_folder(named)]
-    looks = [look_at(path) for path in dict.fromkeys(paths)]
+    looks = [look_at(first, more=tuple(more)) for first, *more in alike(paths)]
     plan = plan_files([opened(look) for look in looks], target.parent)
     churn = propose_churn(plan)
     parts = [
@@ -146,22 +149,31 @@ def _column_lines(source: SourcePlan) -> list[str]:
     if missing:
         share = "under 1%" if missing < LEAST_SHOWN else f"{missing:.0%}"
         guess += f" # {share} of the rows have none: they will lie in quarantine"
-    lines = [f"user_id = {quoted(roles.user_id or '')}{guess}", f"ts = {quoted(roles.ts or '')}"]
+    times = [column.name for column in _extra(source) if as_time(column) > _A_TIME]
+    other = (
+        f" # or {', '.join(map(quoted, times))}? it must be when the row was known" if times else ""
+    )
+    lines = [
+        f"user_id = {quoted(roles.user_id or '')}{guess}",
+        f"ts = {quoted(roles.ts or '')}{other}",
+    ]
     if roles.clock:
         lines.append(f"clock = {quoted(roles.clock)} # the time of day")
     if roles.event:
         guess = "" if source.first.header else " # a guess: no name tells"
         lines.append(f"event = {quoted(roles.event)}{guess}")
     if roles.amount:
-        money = {name: as_amount(source.first.column(name)) for name in roles.extra}
+        money = {column.name: as_amount(column) for column in _extra(source)}
         others = sorted((n for n in money if money[n] > 0), key=lambda n: -money[n])
         guess = "" if source.first.header else " # a guess: no name tells"
         guess += f" # or {', '.join(map(quoted, others))}?" if others else ""
         found = currencies_in(source.values(roles.amount))
         if len(found) > 1:
             guess += f" # IN {' AND '.join(found)}: 'ingest' refuses to add them up; convert them"
+        part = next((part for part in PARTS if part in words_of(roles.amount)), None)
+        guess += f" # in {part}: so are all figures of money" if part else ""
         lines.append(f"amount = {quoted(roles.amount)}{guess}")
-        counts = _counts([source.first.column(name) for name in roles.extra])
+        counts = _counts(_extra(source))
         if re.search("unit|price", roles.amount, re.IGNORECASE) and counts:
             pieces = quoted(counts[0])
             lines.append(f"quantity = {pieces} # the amount is of one piece; else leave this out")
@@ -178,6 +190,10 @@ def _column_lines(source: SourcePlan) -> list[str]:
     return lines
 
 
+def _extra(source: SourcePlan) -> list[Column]:
+    return [source.first.column(name) for name in source.roles.extra]
+
+
 def _counts(columns: Sequence[Column]) -> list[str]:
     return [c.name for c in columns if c.number and set(words_of(c.name)) & set(PIECES)]
 
@@ -192,10 +208,13 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
         return ""
     look, user_id = plan.users
     dates = date_columns(look)
+    left = None if churn.date_column is None else look.column(churn.date_column)
+    telling = [] if left is None else known_on_leaving(look, left)
     attributes = [
         column.name
         for column in look.columns
-        if column.name not in (user_id, *dates) and (column.number or column.kinds <= _FEW_KINDS)
+        if column.name not in (user_id, *dates, *telling)
+        and (column.number or column.kinds <= _FEW_KINDS)
     ]
     lines = ["# One row a user.", "[users]", *_layout(look, [relative(look.path, folder)])]
     lines += _null_words([look.column(name) for name in (user_id, *dates)])
@@ -207,6 +226,7 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
         'timezone = "UTC"',
         "# Attributes become features: keep only what was known when the user joined and has not",
         "# changed since; what was filled in later tells the future.",
+        *_left_out_as_telling(telling, left),
         f"attributes = {_list(attributes)}",
         f"dates = {_list(dates)} # they can define churn and are never features",
         "",
@@ -214,6 +234,13 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
         f"user_id = {quoted(user_id)}",
     ]
     return "\n".join([*lines, ""])
+
+
+def _left_out_as_telling(telling: Sequence[str], left: Column | None) -> list[str]:
+    if left is None or not telling:
+        return []
+    named = ", ".join(f"'{name}'" for name in telling)
+    return [f"# Left out: {named}: filled only where '{left.name}' is."]
 
 
 def _events(plan: Plan) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from events.propose_look import Look
+from events.propose_look import Column, Look
 from events.propose_plan import Plan
 from events.propose_users import some_users
 from events.propose_words import words_of
@@ -107,3 +107,9 @@ def date_columns(look: Look) -> list[str]:
     """Those that can be read without a word: no numbers of days."""
     times = [c for c in look.columns if c.times is not None and c.known]
     return [c.name for c in times if not counts_since(c.time_format or "")]
+
+
+def known_on_leaving(look: Look, left: Column) -> list[str]:
+    """The columns that are filled of those alone who have left, and so tell who will."""
+    others = [c for c in look.columns if c.name != left.name and 0 < c.known < len(c.text)]
+    return [c.name for c in others if not (c.text.is_not_null() & left.text.is_null()).any()]

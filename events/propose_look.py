@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,15 +15,21 @@ from events.csv_reader import csv_layout
 from events.lines import NOT_UTF8, UTF16_MARKS
 from events.money import as_plain, currencies_in
 from events.propose_days import day_format
+from events.propose_files import HEAD_ROWS, some_rows
 from events.propose_numbers import number_of
 from events.readers import read
-from events.sniff import Format, delimiter_of, file_format, sample_lines, split_lines
+from events.sniff import (
+    Format,
+    delimiter_of,
+    file_format,
+    sample_lines,
+    split_lines,
+)
 from events.time_of_day import parse_clock
 from events.timestamps import TIME, counts_since, detect, is_date_only, parse_times
 from runtime.errors import InputError
 from runtime.settings import FileFormat
 
-HEAD_ROWS = 200_000
 TAIL_BYTES = 4 << 20
 DETECT_FROM = 5_000  # distinct values
 NATIVE = "native"
@@ -97,7 +102,7 @@ class Column:
 @dataclass(frozen=True)
 class Look:
     """A file and its columns. `layout`: how to read it; `rows` were looked at; `whole`: they are
-    all it has."""
+    all it has. `more`: files that were looked at together with it, and read the same."""
 
     path: Path
     form: Format
@@ -105,6 +110,11 @@ class Look:
     columns: tuple[Column, ...]
     rows: int
     whole: bool
+    more: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (self.path, *self.more)
 
     @property
     def header(self) -> bool:
@@ -114,17 +124,17 @@ class Look:
         return next(c for c in self.columns if c.name == name)
 
 
-def look_at(path: Path, unnest: tuple[str, ...] = ()) -> Look:
-    """`unnest`: as of FileFormat. Raises InputError where the file is missing, empty or of no
-    format that is read."""
+def look_at(path: Path, unnest: tuple[str, ...] = (), more: tuple[Path, ...] = ()) -> Look:
+    """`unnest`: as of FileFormat. `more`: looked at too, until HEAD_ROWS rows are.
+    Raises InputError where the file is missing, empty or of no format that is read."""
     if not path.exists():
         raise InputError(f"{path}: no such file; name another")
     form = file_format(path, None)
     layout = _layout(path, form, None, unnest)
-    batches, whole = _head(read(path, layout))
+    batches, whole = some_rows((path, *more), layout)
     if form != "parquet" and _is_other_encoding(batches):
         layout = _layout(path, form, OTHER_ENCODING, unnest)
-        batches, whole = _head(read(path, layout))
+        batches, whole = some_rows((path, *more), layout)
     frame = _as_texts(batches)
     if not frame.height:
         raise InputError(f"{path}: holds no row that can be read{_why_none(batches)}")
@@ -132,7 +142,7 @@ def look_at(path: Path, unnest: tuple[str, ...] = ()) -> Look:
         frame = pl.concat([frame, _tail(path, layout)], how="diagonal")
     native = {n for b in batches for n, t in b.rows.schema.items() if t.is_temporal()}
     columns = tuple(_column(frame[name], name in native) for name in frame.columns)
-    return Look(path, form, layout, columns, frame.height, whole)
+    return Look(path, form, layout, columns, frame.height, whole, more)
 
 
 def _layout(path: Path, form: Format, encoding: str | None, unnest: tuple[str, ...]) -> FileFormat:
@@ -174,17 +184,6 @@ def with_time_format(column: Column, time_format: str) -> Column:
     if times is None:
         return column
     return replace(column, times=times, time_format=time_format, time_ambiguous=False)
-
-
-def _head(batches: Iterator[Batch]) -> tuple[list[Batch], bool]:
-    taken: list[Batch] = []
-    rows = 0
-    for batch in batches:
-        if rows >= HEAD_ROWS:
-            return taken, False
-        taken.append(batch)
-        rows += batch.rows.height
-    return taken, True
 
 
 def _as_texts(batches: list[Batch]) -> pl.DataFrame:

@@ -15,8 +15,10 @@ from events.propose_look import Column, Look, look_at, with_time_format
 from events.propose_names import KEYS, USERS
 from events.propose_roles import Roles, roles_of
 from events.propose_words import words_of
+from events.readers import PARTITION
 from runtime.errors import InputError
 
+PIECES = ("", "part", "data", "chunk", "file")  # what tools call the files of a partition
 MOST_LEVELS = 3  # of objects in objects
 _OVERLAP = 0.5
 _SHOWN = 20  # columns, and characters of a value
@@ -116,7 +118,7 @@ def opened(look: Look) -> tuple[Look, Roles]:
     needed = tuple(o for o in objects if any(name.startswith(o + JOINT) for name in named))
     if not needed:
         return look, roles
-    look = look_at(look.path, needed)
+    look = look_at(look.path, needed, look.more)
     return look, roles_of(look)
 
 
@@ -129,7 +131,7 @@ def _all_opened(look: Look) -> tuple[tuple[str, ...], Look]:
         if not more:
             break
         objects += more
-        found = look_at(look.path, objects)
+        found = look_at(look.path, objects, look.more)
     return objects, found
 
 
@@ -170,7 +172,7 @@ def _grouped(logs: Sequence[tuple[Look, Roles]], folder: Path) -> tuple[SourcePl
     for look, roles in logs:
         groups.setdefault(_alike(look, roles), []).append((look, roles))
     groups = {key: _agreed(group) for key, group in groups.items()}
-    named = _names([[look.path for look, _ in group] for group in groups.values()])
+    named = _names([_all_paths(group) for group in groups.values()])
     return tuple(
         SourcePlan(name, [look for look, _ in group], _common(group), _paths(group, folder))
         for name, group in zip(named, groups.values(), strict=True)
@@ -210,8 +212,12 @@ def _common(group: Sequence[tuple[Look, Roles]]) -> Roles:
     return max(group, key=lambda entry: entry[0].rows)[1]
 
 
+def _all_paths(group: Sequence[tuple[Look, Roles]]) -> list[Path]:
+    return [path for look, _ in group for path in look.paths]
+
+
 def _paths(group: Sequence[tuple[Look, Roles]], folder: Path) -> list[str]:
-    paths = sorted(look.path for look, _ in group)
+    paths = sorted(_all_paths(group))
     pattern = _pattern(paths)
     if pattern is not None:
         return [relative(pattern, folder)]
@@ -220,15 +226,25 @@ def _paths(group: Sequence[tuple[Look, Roles]], folder: Path) -> list[str]:
 
 def _pattern(paths: Sequence[Path]) -> Path | None:
     """A glob that matches these files and no other; None for one file or where there is none."""
-    parent, suffix = paths[0].parent, "".join(paths[0].suffixes[-2:])
+    parent, suffix = _shared_folder(paths), "".join(paths[0].suffixes[-2:])
     prefix = _shared_start([path.name for path in paths])
     prefix = re.sub(r"[\d\[\]*?]+$", "", prefix)
     if len(paths) == 1 or re.search(r"[*?\[\]]", str(parent) + prefix):
         return None
-    for pattern in (f"*{suffix}", f"{prefix}*{suffix}"):
+    deeper = "*/" * (len(paths[0].parts) - len(parent.parts) - 1)
+    for pattern in (f"{deeper}*{suffix}", f"{deeper}{prefix}*{suffix}"):
         if sorted(parent.glob(pattern)) == list(paths):
             return parent / pattern
     return None
+
+
+def _shared_folder(paths: Sequence[Path]) -> Path:
+    """The innermost that all lie in; of files in several folders, none that is a partition."""
+    parents = {path.parent for path in paths}
+    shared = Path(os.path.commonpath(parents))
+    while len(parents) > 1 and PARTITION.match(shared.name):
+        shared = shared.parent
+    return shared
 
 
 def relative(path: Path, folder: Path) -> str:
@@ -241,13 +257,19 @@ def _names(groups: Sequence[Sequence[Path]]) -> list[str]:
     shared = _shared_start(stems) if len(stems) > 1 else ""
     shared = re.sub(r"[^_-]*$", "", shared)
     names: list[str] = []
-    for stem in stems:
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem.removeprefix(shared)).strip("_.-0123456789")
+    for stem, group in zip(stems, groups, strict=True):
+        name = _as_name(stem.removeprefix(shared))
+        if name in PIECES and len({path.parent for path in group}) > 1:
+            name = _as_name(_shared_folder(group).resolve().name)
         name = name or "events"
         while name in names:
             name += "_2"
         names.append(name)
     return names
+
+
+def _as_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("_.-0123456789")
 
 
 def _shared_start(texts: Sequence[str]) -> str:

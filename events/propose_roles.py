@@ -60,7 +60,7 @@ def roles_of(look: Look) -> Roles:
     row_numbers = [c for c in look.columns if _is_row_number(c)]
     objects = [c for c in look.columns if c.objects]
     free = _without(look.columns, [*row_numbers, *objects])
-    ts = _best(free, _as_time)
+    ts = _best(free, as_time)
     free = _without(free, [ts])
     clock = _best(free, _as_clock) if ts and not ts.finer_than_a_day else None
     free = _without(free, [clock])
@@ -120,7 +120,8 @@ def _is_row_number(column: Column) -> bool:
     return numbers.len() > 1 and bool((numbers.diff().drop_nulls() == 1).all())
 
 
-def _as_time(column: Column) -> float:
+def as_time(column: Column) -> float:
+    """How much it is one of when something happened; 0 where not at all."""
     if column.times is None or column.kinds < min(2, column.known):
         return 0.0
     words = words_of(column.name)
@@ -249,6 +250,6 @@ def _guessed_amount(columns: Sequence[Column], look: Look) -> Column | None:
 def _as_channel(column: Column) -> float:
     words = words_of(column.name)
     rank = _rank(words, CHANNELS)
-    if not rank or column.number or not 1 < column.kinds <= _FEW_KINDS:
+    if not rank or column.number or not 1 < column.kinds <= _FEW_KINDS or "version" in words:
         return 0.0
     return rank - 0.6 * any(word in ("acquisition", "signup", "first") for word in words)

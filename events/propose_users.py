@@ -50,8 +50,9 @@ def _rows(plan: Plan) -> Iterator[pl.DataFrame]:
                 texts = [column.text for column in look.columns]
                 yield _three(pl.DataFrame(texts), look, source.roles)
                 continue
-            for batch in read(look.path, look.layout):
-                yield _three(texts_of(batch.rows), look, source.roles)
+            for path in look.paths:
+                for batch in read(path, look.layout):
+                    yield _three(texts_of(batch.rows), look, source.roles)
 
 
 def _three(texts: pl.DataFrame, look: Look, roles: Roles) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ _READERS: dict[Format, Callable[[Path, FileFormat], Iterator[Batch]]] = {
     "ndjson": read_ndjson,
     "parquet": read_parquet,
 }
+PARTITION = re.compile(r"[^._=][^=]*=|\d")  # "year=2024", "2024-05", "05"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class InputFile:
 
 
 def find_files(settings: Settings, layout: FileFormat, called: str) -> list[InputFile]:
-    """The files of a source in the order of their names; a folder stands for the files in it.
+    """The files of a source in the order of their names; a folder stands for the files in it, or
+    in its partitions.
 
     Raises InputError naming the path that matches nothing.
     """
@@ -47,9 +50,9 @@ def find_files(settings: Settings, layout: FileFormat, called: str) -> list[Inpu
 
 def _matching(path: Path, layout: FileFormat, called: str) -> list[Path]:
     if path.is_dir():
-        files = [p for p in sorted(path.iterdir()) if p.is_file() and _belongs(p, layout)]
+        files = [p for p in _data_in(path) if layout.format in (None, format_by_name(p))]
         if not files:
-            raise InputError(f"{called}: the folder holds no file to read; name another path")
+            raise _no_file(called)
         return files
     if path.exists():
         return [path]
@@ -63,21 +66,36 @@ def _matching(path: Path, layout: FileFormat, called: str) -> list[Path]:
 
 
 def find_in_folder(path: Path) -> list[Path]:
-    """The path itself, or the files of a folder that by their names can be read."""
+    """The path itself, or the files of a folder, or of its partitions, that by their names can be
+    read."""
     if not path.is_dir():
         return [path]
-    files = [p for p in sorted(path.iterdir()) if p.is_file() and _named_as_data(p)]
+    files = _data_in(path)
     if not files:
-        raise InputError(f"{path}: the folder holds no file to read; name another path")
+        raise _no_file(str(path))
     return files
+
+
+def _no_file(called: str) -> InputError:
+    return InputError(
+        f"{called}: the folder holds no file to read, nor does a folder in it that is called like "
+        "'year=2024' or '2024-05'; name another path"
+    )
+
+
+def _data_in(folder: Path) -> list[Path]:
+    """The files that lie in the folder; where there are none, those in the folders in it that are
+    called as partitions are: no other folder, it might be the store or an export."""
+    inside = sorted(folder.iterdir())
+    files = [path for path in inside if path.is_file() and _named_as_data(path)]
+    if files:
+        return files
+    parts = [path for path in inside if path.is_dir() and PARTITION.match(path.name)]
+    return [path for part in parts for path in _data_in(part)]
 
 
 def _named_as_data(path: Path) -> bool:
     return not path.name.startswith((".", "_")) and format_by_name(path) is not None
-
-
-def _belongs(path: Path, layout: FileFormat) -> bool:
-    return _named_as_data(path) and layout.format in (None, format_by_name(path))
 
 
 def _relative(path: Path, settings: Settings) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from events.properties import dimension_of
 from report.asked import Asked
 from report.figures import COUNTS, bars, figure, plain
 from report.parts import Column, Filter, Kind, Panel, Section, Table, View
@@ -13,6 +14,8 @@ from report.proposed import proposed
 from report.shown import count, days, share
 from report.words import Words
 from retention.funnel import Funnel, Group, funnel
+from retention.funnel_count import is_told
+from retention.steps import question
 from runtime.settings_funnel import Funnel as Settings
 
 KINDS: dict[str, Kind] = {
@@ -88,7 +91,8 @@ def _group(group: Group, words: Words) -> str:
 
 
 def gather(one: Settings, asked: Asked) -> Funnel:
-    """Broken down as it says, else by what users are first broken down by."""
+    """Broken down as it says, else by the first of what users are broken down by that a start of
+    it has."""
     return funnel(
         asked.settings,
         asked.store,
@@ -98,11 +102,18 @@ def gather(one: Settings, asked: Asked) -> Funnel:
         order=one.order,
         exclude=one.exclude,
         hold=one.hold,
-        by=one.by or next(iter(asked.dimensions), None),
+        by=one.by or _told_by_starts(one, asked),
         top=one.top,
         name=one.name,
         cluster=asked.cluster,
     )
+
+
+def _told_by_starts(one: Settings, asked: Asked) -> str | None:
+    window = timedelta(days=one.within_days)
+    steps = question(asked.settings, asked.store.covered_until, one.steps, window, order=one.order)
+    known = ((name, dimension_of(name, asked.settings)) for name in asked.dimensions)
+    return next((name for name, told in known if is_told(asked.store, told, steps.starts)), None)
 
 
 def view(found: Funnel, rows: Rows, words: Words) -> View:

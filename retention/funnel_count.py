@@ -134,12 +134,11 @@ def require_told(asked: Asked) -> None:
     """Raises UsageError for a property to hold, or to break down by, that no event of the funnel
     has, with those that they have."""
     question = asked.question
-    first = question.events if question.order == "any" else question.steps[0]
     for option, told, events, called in (
         ("--hold", question.hold, question.events, "event"),
-        ("--by", question.by, first, "start"),
+        ("--by", question.by, question.starts, "start"),
     ):
-        if told is None or told.kind == "attribute" or _is_told(asked.store, told, events):
+        if told is None or is_told(asked.store, told, events):
             continue
         names = _properties(asked.store, events)
         near = difflib.get_close_matches(told.name, names, n=1)
@@ -148,8 +147,11 @@ def require_told(asked: Asked) -> None:
         raise UsageError(f"{option} {told.name}: no {called} of the funnel has it; {hint}")
 
 
-def _is_told(store: EventStore, told: Dimension, events: Iterable[str]) -> bool:
-    """Most logs tell it in the first bucket: only then is one read."""
+def is_told(store: EventStore, told: Dimension, events: Iterable[str]) -> bool:
+    """Whether one of the events has it; an attribute is told by the users table instead. Most
+    logs tell it in the first bucket: only then is one read."""
+    if told.kind == "attribute":
+        return True
     held = told_by_event(told).is_not_null().any()
     return any(
         collect(store.scan(bucket).filter(is_one_of(events)).select(held), LOOK).item()

@@ -84,6 +84,10 @@ def require_values(kept: Sequence[str], asked: Question, store: EventStore) -> N
     users = asked.settings.users
     attributes = () if users is None else users.attributes
     known = [*COLUMNS, *attributes, *_properties(store)]
+    if by.name in known:
+        raise UsageError(
+            f"by '{by.name}': no event that users start with has it; name one that has with --start"
+        )
     near = difflib.get_close_matches(by.name, known, n=3)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {', '.join(known)}"
     raise UsageError(f"by '{by.name}': no such column, attribute or property; {hint}")

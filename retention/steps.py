@@ -68,6 +68,11 @@ class FunnelQuestion:
         """The events of all steps, each once."""
         return tuple(dict.fromkeys(name for step in self.steps for name in step))
 
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """The events that an attempt can start with."""
+        return self.events if self.order == "any" else self.steps[0]
+
     def excluded(self, step: int) -> tuple[str, ...]:
         """The events that break an attempt on the way to this step, counted from 0."""
         return tuple(dict.fromkeys(e.event for e in self.exclude if e.breaks(step)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from ingest_tools import put
+from ingest_tools import put, settings_in
 
 from events.ingest import ingest
 from events.propose import propose
@@ -305,3 +306,47 @@ def test_an_id_that_is_seen_once_is_no_users(tmp_path: Path, name: str, said: bo
     put(tmp_path, "orders.csv", f"{name},bought_at\n" + "".join(rows))
     text = propose([tmp_path / "orders.csv"], tmp_path / "holdfast.toml")
     assert ("COMES ON TWO DAYS" in text) is said
+
+
+def _in_partitions(folder: Path) -> None:
+    for month in ("01", "02", "03"):
+        rows = [f"{user},{ts:%Y-%m-%d %H:%M:%S}\n" for user, ts in LOG if f"{ts:%m}" == month]
+        put(folder, f"year=2024/month={month}/part-00000.csv", "customer_id,at\n" + "".join(rows))
+    put(folder, "year=2024/_SUCCESS", "")
+    put(folder, "_logs/part-00000.csv", "nothing\n")
+    put(folder, "crm/list.csv", "customer_id,rank\n1,1\n")
+
+
+def test_a_folder_of_partitions_is_one_source(tmp_path: Path) -> None:
+    _in_partitions(tmp_path / "orders")
+    text = propose([tmp_path / "orders"], tmp_path / "holdfast.toml")
+    (source,) = tomllib.loads(text)["source"]
+    assert (source["name"], source["path"]) == ("orders", "orders/*/*/*.csv")
+    result = ingest(_proposed(tmp_path, [tmp_path / "orders"]))
+    assert (result.rows_added, result.files_added) == (sum(ts.month <= 3 for _, ts in LOG), 3)
+
+
+def test_a_source_can_be_the_folder_of_its_partitions(tmp_path: Path) -> None:
+    _in_partitions(tmp_path / "orders")
+    settings = settings_in(tmp_path, path="orders", columns={"user_id": "customer_id", "ts": "at"})
+    assert ingest(settings).files_added == 3
+
+
+def test_a_folder_without_a_file_says_which_folders_in_it_would_be_read(tmp_path: Path) -> None:
+    put(tmp_path, "lake/raw/log.csv", "user,at\n1,2024-01-01\n")
+    with pytest.raises(InputError, match=r"lake: the folder holds no file .* 'year=2024'"):
+        propose([tmp_path / "lake"], tmp_path / "holdfast.toml")
+
+
+def test_what_is_filled_when_a_user_leaves_is_no_attribute(tmp_path: Path) -> None:
+    lines = [f"{user},{ts:%Y-%m-%d %H:%M:%S}\n" for user, ts in LOG]
+    put(tmp_path, "log.csv", "user_id,at\n" + "".join(lines))
+    users = [
+        f"{user},basic,2024-06-0{user % 9 + 1},moved\n" if user % 4 == 0 else f"{user},plus,,\n"
+        for user in range(1, 121)
+    ]
+    put(tmp_path, "users.csv", "user_id,plan,terminated_on,reason\n" + "".join(users))
+    target = tmp_path / "holdfast.toml"
+    text = propose([tmp_path / "log.csv", tmp_path / "users.csv"], target)
+    assert tomllib.loads(text)["users"]["attributes"] == ["plan"]
+    assert "# Left out: 'reason': filled only where 'terminated_on' is." in text

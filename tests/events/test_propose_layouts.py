@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from ingest_tools import put
 
+from events import propose_files
 from events.ingest import ingest
 from events.propose import propose
+from events.propose_look import look_at
 from events.store import open_store
 from runtime.errors import InputError
 from runtime.settings import Settings, load_settings
@@ -57,6 +59,18 @@ def _json(row: Callable[[int, int, datetime], dict[str, object]]) -> Row:
 
 
 LAYOUTS = {
+    "a month's usage with both its ends": Layout(
+        "subscriber_id,period_start,period_end,charged\n",
+        lambda i, u, t: f"{u},{t:%Y-%m-%d},{t + timedelta(27):%Y-%m-%d},{i % 90}.25\n",
+        {"ts": "period_start", "amount": "charged"},
+        said='ts = "period_start" # or "period_end"? it must be when the row was known',
+    ),
+    "amounts in micros, and the app's version": Layout(
+        "user_id,at,price_micros,app_version\n",
+        lambda i, u, t: f"{u},{t:%Y-%m-%d %H:%M:%S},{i % 9 * 990000},1.{i % 3}.0\n",
+        {"ts": "at", "amount": "price_micros", "channel": None},
+        said='amount = "price_micros" # in micros: so are all figures of money',
+    ),
     "numbers of days and a clock": Layout(
         "household_key,BASKET_ID,DAY,QUANTITY,SALES_VALUE,RETAIL_DISC,TRANS_TIME,WEEK_NO\n",
         lambda i, u, t: f"{u},{i},{_day(t)},2,{i % 90}.25,-0.6,{t:%H%M},{_day(t) // 7 + 1}\n",
@@ -312,6 +326,38 @@ def test_lines_of_json_with_other_fields_are_one_source(tmp_path: Path) -> None:
     settings, _ = _proposed(tmp_path, *sorted(tmp_path.iterdir()))
     assert [source.path for source in settings.source] == ["*.json.gz"]
     assert ingest(settings).rows_added == len(LOG)
+
+
+def test_files_of_days_are_one_source_though_few_have_an_amount(tmp_path: Path) -> None:
+    """Looked at file by file, those with a purchase would be another source than those without;
+    the first and the last day have none."""
+    days: dict[str, list[str]] = {f"{START + timedelta(days=d):%Y-%m-%d}": [] for d in range(60)}
+    for i, (u, t) in enumerate(LOG):
+        if (day := f"{t:%Y-%m-%d}") in days:
+            params = {"price": 4.99} if t.day == 15 else {"level": i}
+            line = {"user_id": u, "event_time": t.isoformat(), "event_name": f"e{i % 4}"}
+            days[day].append(json.dumps(line | {"params": params}) + "\n")
+    for day, lines in days.items():
+        put(tmp_path, f"export/date={day}/events.ndjson", "".join(lines))
+    settings, _ = _proposed(tmp_path, tmp_path / "export")
+    (source,) = settings.source
+    assert (source.path, source.unnest) == ("export/*/*.ndjson", ("params",))
+    assert source.columns.amount == "params.price"
+    assert ingest(settings).rows_added == sum(map(len, days.values()))
+
+
+def test_of_many_files_of_one_kind_some_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(propose_files, "HEAD_ROWS", 20)
+    for n in range(100):
+        put(tmp_path, f"part-{n}.ndjson", json.dumps({"user_id": n, "at": "2024-01-01"}) + "\n")
+    (paths,) = propose_files.alike([tmp_path / f"part-{n}.ndjson" for n in range(100)])
+    look = look_at(paths[0], more=paths[1:])
+    assert (look.rows, look.whole, len(look.paths)) == (20, False, 100)
+    places = [int(place) for place in look.column("user_id").text]
+    assert places == sorted(places)
+    assert max(b - a for a, b in zip([0, *places], [*places, 99], strict=True)) < 12
 
 
 REFUSED = {

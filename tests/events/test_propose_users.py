@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from ingest_tools import put
 
-from events import propose_look
+from events import propose_files, propose_look
 from events.batches import Batch
 from events.csv_reader import read_csv
 from events.ndjson_reader import read_ndjson
@@ -76,9 +76,9 @@ def test_the_first_rows_do_not_say_what_churn_is(
     """In the first 60 rows of a log in order of time, no user is seen twice and none leaves."""
     path = _written(tmp_path, form)
     whole = propose([path], tmp_path / "holdfast.toml")
-    monkeypatch.setattr(propose_look, "HEAD_ROWS", 60)
+    monkeypatch.setattr(propose_files, "HEAD_ROWS", 60)
     monkeypatch.setattr(propose_look, "TAIL_BYTES", 400)
-    monkeypatch.setattr(propose_look, "read", _in_small_batches)
+    monkeypatch.setattr(propose_files, "read", _in_small_batches)
     assert not look_at(path).whole
     assert propose([path], tmp_path / "holdfast.toml") == whole
     assert 'event = "page"' in whole

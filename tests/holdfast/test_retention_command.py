@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,21 @@ def test_people_read_a_triangle_and_no_ids(
     assert "together" not in shown  # of one cohort
     _, shown, _ = called(capsys, config, "--period", "day", "--periods", "2", "--by", "plan")
     assert "2 cohorts by day together" in shown
+
+
+def test_a_property_that_only_later_events_have_is_not_called_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = project(tmp_path)
+    (tmp_path / "log.csv").write_text(
+        "user,time,event,amount,channel,plan\n"
+        "a,2024-05-01 10:00:00,view,,web,\na,2024-05-02 10:00:00,buy,5,app,gold\n"
+    )
+    shutil.rmtree(tmp_path / "store")
+    ingest(load_settings(config))
+    code, _, err = called(capsys, config, "--by", "plan")
+    assert (code, "by 'plan': no event that users start with has it" in err) == (2, True)
+    assert called(capsys, config, "--by", "plan", "--start", "buy")[0] == 0
 
 
 @pytest.mark.parametrize(

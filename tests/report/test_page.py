@@ -149,6 +149,20 @@ def test_a_log_in_which_nobody_is_active_has_no_funnel_and_says_so(tmp_path: Pat
     assert "Nobody has been active so far." in without_plotly(done.file)
 
 
+def test_a_funnel_whose_start_has_no_channel_is_drawn_of_everyone(tmp_path: Path) -> None:
+    config = write_small_project(
+        tmp_path / "p",
+        small_log(60).with_columns(where=pl.when(pl.col("what") != "view").then("where")),
+    )
+    text = config.read_text() + '\n[[funnel]]\nname = "way"\nsteps = ["view", "purchase"]\n'
+    config.write_text(text)
+    settings = load_settings(config)
+    ingest(settings)
+    done = written(settings, tmp_path / "report.html")
+    assert done.sections["funnel"] == 1
+    assert set(document_of(done.file)["panels"]["funnel-steps"]["views"]) == {""}
+
+
 def test_days_without_a_row_are_none_and_count(tmp_path: Path) -> None:
     """The days of the log are told, though a year of them at most is listed."""
     log = small_log(60)
