@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import re
-
 import polars as pl
 
 from events.daily import Asked, place_of_row
 from events.passes import summed
+from events.properties import names_in
 from events.store import CPU, EventStore
 from runtime.clock import DAY
 from runtime.cluster import IN_PROCESS, Cluster
-from runtime.collect import collect
 from runtime.device import Device
 from runtime.settings import Settings
 
 MOST_CHANNELS = 20
 MOST_PROPERTIES = 40
 SAMPLED_ROWS = 200_000  # of which the properties are looked at
-_VALUE = r'":"(?:[^"\\]|\\.)*"'
-_KEY = re.compile(r'"((?:[^"\\]|\\.)*)":')
 
 
 def asked_of(
@@ -64,14 +59,7 @@ def _properties(store: EventStore) -> tuple[str, ...]:
     for bucket in store.buckets:
         plan = store.scan(bucket).filter(pl.col("properties").is_not_null())
         chosen = plan.filter(pl.col("user_id").hash(seed=0) % one_in == 0)
-        keys = pl.col("properties").str.replace_all(_VALUE, '":')
-        shapes = collect(chosen.group_by(keys=keys).agg(rows=pl.len()), CPU)
-        for shape, count in shapes.iter_rows():
-            for name in _KEY.findall(shape):
-                counts[name] = counts.get(name, 0) + count
+        for name, count in names_in(chosen).items():
+            counts[name] = counts.get(name, 0) + count
     most = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_PROPERTIES]
-    return tuple(sorted(_unescaped(name) for name in most))
-
-
-def _unescaped(name: str) -> str:
-    return str(json.loads(f'"{name}"'))
+    return tuple(sorted(most))

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
 
+from runtime.collect import collect
+from runtime.device import Device
 from runtime.settings import Settings
+
+CPU = Device("cpu", "a look at the log")
+_VALUE = r'":"(?:[^"\\]|\\.)*"'
+_KEY = re.compile(r'"((?:[^"\\]|\\.)*)":')
 
 COLUMNS = ("channel", "source", "event")
 
@@ -49,3 +57,15 @@ def json_path(name: str) -> str:
     """A key of an object as a path, whatever characters it has."""
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'$["{quoted}"]'
+
+
+def names_in(events: pl.LazyFrame) -> dict[str, int]:
+    """Of rows with properties: how many have each."""
+    keys = pl.col("properties").str.replace_all(_VALUE, '":')
+    shapes = collect(events.group_by(keys=keys).agg(rows=pl.len()), CPU)
+    counts: dict[str, int] = {}
+    for shape, count in shapes.iter_rows():
+        for key in _KEY.findall(shape):
+            name = str(json.loads(f'"{key}"'))
+            counts[name] = counts.get(name, 0) + count
+    return counts

@@ -93,9 +93,13 @@ def _entry(family: str, column: Column, measures: Mapping[str, Measure]) -> Entr
 
 
 def _made_of(measure: Measure) -> set[str]:
-    rows = {MADE_OF.get(name, "ts") for name in measure.value.meta.root_names()}
+    rows = {_column_of(name) for name in measure.value.meta.root_names()}
     of_stream = {"events": set[str](), "purchases": {"amount"}}.get(measure.stream, {"event"})
     return {"ts"} | rows | of_stream
+
+
+def _column_of(name: str) -> str:
+    return "properties" if name.startswith("number_") else MADE_OF.get(name, "ts")
 
 
 def as_markdown(found: Catalogue) -> str:

@@ -23,6 +23,7 @@ from features.gaps import gaps
 from features.kinds import channels, kinds
 from features.measure import AT, Measure, references
 from features.money import money
+from features.numbers import numbers
 from features.own import own, place
 from features.peers import peers
 from features.rhythm import rhythm, sessions
@@ -47,6 +48,7 @@ FAMILIES: tuple[Callable[[FeatureSpec], Family], ...] = (
     kinds,
     amounts,
     channels,
+    numbers,
     sessions,
     rhythm,
     change,

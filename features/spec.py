@@ -16,6 +16,7 @@ from typing import Any
 from features.attributes import Attribute
 from features.definitions import Definitions
 from features.naming import slugs
+from features.properties import Number
 from features.time import Window
 from runtime.files import digest_of
 from runtime.settings import Activity
@@ -75,6 +76,7 @@ class FeatureSpec:
     peers: tuple[Peers, ...] = ()
     own: OwnFile | None = None
     paid: tuple[str, ...] = ()  # the kinds of event that carry amounts, sorted
+    numbers: tuple[Number, ...] = ()  # properties, sorted by name
 
     @property
     def activity(self) -> Activity:
@@ -105,6 +107,10 @@ class FeatureSpec:
     def channel_slugs(self) -> dict[str, str]:
         return slugs(self.channels)
 
+    @cached_property
+    def number_slugs(self) -> tuple[str, ...]:
+        return tuple(slugs(number.name for number in self.numbers).values())
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "windows_days": [window.days for window in self.windows],
@@ -118,6 +124,7 @@ class FeatureSpec:
             "definitions": self.definitions.to_dict(),
             "chosen": list(self.chosen),
             "paid": list(self.paid),
+            "numbers": {number.name: number.decimal for number in self.numbers},
             "roles": {role: list(events) for role, events in self.roles},
             "holidays": [day.isoformat() for day in self.holidays],
             "peers": {p.name: list(p.means) for p in self.peers},
@@ -137,6 +144,7 @@ class FeatureSpec:
             definitions=Definitions.from_dict(raw["definitions"]),
             chosen=tuple(raw["chosen"]),
             paid=tuple(raw.get("paid", ())),  # older models know of none
+            numbers=tuple(Number(name, mark) for name, mark in raw.get("numbers", {}).items()),
             roles=tuple((role, tuple(events)) for role, events in raw["roles"].items()),
             holidays=tuple(date.fromisoformat(day) for day in raw["holidays"]),
             peers=tuple(Peers(name, tuple(means)) for name, means in raw["peers"].items()),

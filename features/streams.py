@@ -12,6 +12,7 @@ from datetime import timedelta
 import polars as pl
 
 from events.codes import OTHER
+from events.contract import ROW_ORDER
 from events.store import known_before
 from features.definitions import marked
 from features.measure import DAY_US, MINUTE_US, Stream
@@ -23,8 +24,8 @@ SLICE_HOURS = 3
 HOUR_US = 60 * MINUTE_US
 THURSDAY = 3  # the weekday of 1970-01-01, counted from Monday, 0
 
-# Total for whatever the families read: rows equal in all five are interchangeable. The order
-# of a bucket's file begins with it.
+# Total for whatever the families read but numbers among the properties, whose sums want the whole
+# of ROW_ORDER: rows equal in all five are interchangeable. The order of a bucket's file begins so.
 ORDER = ("user_id", "ts", "event", "amount", "channel")
 
 FOLLOWS = pl.col("number") == pl.col("number").shift(1)
@@ -49,10 +50,11 @@ def prepare(
     day           Int32, the local date in days since 1970-01-01, in the spec's time zone
     slice         Int8, which eighth of the local day: 0 from midnight to three
     weekday       Int8, local, counts from Monday, 1
+    number_0, …   Float64, the spec's numbers among the properties; null where there is none
     """
     rows = marked(events, spec.definitions)
     if not in_order:
-        rows = rows.sort(ORDER)
+        rows = rows.sort(ROW_ORDER if spec.numbers else ORDER)
     day, hour = _local(spec.timezone)
     changed = (pl.col("user_id") != pl.col("user_id").shift(1)).fill_null(value=False)
     return rows.select(
@@ -63,6 +65,7 @@ def prepare(
         "amount",
         "received",
         *spec.extra_columns,
+        *(one.value.alias(f"number_{place}") for place, one in enumerate(spec.numbers)),
         number=changed.cast(pl.Int64).cum_sum().set_sorted(),
         kind=pl.col("event_code") if coded else _code("event", spec.events),
         channel_code=pl.col("channel_code") if coded else _code("channel", spec.channels),

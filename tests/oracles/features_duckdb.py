@@ -20,6 +20,7 @@ from oracles.duck_change import change
 from oracles.duck_gaps import gaps
 from oracles.duck_kinds import channels, kinds
 from oracles.duck_money import amounts, money
+from oracles.duck_numbers import numbers
 from oracles.duck_rhythm import rhythm, sessions
 from oracles.duck_season import peers, season
 from oracles.duck_statics import statics
@@ -36,6 +37,7 @@ FAMILIES: tuple[Callable[[FeatureSpec], str], ...] = (
     kinds,
     amounts,
     channels,
+    numbers,
     sessions,
     rhythm,
     change,
@@ -45,7 +47,7 @@ FAMILIES: tuple[Callable[[FeatureSpec], str], ...] = (
     season,
     statics,
 )
-LOG = ("user_id", "ts", "event", "amount", "channel", "received")
+LOG = ("user_id", "ts", "event", "amount", "channel", "received", "properties")
 Found = dict[tuple[datetime, str], dict[str, Any]]
 
 

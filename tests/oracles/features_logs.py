@@ -14,6 +14,7 @@ import polars_hash as plh
 from events.contract import EVENTS, TIME
 from features.attributes import Attribute
 from features.definitions import Definitions
+from features.properties import Number
 from runtime import tables
 from runtime.settings import Settings, parse_settings
 
@@ -21,6 +22,18 @@ T = datetime(2024, 3, 31, 12, 30, tzinfo=UTC)  # Berlin changes its clocks on th
 USERS = ("a", "B", "007", "ü")
 EVENTS_SEEN = ("buy", "Buy", "view", "odd name/€", "other", "cancel")
 CHANNELS = (None, "web", "App store", "other")
+NUMBERS = (Number("Data MB", ","), Number("minutes"))
+PROPERTIES = (
+    None,
+    None,
+    '{"minutes":"2.5"}',
+    '{"Data MB":"1.234,5","minutes":"-1e1"}',
+    '{"Data MB":"0,25","note":"{\\"minutes\\":\\"7\\"}"}',
+    '{"Data MB":"12.5","minutes":"many"}',
+    '{"minutes":"","plan":"gold"}',
+    '{"minutes":"nan"}',
+    '{"Data MB":"1 234\u00a0567,5","minutes":"1000"}',
+)
 ATTRIBUTES = (Attribute("age", "number"), Attribute("plan", "category", ("gold", "free")))
 EDGES = tuple(
     timedelta(days=days, microseconds=micros)
@@ -36,12 +49,13 @@ def events_frame(log: Sequence[Mapping[str, Any]], buckets: int = 1) -> pl.DataF
     frame = pl.DataFrame(
         {name: [row[name] for row in log] for name in schema}, schema=schema, strict=False
     )
+    told = pl.Series([row.get("properties") for row in log], dtype=pl.String)
     bucket = plh.col("user_id").nchash.xxhash64() % buckets
     return frame.select(
         *schema,
         event_id=pl.lit(None, dtype=pl.String),
         source=pl.lit("test"),
-        properties=pl.lit(None, dtype=pl.String),
+        properties=told,
         received=pl.lit(None, dtype=TIME),
         bucket=bucket.cast(pl.Int32),
     )

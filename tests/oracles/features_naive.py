@@ -15,6 +15,7 @@ from oracles.naive_change import change
 from oracles.naive_gaps import gaps
 from oracles.naive_kinds import channels, kinds
 from oracles.naive_money import amounts, money
+from oracles.naive_numbers import numbers
 from oracles.naive_person import DAY, Person, Row, Values
 from oracles.naive_rhythm import rhythm, sessions
 from oracles.naive_season import peers, season
@@ -43,6 +44,7 @@ FAMILIES: tuple[Callable[[Person], Values], ...] = (
     kinds,
     amounts,
     channels,
+    numbers,
     sessions,
     rhythm,
     change,

@@ -8,7 +8,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
-from oracles.features_logs import ATTRIBUTES, CHANNELS, EDGES, EVENTS_SEEN, USERS, T
+from oracles.features_logs import (
+    ATTRIBUTES,
+    CHANNELS,
+    EDGES,
+    EVENTS_SEEN,
+    NUMBERS,
+    PROPERTIES,
+    USERS,
+    T,
+)
 from oracles.features_worked import WHOLE
 
 from features.definitions import Definitions
@@ -70,6 +79,7 @@ WHAT = {
     "event": st.sampled_from(EVENTS_SEEN),
     "amount": amounts,
     "channel": st.sampled_from(CHANNELS),
+    "properties": st.sampled_from(PROPERTIES),
 }
 who = st.sampled_from((USERS[0], *USERS))
 rows = st.fixed_dictionaries({"user_id": who, "ts": moments, **WHAT})
@@ -156,6 +166,7 @@ windowed = st.builds(
     roles=st.sampled_from(((), WHOLE.roles, WHOLE.roles[1:])),
     holidays=st.lists(st.dates(date(2022, 6, 1), date(2025, 9, 1)), max_size=4).map(tuple),
     paid=st.lists(names, unique=True, max_size=4).map(sorted).map(tuple),
+    numbers=st.sampled_from(((), NUMBERS, NUMBERS[1:])),
 )
 # A set, and the patterns of one of a project's own.
 OTHER_SETS = (("default", ()), ("lean", ()), ("mine", ("*_30d*", "gap_*")))
