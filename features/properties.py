@@ -26,9 +26,9 @@ LEAST_SHARE = 0.99  # of the values, that can be read
 LARGE = 1e6  # where most are whole numbers from here on, they are ids or instants
 LARGEST = 1e30  # as of amounts: sums of what is beyond are no numbers
 
-Decimal = Literal[".", ","]
-_PARTED = r"[. \u{a0}\u{2009}\u{202f}'’]"  # between thousands
-_WITH_COMMA = rf"^[+-]?(?:\d+|\d{{1,3}}(?:{_PARTED}\d{{3}})+)(?:,\d*)?$"
+Mark = Literal[".", ","]
+_PARTING = (".", " ", "\u00a0", "\u2009", "\u202f", "'", "’")  # thousands
+_WITH_COMMA = rf"^[+-]?(?:\d+|\d{{1,3}}(?:[{''.join(_PARTING)}]\d{{3}})+)(?:,\d*)?$"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Number:
     """A property of events that is a number, and what parts its fractions."""
 
     name: str
-    decimal: Decimal = "."
+    decimal: Mark = "."
 
     @property
     def value(self) -> pl.Expr:
@@ -80,7 +80,7 @@ def _look(names: Sequence[str]) -> list[pl.Expr]:
     for place, name in enumerate(names):
         text = _text(name)
         found.append(text.is_not_null().sum().alias(f"{place} there"))
-        for decimal in get_args(Decimal):
+        for decimal in get_args(Mark):
             value = _read(text, decimal)
             large = (value.abs() >= LARGE) & (value == value.floor())
             for what, figure in (
@@ -96,13 +96,14 @@ def _look(names: Sequence[str]) -> list[pl.Expr]:
 def _number(name: str, place: int, looks: pl.DataFrame) -> Number | None:
     """None where it is no number, an id, or the same everywhere."""
 
-    def read(decimal: Decimal) -> int:
+    def read(decimal: Mark) -> int:
         return int(looks[f"{place} read {decimal}"].sum())
 
-    decimal: Decimal = "," if read(",") > read(".") else "."
+    decimal: Mark = "," if read(",") > read(".") else "."
     least, most = looks[f"{place} least {decimal}"].min(), looks[f"{place} most {decimal}"].max()
     large = int(looks[f"{place} large {decimal}"].sum())
-    if read(decimal) < LEAST_SHARE * looks[f"{place} there"].sum() or least == most:
+    there = int(looks[f"{place} there"].sum())
+    if read(decimal) < LEAST_SHARE * there or least == most:
         return None
     return None if large > read(decimal) / 2 else Number(name, decimal)
 
@@ -113,9 +114,12 @@ def _text(name: str) -> pl.Expr:
     return pl.col("properties").str.extract(f'[{{,]{key}:"((?:[^"\\\\]|\\\\.)*)"')
 
 
-def _read(text: pl.Expr, decimal: Decimal) -> pl.Expr:
+def _read(text: pl.Expr, decimal: Mark) -> pl.Expr:
     if decimal == ",":
-        plain = text.str.replace_all(_PARTED, "").str.replace(",", ".", literal=True)
-        text = pl.when(text.str.contains(_WITH_COMMA)).then(plain)
+        plain = text
+        for parting in _PARTING:  # a pattern of them is not translated to cuDF
+            plain = plain.str.replace_all(parting, "", literal=True)
+        decimal_point = plain.str.replace(",", ".", literal=True)
+        text = pl.when(text.str.contains(_WITH_COMMA)).then(decimal_point)
     value = text.cast(pl.Float64, strict=False)
     return pl.when(value.is_finite()).then(value.clip(-LARGEST, LARGEST))
