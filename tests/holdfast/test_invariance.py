@@ -42,7 +42,7 @@ def _scores(config: Path) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+def base(quick_models: None, tmp_path_factory: pytest.TempPathFactory) -> Base:
     """A trained project as of AS_OF on the whole log, its snapshots, scores and metrics."""
     config = write_small_project(tmp_path_factory.mktemp("base"))
     settings = load_settings(config)

@@ -25,7 +25,7 @@ CPU = Device("cpu", "a test")
 
 
 @pytest.fixture(scope="module")
-def settings(fewer_steps: None, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(quick_models: None, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("auto")
     settings = load_settings(write_small_project(folder, small_log(200)))
     ingest(settings)

@@ -28,6 +28,8 @@ SPLIT = plan_split(EVERY, timedelta(days=60))
 FRAME = snapshot_frame(EVERY, users=400)
 KINDS = ("logistic", "xgboost")
 
+pytestmark = pytest.mark.usefixtures("quick_models")
+
 
 def fitted(on: Slice, kind: str, frame: pl.DataFrame = FRAME) -> Fit:
     return fit(frame, on, SPLIT.served_calibrate, spec_of(kind, 0), a_task(kind))

@@ -43,7 +43,7 @@ served.predict(pandas.read_parquet(sys.argv[2])).to_parquet(sys.argv[3])
 
 
 @pytest.fixture(scope="module")
-def settings(fewer_steps: None, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(quick_models: None, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("sequence")
     settings = load_settings(write_small_project(folder, small_log(200)))
     ingest(settings)

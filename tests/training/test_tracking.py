@@ -35,7 +35,7 @@ AS_OF = datetime(2024, 8, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(quick_models: None, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("tracked")
     settings = load_settings(write_small_project(folder, small_log(200)))
     ingest(settings)
