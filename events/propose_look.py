@@ -18,13 +18,7 @@ from events.propose_days import day_format
 from events.propose_files import HEAD_ROWS, some_rows
 from events.propose_numbers import number_of
 from events.readers import read
-from events.sniff import (
-    Format,
-    delimiter_of,
-    file_format,
-    sample_lines,
-    split_lines,
-)
+from events.sniff import Format, delimiter_of, file_format, sample_lines, split_lines
 from events.time_of_day import parse_clock
 from events.timestamps import TIME, counts_since, detect, is_date_only, parse_times
 from runtime.errors import InputError

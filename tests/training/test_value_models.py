@@ -17,7 +17,7 @@ from training_frames import FEATURES, cutoffs, snapshot_frame
 
 from runtime.device import Device
 from runtime.errors import ModelError
-from training import quantiles, two_part, ziln, ziln_fit
+from training import quantiles, two_part, value_trees, ziln, ziln_fit
 from training.fitting import relative_value
 from training.metrics import Floats
 from training.quantiles import QuantileSpec, along
@@ -202,6 +202,9 @@ def test_odd_labels_give_finite_distributions(odd: str) -> None:
         assert np.isfinite(spread.quantiles).all()
         assert np.isfinite(model.margin(rows.x)).all()
         assert len(model.spread(rows.x[:0])) == 0
+    both, _ = value_trees.fit_value(trees, rows, value / value.mean(), CPU)
+    assert np.isfinite(both.margin(rows.x)).all()
+    assert both.margin(rows.x[:0]).shape == (0,)
 
 
 # ZILN

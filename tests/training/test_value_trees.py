@@ -78,29 +78,3 @@ def test_the_weights_are_learned_from_users_left_out(
     place = model.kinds.index(spoilt)
     assert model.weights[place] < fair.weights[place] - 0.1
     assert model.weights[place] < 0.3
-
-
-def _odd() -> dict[str, tuple[Rows, Floats]]:
-    few = np.zeros(len(ROWS))
-    few[[3, 50, 90]] = 1, 2, 50
-    one_fold = replace(ROWS, fold=np.zeros(len(ROWS), dtype=np.int64))
-    unknown = replace(ROWS, x=np.full_like(ROWS.x, np.nan))
-    tiny = ROWS.where(np.arange(len(ROWS)) < 6)
-    return {
-        "three buy": (ROWS, few),
-        "one buys": (ROWS, (np.arange(len(ROWS)) == 7).astype(float)),
-        "all buy": (ROWS, VALUE + 0.1),
-        "one fold": (one_fold, VALUE),
-        "nothing known": (unknown, VALUE),
-        "six rows": (tiny, np.array([0.0, 0.0, 0.0, 1.0, 2.0, 3.0])),
-    }
-
-
-@pytest.mark.parametrize("odd", _odd())
-def test_odd_labels_give_finite_expectations(odd: str) -> None:
-    rows, value = _odd()[odd]
-    model, _ = value_trees.fit_value(
-        replace(QUICK, most_rounds=20), rows, value / value.mean(), CPU
-    )
-    assert np.isfinite(model.margin(rows.x)).all()
-    assert model.margin(rows.x[:0]).shape == (0,)
