@@ -54,6 +54,10 @@ class EventStore:
         """The same with the users of its first buckets alone: a random sample of them."""
         return replace(self, buckets=self.buckets[:count], is_sample=count < len(self.buckets))
 
+    def as_known_at(self, then: datetime) -> EventStore:
+        """The same as it was at an earlier instant, up to which it was complete."""
+        return replace(self, as_of=then, covered_until=then)
+
     def scan_all(self) -> pl.LazyFrame:
         return self.table.scan().filter(known_before(self.as_of))
 

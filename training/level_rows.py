@@ -25,6 +25,7 @@ from runtime.settings import Settings
 from runtime.tables import open_table
 from training.churn_level import Span
 from training.early import PARTS, early_days, step_days
+from training.hindsight import snapshots_then, without_hindsight
 from training.past import EARLY
 from training.plan import Plan
 from training.sequences_at import sequences_at
@@ -42,7 +43,8 @@ class LevelRows:
     null where not known at the as-of `now`; of a `share` of the users, by hash. `why`: the reason
     where there is nothing to follow; then of the users at the as-of the features alone. `years`,
     `value_years`: by present, what a year ago says of the coming season: of churn that is silence,
-    and of value over `value_days`."""
+    and of value over `value_days`. `then`: the frame as it was known at the test cutoff, where rows
+    tell when they became known."""
 
     frame: pl.DataFrame
     span: Span
@@ -53,6 +55,12 @@ class LevelRows:
     years: Mapping[datetime, Year] = field(default_factory=dict)
     value_years: Mapping[datetime, Year] = field(default_factory=dict)
     value_days: float = 0.0
+    then: pl.DataFrame | None = None
+
+    def known(self, now: datetime) -> pl.DataFrame:
+        """What was known at the present of a model: the as-of, or the test cutoff."""
+        frame = self.frame if self.then is None or now == self.now else self.then
+        return known_at(frame, now, self.span)
 
 
 def level_rows(
@@ -80,12 +88,16 @@ def level_rows(
     steps = (*early_days(settings), churn.horizon_days)
     taken = build_snapshots(asked, store, at, spec, device, True, cluster, steps)
     share = min(1.0, MOST_USERS * len(taken.cutoffs) / max(taken.rows, 1))
+    frame, then = _some(taken, steps, share), None
+    if judged := snapshots_then(asked, store, test.at, at, spec, device, cluster, steps):
+        told = _some(judged, steps, share).drop(judged.features)
+        then = without_hindsight(frame, told, test.at)
     sequences = _like(read, settings, store, at, spec, device, cluster)
-    told = {ACTIVE: span.silence, PAID: spec.has_amount}
-    kinds = {kind: of for kind, of in KINDS.items() if told[kind]}
+    wanted = {ACTIVE: span.silence, PAID: spec.has_amount}
+    kinds = {kind: of for kind, of in KINDS.items() if wanted[kind]}
     years = years_at(store, settings, (test.at, now), kinds)
     return LevelRows(
-        frame=_some(taken, steps, share),
+        frame=frame,
         span=span,
         now=now,
         share=share,
@@ -93,6 +105,7 @@ def level_rows(
         years=years.get(ACTIVE, {}),
         value_years=years.get(PAID, {}),
         value_days=float(settings.value_horizon_days),
+        then=then,
     )
 
 

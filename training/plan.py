@@ -26,6 +26,11 @@ class Plan:
     measured: Step | None
 
     @property
+    def days(self) -> tuple[int, ...]:
+        """Where the steps end, in days after the gap."""
+        return tuple(step.days for step in self.steps)
+
+    @property
     def learn_before(self) -> Cutoff:
         """Vocabulary and categories are learned before this: neither a row that is fitted on nor
         one that is tested on may know of later ones."""

@@ -18,6 +18,7 @@ from runtime.files import digest_of
 from runtime.progress import say
 from runtime.settings import Settings
 from training.auto import AutoSpec
+from training.hindsight import snapshots_then, without_hindsight
 from training.kinds import Spec, spec_of
 from training.plan import Plan
 from training.sample import sampled
@@ -28,13 +29,15 @@ from training.task import Task
 
 @dataclass(frozen=True)
 class Prepared:
-    """`frame`: the snapshots in memory, at every cutoff of the plan; of a large log `store` and all
-    that is made from it hold a sample of the users."""
+    """`frame`: the snapshots in memory, at every cutoff of the plan, with labels before the test
+    cutoff as they were known at it; `newest`: with all as they are known now. Of a large log
+    `store` and all that is made from it hold a sample of the users."""
 
     store: EventStore
     plan: Plan
     snapshots: Snapshots
     frame: pl.DataFrame
+    newest: pl.DataFrame
     spec: Spec | AutoSpec
     task: Task
 
@@ -60,7 +63,11 @@ def prepared(
     features = learn_spec(everyone, plan.learn_before, settings)
     snapshots = snapshots_of(settings, store, plan, features, device, cluster)
     task = _task(settings, store, plan, features, snapshots, kind, chosen, device, cluster)
-    return Prepared(store, plan, snapshots, read(snapshots), chosen, task)
+    newest, then = read(snapshots), plan.split.test.cutoffs[0].at
+    frame = newest
+    if taken := judged_snapshots(settings, store, plan, features, device, cluster):
+        frame = without_hindsight(newest, read(taken).drop(taken.features), then)
+    return Prepared(store, plan, snapshots, frame, newest, chosen, task)
 
 
 def named_spec(kind: str, settings: Settings) -> Spec | AutoSpec:
@@ -118,5 +125,21 @@ def snapshots_of(
     cluster: Cluster = IN_PROCESS,
 ) -> Snapshots:
     """The labelled snapshots that a training reads."""
-    days = tuple(step.days for step in plan.steps)
+    days = plan.days
     return build_snapshots(settings, store, plan.split.cutoffs, spec, device, True, cluster, days)
+
+
+def judged_snapshots(
+    settings: Settings,
+    store: EventStore,
+    plan: Plan,
+    spec: FeatureSpec,
+    device: Device,
+    cluster: Cluster = IN_PROCESS,
+) -> Snapshots | None:
+    """Those of cutoffs before the test's, with labels as they were known at it; None where these
+    are no others, and where all roles are those of users, which know nothing of time."""
+    if plan.split.in_one_stage:
+        return None
+    then, at = plan.split.test.cutoffs[0].at, plan.split.cutoffs
+    return snapshots_then(settings, store, then, at, spec, device, cluster, plan.days)

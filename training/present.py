@@ -1,7 +1,7 @@
 """A model's calibration carried from the newest matured cutoff to the present, and how sure.
 
 The model that is measured has its present at the test cutoff, the one that serves at the as-of:
-of either only what is known there is looked at (training.level_rows.known_at).
+of either only what is known there is looked at (training.level_rows).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def carried(
     now = level.now if served else split.test.cutoffs[0].at
     if why := _why_not(model, level):
         return _left(model, why)
-    known = known_at(_with_sequences(level, model), now, level.span)
+    known = _with_sequences(level, model, level.known(now))
     base = by.rows(frame, seed).filter(pl.col("churn").is_not_null())
     margin = model.churn.margin(model.rows(base))
     line = fit_calibrator(margin, base["churn"].cast(pl.Float64).to_numpy(), smooth=True)
@@ -100,11 +100,11 @@ def carried(
     return _carried(model, report, season, replace(own[-1].all, margin=odds))
 
 
-def _with_sequences(level: LevelRows, model: Model) -> pl.DataFrame:
-    """The rows with what the model's sequence model says of each, where it has one."""
+def _with_sequences(level: LevelRows, model: Model, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of the level with what the model's sequence model says of each, where it has one."""
     if model.sequence is None or level.sequences is None:
-        return level.frame
-    return level.frame.hstack(model.sequence.of_rows(level.sequences, level.frame))
+        return rows
+    return rows.hstack(model.sequence.of_rows(level.sequences, rows))
 
 
 def newest_rows(
@@ -115,7 +115,7 @@ def newest_rows(
     cutoff those of the test slice, which the last fit has learned from."""
     if not level.frame.is_empty() and not _lacking(model, level):
         newest = pl.col("cutoff") == level.frame["cutoff"].max()
-        later = _with_sequences(level, model).filter(newest)
+        later = _with_sequences(level, model, level.frame.filter(newest))
         if later["cutoff"][0] > split.test.cutoffs[0].at:
             return model.rows(later)
     return model.rows(split.test.rows(frame, seed))

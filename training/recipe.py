@@ -115,7 +115,9 @@ def recorded(
     snapshots, kind = ready.snapshots, task.kind
     tags = tags_of(task, store, split)
     with tracking.tracked(settings, f"{kind} {show(store.as_of)}", tags) as run:
-        trained = run_recipe(frame, split, ready.spec, task, settings.training.bootstrap, level)
+        trained = run_recipe(
+            frame, split, ready.spec, task, settings.training.bootstrap, level, ready.newest
+        )
         metrics = trained.evaluation.metrics | metrics_of(trained.laws)
         run.log(params_of(settings, trained, split, snapshots, store), metrics)
         run.log_data("snapshots", snapshots.digest, str(snapshots.path.resolve()))
@@ -150,10 +152,12 @@ def run_recipe(
     task: Task,
     draws: int,
     level: LevelRows = NOT_ASKED,
+    newest: pl.DataFrame | None = None,
 ) -> Trained:
     """The training itself, from a frame of labelled snapshots, without a store or tracking.
 
-    `level`: the rows by which calibration is carried to the present.
+    `level`: the rows by which calibration is carried to the present; `newest`: the frame with
+    every label as it is known now, for the last fit, where that is not `frame`.
     """
     say(f"fit on {split.fit}; calibrate on {split.calibrate}; test on {split.test}")
     for of in (split.test, split.served_fit):
@@ -186,7 +190,8 @@ def run_recipe(
     notes += _of_the_test(evaluation, split)
     kept, brought = now.model, now
     if served is not None:
-        kept, brought = _kept(frame, split, later, served, level, task, notes)
+        latest = frame if newest is None else newest
+        kept, brought = _kept(latest, split, later, served, level, task, notes)
         notes.append(f"the model that serves: {brought.note}")
     notes += [*drift_notes(kept.churn_interval), *law_notes(kept)]
     return Trained(

@@ -55,6 +55,6 @@ def train_together(
         with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
             ranks.wait()
             ready, level = ready_to_train(*given)
-            draws = settings.training.bootstrap
-            run_recipe(ready.frame, ready.plan.split, ready.spec, ready.task, draws, level)
+            draws, given_to = settings.training.bootstrap, (ready.spec, ready.task)
+            run_recipe(ready.frame, ready.plan.split, *given_to, draws, level, ready.newest)
         return None

@@ -23,7 +23,7 @@ from runtime.progress import say
 from runtime.settings import Settings
 from training import trials
 from training.lineage import requirements
-from training.prepare import snapshots_of
+from training.prepare import judged_snapshots, snapshots_of
 from training.recipe import TrainResult, train
 from training.sample import sampled
 from training.search import Search, Wanted
@@ -98,7 +98,8 @@ def _bench(
     everyone = open_store(settings, as_of)
     store, plan = sampled(settings, everyone)
     features = learn_spec(everyone, plan.learn_before, settings)
-    snapshots = snapshots_of(settings, store, plan, features, device, cluster)
+    given = (settings, store, plan, features, device, cluster)
+    snapshots = judged_snapshots(*given) or snapshots_of(*given)
     seed = settings.training.seed
     task = Task(
         kind, features, snapshots.features, store.as_of, seed, device, plan.steps, plan.measured
@@ -110,7 +111,7 @@ def _bench(
             "as_of": show(store.as_of),
             "fit": repr(plan.split.fit),
             "calibrate": repr(plan.split.calibrate),
-            "steps": [step.days for step in plan.steps],
+            "steps": list(plan.days),
             "kind": kind,
             "space": repr(SPACES[kind]),
             "seed": seed,

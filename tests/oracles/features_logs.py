@@ -50,13 +50,14 @@ def events_frame(log: Sequence[Mapping[str, Any]], buckets: int = 1) -> pl.DataF
         {name: [row[name] for row in log] for name in schema}, schema=schema, strict=False
     )
     told = pl.Series([row.get("properties") for row in log], dtype=pl.String)
+    received = pl.Series([row.get("received") for row in log], dtype=TIME)
     bucket = plh.col("user_id").nchash.xxhash64() % buckets
     return frame.select(
         *schema,
         event_id=pl.lit(None, dtype=pl.String),
         source=pl.lit("test"),
         properties=told,
-        received=pl.lit(None, dtype=TIME),
+        received=received,
         bucket=bucket.cast(pl.Int32),
     )
 

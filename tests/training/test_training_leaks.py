@@ -17,27 +17,21 @@ from polars.testing import assert_frame_equal
 from small_project import small_log, write_small_project
 
 from events.ingest import ingest
-from events.store import open_store
-from features.learn import learn_spec
-from features.snapshots import read
 from runtime.device import decide
 from runtime.settings import load_settings
-from training.level_rows import level_rows
+from training.kinds import Spec
 from training.linear import Linear, LogisticSpec
 from training.model import Model
-from training.plan import plan_of
-from training.prepare import snapshots_of
-from training.recipe import run_recipe
-from training.task import Task
+from training.recipe import ready_to_train, run_recipe
 from training.trees import Size, XGBoostSpec
 
 T = datetime(2024, 8, 1, tzinfo=UTC)
 TESTED = T - timedelta(days=21)
 CPU = decide("cpu")
-SPECS = (
-    LogisticSpec(churn_strength=0.03, value_strength=0.03),
-    XGBoostSpec(churn=Size(3, 20), value=Size(3, 20)),
-)
+SPECS: dict[str, Spec] = {
+    "logistic": LogisticSpec(churn_strength=0.03, value_strength=0.03),
+    "xgboost": XGBoostSpec(churn=Size(3, 20), value=Size(3, 20)),
+}
 
 
 @dataclass(frozen=True)
@@ -52,24 +46,25 @@ class Learnt:
 
 def learn(log: pl.DataFrame) -> Learnt:
     with tempfile.TemporaryDirectory() as folder:
-        project = load_settings(write_small_project(Path(folder, "p"), log))
+        config = write_small_project(Path(folder, "p"), log)
+        if "came" in log.columns:
+            with_arrivals = config.read_text().replace(
+                "event_id =", 'received = "came"\nevent_id ='
+            )
+            config.write_text(with_arrivals)
+        project = load_settings(config)
         ingest(project)
-        store = open_store(project, T)
-        plan = plan_of(project, store)
-        vocabulary = learn_spec(store, plan.learn_before, project)
-        taken = snapshots_of(project, store, plan, vocabulary, CPU)
-        frame = read(taken)
-        level = level_rows(project, store, plan, vocabulary, CPU)
-        assert not level.why
         models, measured = [], []
-        for spec in SPECS:
-            kind = type(spec).__name__
-            task = Task(kind, vocabulary, taken.features, T, 0, CPU, plan.steps, plan.measured)
-            trained = run_recipe(frame, plan.split, spec, task, 0, level)
+        for kind, spec in SPECS.items():
+            ready, level = ready_to_train(project, T, kind, CPU, spec=spec)
+            split, given = ready.plan.split, (0, level, ready.newest)
+            trained = run_recipe(ready.frame, split, spec, ready.task, *given)
             models.append(trained.model)
             measured.append(trained.honest)
-    assert plan.split.test.cutoffs[0].at == TESTED
-    return Learnt(vocabulary.to_dict(), frame, tuple(models), tuple(measured))
+            assert not level.why
+            assert split.test.cutoffs[0].at == TESTED
+    vocabulary = ready.task.spec.to_dict()
+    return Learnt(vocabulary, ready.newest, tuple(models), tuple(measured))
 
 
 @cache
@@ -146,6 +141,25 @@ def test_nothing_since_the_test_cutoff_changes_what_is_measured() -> None:
         assert same.churn_interval == one.churn_interval
         assert_frame_equal(same.predict(known.features), one.predict(known.features))
     assert found.models[0].calibrator != known.models[0].calibrator
+
+
+def test_what_came_after_the_test_cutoff_changes_nothing_measured_there() -> None:
+    """A third of the events of the eight weeks before it came days after it, or never."""
+    log = small_log(200).filter(pl.col("when") < T)
+    random = np.random.default_rng(1)
+    recent = pl.col("when").is_between(TESTED - timedelta(days=56), TESTED, closed="left")
+    late = recent & pl.Series(random.random(log.height) < 0.33)
+    came = pl.when(late).then(TESTED + timedelta(days=3)).otherwise("when")
+    known, found = (
+        learn(one)
+        for one in (log.with_columns(came=came), log.with_columns(came="when").filter(~late))
+    )
+    for one, same in zip(known.measured, found.measured, strict=True):
+        assert same.calibrator == one.calibrator
+        assert (same.value_scale, same.medians) == (one.value_scale, one.medians)
+        assert same.churn_interval == one.churn_interval
+        assert_frame_equal(same.predict(known.features), one.predict(known.features))
+    assert found.models[0].calibrator != known.models[0].calibrator, "what serves knows of them"
 
 
 def test_the_past_does_change_what_is_learnt() -> None:

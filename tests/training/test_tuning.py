@@ -133,6 +133,26 @@ def test_the_test_slice_does_not_matter(settings: Settings, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_what_came_after_the_test_cutoff_is_in_no_label(tmp_path: Path) -> None:
+    test = AS_OF - timedelta(days=21)
+    log = small_log(150).filter(pl.col("when") < AS_OF)
+    late = pl.col("when").is_between(test - timedelta(days=30), test) & (pl.col("id") % 3 == 0)
+    came = pl.when(late).then(test + timedelta(days=3)).otherwise("when")
+    found = []
+    for name, one in (("late", log), ("never", log.filter(~late))):
+        config = write_small_project(tmp_path / name, one.with_columns(came=came))
+        told = config.read_text().replace("event_id =", 'received = "came"\nevent_id =')
+        config.write_text(told)
+        settings = load_settings(config)
+        ingest(settings)
+        bench, split = _made(settings, "logistic")
+        assert split.test.cutoffs[0].at == test
+        found.append(trials.held(bench).rows)
+    for one, other in zip(found[0]["churn"], found[1]["churn"], strict=True):
+        assert one.churn.tolist() == other.churn.tolist()
+        assert one.value.tolist() == other.value.tolist()
+
+
 def test_processes_try_the_same_and_find_the_same(settings: Settings, tmp_path: Path) -> None:
     bench, _ = _made(settings, "logistic")
     with connected(parse_cluster("local:2")) as started:
