@@ -28,7 +28,7 @@ def aggregated(
 ) -> pl.LazyFrame:
     """From prepared rows: `number`, `user_id` and each wanted measure, a row a user with an
     event before the cutoff."""
-    known = known_at(rows, cutoff)
+    known = known_at(rows, cutoff, spec)
     people = known.group_by("number").agg(pl.col("user_id").first())
     for name in dict.fromkeys(measure.stream for measure in measures.values()):
         sums = {

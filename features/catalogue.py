@@ -99,7 +99,7 @@ def _made_of(measure: Measure) -> set[str]:
 
 
 def _column_of(name: str) -> str:
-    return "properties" if name.startswith("number_") else MADE_OF.get(name, "ts")
+    return "properties" if name.startswith(("number_", "category_")) else MADE_OF.get(name, "ts")
 
 
 def as_markdown(found: Catalogue) -> str:

@@ -13,12 +13,12 @@ from features.aggregate import aggregated
 from features.attributes import learn_attributes, valid_at
 from features.definitions import Definitions, value_amount
 from features.eligible import eligibility_measures, eligible_at, with_dates
+from features.learn_properties import learn_properties
 from features.matured import require_history
 from features.measure import references
 from features.own import own_file
 from features.peers import EDGES_DAYS, band, peer_measures
 from features.plan import known_measures, sorted_days
-from features.properties import learn_numbers
 from features.spec import FeatureSpec, Peers
 from features.streams import prepare
 from features.time import Cutoff, Window, at_instant
@@ -44,7 +44,7 @@ def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> Feature
     channels = _vocabulary(seen.channels, limits.most_channels, limits.rare_share)
     known = store.scan_all().filter(known_before(before.at)).select("user_id").unique()
     names = settings.users.attributes if settings.users else ()
-    rows = sum(seen.events.values())
+    numbers, categories = learn_properties(store, before, sum(seen.events.values()), limits)
     spec = FeatureSpec(
         windows=tuple(Window(days) for days in sorted(set(limits.windows_days))),
         events=events,
@@ -65,7 +65,8 @@ def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> Feature
         holidays=tuple(sorted(limits.holidays)),
         own=own_file(settings.resolve(limits.own)) if limits.own else None,
         paid=tuple(sorted(seen.paid)),
-        numbers=learn_numbers(store, before, rows, limits.most_numbers, limits.rare_share),
+        numbers=numbers,
+        categories=categories,
     )
     require_users(settings, spec)
     return replace(spec, peers=_learn_peers(store, before, spec, settings))

@@ -116,7 +116,7 @@ def _first_names(rows: pl.DataFrame) -> pl.Series:
 def _streams(
     bucket: Bucket, made: _Compiled, users: int, boundaries: Boundaries
 ) -> dict[Stream, StreamRows]:
-    rows, found = begun(bucket.known.lazy()), dict[Stream, StreamRows]()
+    rows, found = begun(bucket.known.lazy(), bucket.spec), dict[Stream, StreamRows]()
     for name, values in made.rows.items():
         frame = collect(stream(rows, name, bucket.spec).select("number", "ts", *values), CPU)
         same = name == "active" and bucket.spec.definitions.all_active

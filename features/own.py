@@ -96,7 +96,7 @@ def _check_measure(
             )
     if measure.stream not in rows:
         empty = prepare(pl.LazyFrame(schema=dict(EVENTS.schema)), spec)
-        rows[measure.stream] = stream(begun(empty), measure.stream, spec)
+        rows[measure.stream] = stream(begun(empty, spec), measure.stream, spec)
     try:
         rows[measure.stream].select(value=measure.of_row).collect_schema()
     except pl.exceptions.PolarsError as error:

@@ -16,6 +16,7 @@ from features.activity import activity, decay
 from features.aggregate import Wanted, aggregated
 from features.amounts import amounts
 from features.attributes import held, keys, valid_at
+from features.categories import categories
 from features.change import change
 from features.eligible import eligibility_measures, eligible_at, with_dates
 from features.family import Column, Family
@@ -49,6 +50,7 @@ FAMILIES: tuple[Callable[[FeatureSpec], Family], ...] = (
     amounts,
     channels,
     numbers,
+    categories,
     sessions,
     rhythm,
     change,

@@ -1,29 +1,16 @@
-"""Numbers among the properties of events: minutes, megabytes, ratings, seats.
+"""Properties of events that are features: numbers (minutes, seats) and texts (plan, product).
 
-Properties are kept as text in one JSON object a row (`events.columns.as_json_object`). Which of
-them are numbers is learned from the log, from nothing at or after a cutoff.
+Properties are kept as text in one JSON object a row (`events.columns.as_json_object`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import polars as pl
 
-from events.properties import names_in
-from events.store import EventStore, known_before
-from features.time import Cutoff
-from runtime.collect import collect
-from runtime.device import Device
-
-CPU = Device("cpu", "a look at the log")
-SAMPLED_ROWS = 500_000  # of which the properties are looked at
-LOOKED_AT = 40  # names, the most frequent
-LEAST_SHARE = 0.99  # of the values, that can be read
-LARGE = 1e6  # where most are whole numbers from here on, they are ids or instants
 LARGEST = 1e30  # as of amounts: sums of what is beyond are no numbers
 
 Mark = Literal[".", ","]
@@ -41,80 +28,34 @@ class Number:
     @property
     def value(self) -> pl.Expr:
         """Of a row of the log, Float64; null where it has none that can be read."""
-        return _read(_text(self.name), self.decimal)
+        return read_number(text_of(self.name), self.decimal)
 
 
-def learn_numbers(
-    store: EventStore, before: Cutoff, rows: int, most: int, rare_share: float
-) -> tuple[Number, ...]:
-    """The most frequent properties that are numbers and not all the same, sorted by name; no ids,
-    and none that a share of `rare_share` of the rows or less has.
+@dataclass(frozen=True)
+class Category:
+    """A property of events whose texts come again; `values`: those with columns of their own,
+    sorted, written as in the store's JSON."""
 
-    Reads the events of some users before `before`, where all users have so many rows.
+    name: str
+    values: tuple[str, ...] = ()
+
+    @property
+    def value(self) -> pl.Expr:
+        """Of a row of the log, String; null where it has none."""
+        return text_of(self.name)
+
+
+def text_of(name: str) -> pl.Expr:
+    """Of a row of the log, written as in the store's JSON; null where it has none.
+
+    A key of ours stands after `{` or `,`, and no quote within a text is without a
+    backslash.
     """
-    if not most:
-        return ()
-    one_in = max(rows // SAMPLED_ROWS, 1)
-    plans = [_sample(store.scan(bucket), before, one_in) for bucket in store.buckets]
-    counts: dict[str, int] = {}
-    for plan in plans:
-        for name, count in names_in(plan).items():
-            counts[name] = counts.get(name, 0) + count
-    frequent = sorted(counts, key=lambda name: (-counts[name], name))[:LOOKED_AT]
-    names = [name for name in frequent if counts[name] > rare_share * rows / one_in]
-    if not names:
-        return ()
-    looks = pl.concat(collect(plan.select(_look(names)), CPU) for plan in plans)
-    found = [_number(name, place, looks) for place, name in enumerate(names)]
-    return tuple(sorted([one for one in found if one][:most], key=lambda one: one.name))
-
-
-def _sample(events: pl.LazyFrame, before: Cutoff, one_in: int) -> pl.LazyFrame:
-    """Of some users, by their hash: it depends on neither buckets nor order."""
-    known = events.filter(known_before(before.at), pl.col("properties").is_not_null())
-    return known.filter(pl.col("user_id").hash(seed=0) % one_in == 0)
-
-
-def _look(names: Sequence[str]) -> list[pl.Expr]:
-    found = []
-    for place, name in enumerate(names):
-        text = _text(name)
-        found.append(text.is_not_null().sum().alias(f"{place} there"))
-        for decimal in get_args(Mark):
-            value = _read(text, decimal)
-            large = (value.abs() >= LARGE) & (value == value.floor())
-            for what, figure in (
-                ("read", value.is_not_null().sum()),
-                ("large", large.sum()),
-                ("least", value.min()),
-                ("most", value.max()),
-            ):
-                found.append(figure.alias(f"{place} {what} {decimal}"))
-    return found
-
-
-def _number(name: str, place: int, looks: pl.DataFrame) -> Number | None:
-    """None where it is no number, an id, or the same everywhere."""
-
-    def read(decimal: Mark) -> int:
-        return int(looks[f"{place} read {decimal}"].sum())
-
-    decimal: Mark = "," if read(",") > read(".") else "."
-    least, most = looks[f"{place} least {decimal}"].min(), looks[f"{place} most {decimal}"].max()
-    large = int(looks[f"{place} large {decimal}"].sum())
-    there = int(looks[f"{place} there"].sum())
-    if read(decimal) < LEAST_SHARE * there or least == most:
-        return None
-    return None if large > read(decimal) / 2 else Number(name, decimal)
-
-
-def _text(name: str) -> pl.Expr:
-    """A key of ours stands after `{` or `,`, and no quote within a text is without a backslash."""
     key = pl.escape_regex(json.dumps(name, ensure_ascii=False))
     return pl.col("properties").str.extract(f'[{{,]{key}:"((?:[^"\\\\]|\\\\.)*)"')
 
 
-def _read(text: pl.Expr, decimal: Mark) -> pl.Expr:
+def read_number(text: pl.Expr, decimal: Mark) -> pl.Expr:
     if decimal == ",":
         plain = text
         for parting in _PARTING:  # a pattern of them is not translated to cuDF
@@ -123,3 +64,8 @@ def _read(text: pl.Expr, decimal: Mark) -> pl.Expr:
         text = pl.when(text.str.contains(_WITH_COMMA)).then(decimal_point)
     value = text.cast(pl.Float64, strict=False)
     return pl.when(value.is_finite()).then(value.clip(-LARGEST, LARGEST))
+
+
+def plain(text: str) -> str:
+    """A text as it was before it was written as JSON."""
+    return str(json.loads(f'"{text}"'))

@@ -16,7 +16,7 @@ from typing import Any
 from features.attributes import Attribute
 from features.definitions import Definitions
 from features.naming import slugs
-from features.properties import Number
+from features.properties import Category, Number
 from features.time import Window
 from runtime.files import digest_of
 from runtime.settings import Activity
@@ -77,6 +77,7 @@ class FeatureSpec:
     own: OwnFile | None = None
     paid: tuple[str, ...] = ()  # the kinds of event that carry amounts, sorted
     numbers: tuple[Number, ...] = ()  # properties, sorted by name
+    categories: tuple[Category, ...] = ()  # the same
 
     @property
     def activity(self) -> Activity:
@@ -111,6 +112,14 @@ class FeatureSpec:
     def number_slugs(self) -> tuple[str, ...]:
         return tuple(slugs(number.name for number in self.numbers).values())
 
+    @cached_property
+    def category_slugs(self) -> dict[tuple[str, str | None], str]:
+        """Of each category, and of each of its values."""
+        named = {(c.name, value): value for c in self.categories for value in (None, *c.values)}
+        # The separator keeps ("a", "b c") and ("a b", "c") two labels; slugs() numbers their names.
+        labels = [name if value is None else f"{name}\0is\0{value}" for name, value in named]
+        return dict(zip(named, slugs(labels, taken=()).values(), strict=True))
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "windows_days": [window.days for window in self.windows],
@@ -124,6 +133,7 @@ class FeatureSpec:
             "definitions": self.definitions.to_dict(),
             "chosen": list(self.chosen),
             "paid": list(self.paid),
+            "categories": {c.name: list(c.values) for c in self.categories},
             "numbers": {number.name: number.decimal for number in self.numbers},
             "roles": {role: list(events) for role, events in self.roles},
             "holidays": [day.isoformat() for day in self.holidays],
@@ -144,6 +154,9 @@ class FeatureSpec:
             definitions=Definitions.from_dict(raw["definitions"]),
             chosen=tuple(raw["chosen"]),
             paid=tuple(raw.get("paid", ())),  # older models know of none
+            categories=tuple(
+                Category(name, tuple(values)) for name, values in raw.get("categories", {}).items()
+            ),
             numbers=tuple(Number(name, mark) for name, mark in raw.get("numbers", {}).items()),
             roles=tuple((role, tuple(events)) for role, events in raw["roles"].items()),
             holidays=tuple(date.fromisoformat(day) for day in raw["holidays"]),

@@ -19,13 +19,14 @@ from features.measure import DAY_US, MINUTE_US, Stream
 from features.spec import FeatureSpec
 from features.time import Cutoff
 
+NO_TEXT = -1
 FIRST_WEEK = timedelta(days=7)
 SLICE_HOURS = 3
 HOUR_US = 60 * MINUTE_US
 THURSDAY = 3  # the weekday of 1970-01-01, counted from Monday, 0
 
-# Total for whatever the families read but numbers among the properties, whose sums want the whole
-# of ROW_ORDER: rows equal in all five are interchangeable. The order of a bucket's file begins so.
+# Total for whatever the families read but properties (sums of numbers, the latest text), which want
+# the whole of ROW_ORDER: rows equal in all five are interchangeable. A bucket's file begins so.
 ORDER = ("user_id", "ts", "event", "amount", "channel")
 
 FOLLOWS = pl.col("number") == pl.col("number").shift(1)
@@ -51,10 +52,11 @@ def prepare(
     slice         Int8, which eighth of the local day: 0 from midnight to three
     weekday       Int8, local, counts from Monday, 1
     number_0, …   Float64, the spec's numbers among the properties; null where there is none
+    text_0, …     String, the spec's categories among them, likewise
     """
-    rows = marked(events, spec.definitions)
     if not in_order:
-        rows = rows.sort(ROW_ORDER if spec.numbers else ORDER)
+        events = events.sort(ROW_ORDER if spec.numbers or spec.categories else ORDER)
+    rows = marked(events, spec.definitions)
     day, hour = _local(spec.timezone)
     changed = (pl.col("user_id") != pl.col("user_id").shift(1)).fill_null(value=False)
     return rows.select(
@@ -66,6 +68,7 @@ def prepare(
         "received",
         *spec.extra_columns,
         *(one.value.alias(f"number_{place}") for place, one in enumerate(spec.numbers)),
+        *(one.value.alias(f"text_{place}") for place, one in enumerate(spec.categories)),
         number=changed.cast(pl.Int64).cum_sum().set_sorted(),
         kind=pl.col("event_code") if coded else _code("event", spec.events),
         channel_code=pl.col("channel_code") if coded else _code("channel", spec.channels),
@@ -84,15 +87,34 @@ def _local(zone: str) -> tuple[pl.Expr, pl.Expr]:
     return local.dt.date().cast(pl.Int32), local.dt.hour().cast(pl.Int8)
 
 
-def known_at(rows: pl.LazyFrame, cutoff: Cutoff) -> pl.LazyFrame:
+def known_at(rows: pl.LazyFrame, cutoff: Cutoff, spec: FeatureSpec) -> pl.LazyFrame:
     """The prepared rows that had happened and were known before a cutoff, as `begun`."""
-    return begun(rows.filter(known_before(cutoff.at)))
+    return begun(rows.filter(known_before(cutoff.at)), spec)
 
 
-def begun(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows with `new`: whether each lies in the first week after its user's first event."""
-    first = pl.when(FOLLOWS.fill_null(value=False).not_()).then(pl.col("ts")).forward_fill()
-    return rows.with_columns(new=pl.col("ts") < first + FIRST_WEEK)
+def begun(rows: pl.LazyFrame, spec: FeatureSpec) -> pl.LazyFrame:
+    """The rows with what depends on rows before them.
+
+    new                  whether each lies in the first week after its user's first event
+    category_0, …        Int16: 1 + place among the values of the spec's category, 0 for other
+                         texts, null without one
+    category_0_latest    Int16, the user's last one up to this row; NO_TEXT before the first
+    category_0_new       whether the user had no such text before
+    """
+    begins = FOLLOWS.fill_null(value=False).not_()
+    first = pl.when(begins).then(pl.col("ts")).forward_fill()
+    rows = rows.with_columns(new=pl.col("ts") < first + FIRST_WEEK)
+    for place, one in enumerate(spec.categories):
+        text, code = pl.col(f"text_{place}"), pl.col(f"category_{place}")
+        known = pl.when(begins & code.is_null()).then(pl.lit(NO_TEXT, dtype=pl.Int16))
+        rows = rows.with_columns(_code(f"text_{place}", one.values).alias(f"category_{place}"))
+        rows = rows.with_columns(
+            known.otherwise(code).forward_fill().alias(f"category_{place}_latest"),
+            (text.is_not_null() & pl.struct("number", text).is_first_distinct()).alias(
+                f"category_{place}_new"
+            ),
+        ).drop(f"text_{place}")
+    return rows
 
 
 def _code(column: str, names: tuple[str, ...]) -> pl.Expr:

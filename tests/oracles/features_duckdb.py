@@ -16,6 +16,7 @@ import duckdb
 import polars as pl
 from oracles.duck_activity import activity, decay
 from oracles.duck_base import tables
+from oracles.duck_categories import categories
 from oracles.duck_change import change
 from oracles.duck_gaps import gaps
 from oracles.duck_kinds import channels, kinds
@@ -38,6 +39,7 @@ FAMILIES: tuple[Callable[[FeatureSpec], str], ...] = (
     amounts,
     channels,
     numbers,
+    categories,
     sessions,
     rhythm,
     change,

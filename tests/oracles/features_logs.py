@@ -14,7 +14,7 @@ import polars_hash as plh
 from events.contract import EVENTS, TIME
 from features.attributes import Attribute
 from features.definitions import Definitions
-from features.properties import Number
+from features.properties import Category, Number
 from runtime import tables
 from runtime.settings import Settings, parse_settings
 
@@ -23,6 +23,11 @@ USERS = ("a", "B", "007", "ü")
 EVENTS_SEEN = ("buy", "Buy", "view", "odd name/€", "other", "cancel")
 CHANNELS = (None, "web", "App store", "other")
 NUMBERS = (Number("Data MB", ","), Number("minutes"))
+CATEGORIES = (
+    Category("note", ('{\\"minutes\\":\\"7\\"}',)),
+    Category("plan", ("free", "gold")),
+    Category("shop"),
+)
 PROPERTIES = (
     None,
     None,
@@ -32,6 +37,9 @@ PROPERTIES = (
     '{"Data MB":"12.5","minutes":"many"}',
     '{"minutes":"","plan":"gold"}',
     '{"minutes":"nan"}',
+    '{"plan":"free","shop":"7"}',
+    '{"plan":"gold","shop":"08"}',
+    '{"shop":"ü","note":""}',
     '{"Data MB":"1 234\u00a0567,5","minutes":"1000"}',
 )
 ATTRIBUTES = (Attribute("age", "number"), Attribute("plan", "category", ("gold", "free")))

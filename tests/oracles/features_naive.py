@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from oracles.naive_activity import activity, decay
+from oracles.naive_categories import categories
 from oracles.naive_change import change
 from oracles.naive_gaps import gaps
 from oracles.naive_kinds import channels, kinds
@@ -45,6 +46,7 @@ FAMILIES: tuple[Callable[[Person], Values], ...] = (
     amounts,
     channels,
     numbers,
+    categories,
     sessions,
     rhythm,
     change,

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 from oracles.features_logs import (
     ATTRIBUTES,
+    CATEGORIES,
     CHANNELS,
     EDGES,
     EVENTS_SEEN,
@@ -167,6 +168,7 @@ windowed = st.builds(
     holidays=st.lists(st.dates(date(2022, 6, 1), date(2025, 9, 1)), max_size=4).map(tuple),
     paid=st.lists(names, unique=True, max_size=4).map(sorted).map(tuple),
     numbers=st.sampled_from(((), NUMBERS, NUMBERS[1:])),
+    categories=st.sampled_from(((), CATEGORIES, CATEGORIES[1:])),
 )
 # A set, and the patterns of one of a project's own.
 OTHER_SETS = (("default", ()), ("lean", ()), ("mine", ("*_30d*", "gap_*")))

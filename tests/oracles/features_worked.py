@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from oracles.features_logs import ATTRIBUTES, NUMBERS, T
+from oracles.features_logs import ATTRIBUTES, CATEGORIES, NUMBERS, T
 
 from features.definitions import Definitions
 from features.spec import FeatureSpec, Peers
@@ -40,6 +40,7 @@ WHOLE = replace(
     holidays=(date(2024, 3, 29), date(2024, 4, 1), date(2023, 12, 25)),
     peers=tuple(Peers(name, MEANS) for name in ("events", "active_days", "amount")),
     numbers=NUMBERS,
+    categories=CATEGORIES,
 )
 CHURNS = {
     "passive": Churn(),
