@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from events.money import currencies_in
-from events.propose_churn import Churn, date_columns, known_on_leaving, propose_churn
+from events.propose_churn import (
+    AT_THE_EXPORT,
+    Churn,
+    date_columns,
+    known_on_leaving,
+    propose_churn,
+    tells_by_name,
+)
 from events.propose_days import EXCEL, SINCE_1970, UNTOLD
 from events.propose_files import alike
 from events.propose_look import NATIVE, Column, Look, look_at
@@ -181,9 +188,12 @@ def _column_lines(source: SourcePlan) -> list[str]:
         lines.append(f"channel = {quoted(roles.channel)}")
     if roles.event_id:
         lines.append(f"event_id = {quoted(roles.event_id)}")
-    if roles.row_numbers:
-        left = ", ".join(roles.row_numbers)
-        lines.append(f"properties = {_list(roles.extra)} # without row numbers: {left}")
+    telling = [name for name in roles.extra if tells_by_name(name)]
+    kept = [name for name in roles.extra if name not in telling]
+    left = [f"row numbers: {', '.join(roles.row_numbers)}"] if roles.row_numbers else []
+    left += [f"what tells who has left: {', '.join(telling)}"] if telling else []
+    if left:
+        lines.append(f"properties = {_list(kept)} # without {'; '.join(left)}")
     elif roles.extra:
         shown = _list(roles.extra)
         lines.append(f"# properties = {shown} # kept when left out: every other column")
@@ -210,12 +220,14 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
     dates = date_columns(look)
     left = None if churn.date_column is None else look.column(churn.date_column)
     telling = [] if left is None else known_on_leaving(look, left)
-    attributes = [
+    could_be = [
         column.name
         for column in look.columns
         if column.name not in (user_id, *dates, *telling)
         and (column.number or column.kinds <= _FEW_KINDS)
     ]
+    named = [name for name in could_be if tells_by_name(name, AT_THE_EXPORT)]
+    attributes = [name for name in could_be if name not in named]
     lines = ["# One row a user.", "[users]", *_layout(look, [relative(look.path, folder)])]
     lines += _null_words([look.column(name) for name in (user_id, *dates)])
     unsure = [name for name in dates if look.column(name).time_ambiguous]
@@ -227,6 +239,7 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
         "# Attributes become features: keep only what was known when the user joined and has not",
         "# changed since; what was filled in later tells the future.",
         *_left_out_as_telling(telling, left),
+        *_left_out_by_name(named),
         f"attributes = {_list(attributes)}",
         f"dates = {_list(dates)} # they can define churn and are never features",
         "",
@@ -241,6 +254,15 @@ def _left_out_as_telling(telling: Sequence[str], left: Column | None) -> list[st
         return []
     named = ", ".join(f"'{name}'" for name in telling)
     return [f"# Left out: {named}: filled only where '{left.name}' is."]
+
+
+def _left_out_by_name(named: Sequence[str]) -> list[str]:
+    if not named:
+        return []
+    shown = ", ".join(f"'{name}'" for name in named)
+    return [
+        f"# Left out by name, as of the day of the export: {shown}. Known at the start? Add it."
+    ]
 
 
 def _events(plan: Plan) -> str:

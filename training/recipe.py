@@ -44,6 +44,7 @@ from training.sequence_spec import SequenceSpec
 from training.sequences_at import example_of
 from training.split import Slice, Split
 from training.task import Task
+from training.telling import telling_notes
 from training.threads import one_blas_thread
 from training.trained import Measured, Trained
 
@@ -188,6 +189,7 @@ def run_recipe(
         evaluation.metrics["churn_ece_uncorrected"] = plain["churn_ece"]
         notes += carried_notes(evaluation.metrics["churn_log_loss"], plain["churn_log_loss"])
     notes += _of_the_test(evaluation, split)
+    notes += telling_notes(measured_rows(frame, split.test, task), task.spec)
     kept, brought = now.model, now
     if served is not None:
         latest = frame if newest is None else newest

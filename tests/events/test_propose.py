@@ -350,3 +350,17 @@ def test_what_is_filled_when_a_user_leaves_is_no_attribute(tmp_path: Path) -> No
     text = propose([tmp_path / "log.csv", tmp_path / "users.csv"], target)
     assert tomllib.loads(text)["users"]["attributes"] == ["plan"]
     assert "# Left out: 'reason': filled only where 'terminated_on' is." in text
+
+
+def test_what_is_named_after_leaving_is_neither_attribute_nor_property(tmp_path: Path) -> None:
+    lines = [f"{user},{ts:%Y-%m-%d %H:%M:%S},{user % 2},web\n" for user, ts in LOG]
+    put(tmp_path, "log.csv", "user_id,at,Attrition_Flag,browser\n" + "".join(lines))
+    users = [f"{user},{user % 3},{user % 2},open\n" for user in range(1, 121)]
+    put(tmp_path, "users.csv", "user_id,cars,hasExited,account_status\n" + "".join(users))
+    target = tmp_path / "holdfast.toml"
+    text = propose([tmp_path / "log.csv", tmp_path / "users.csv"], target)
+    found = tomllib.loads(text)
+    assert found["users"]["attributes"] == ["cars"]
+    assert found["source"][0]["columns"]["properties"] == ["browser"]
+    assert "# Left out by name, as of the day of the export: 'hasExited', 'account_status'." in text
+    assert "# without what tells who has left: Attrition_Flag" in text
