@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 import polars as pl
 
 from events.store import EventStore, open_store
+from features.definitions import value_amount
 from features.learn import learn_spec
 from features.snapshots import Snapshots, build_snapshots, read
 from features.spec import FeatureSpec
 from runtime.clock import show
 from runtime.cluster import IN_PROCESS, Cluster
+from runtime.collect import collect
 from runtime.device import Device
 from runtime.files import digest_of
 from runtime.progress import say
@@ -24,7 +26,10 @@ from training.plan import Plan
 from training.sample import sampled
 from training.sequence_spec import SequenceSpec
 from training.sequences_at import sequences_at
+from training.split import Split
 from training.task import Task
+
+CPU = Device("cpu", "a look at the store")
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ def prepared(
     say(f"train {kind} as of {show(everyone.as_of)} on {device.kind} ({device.reason})")
     store, plan = sampled(settings, everyone)
     features = learn_spec(everyone, plan.learn_before, settings)
+    if not features.has_amount and _paid(settings, everyone):
+        plan = replace(plan, split=_amounts_too_young(plan))
     snapshots = snapshots_of(settings, store, plan, features, device, cluster)
     task = _task(settings, store, plan, features, snapshots, kind, chosen, device, cluster)
     newest, then = read(snapshots), plan.split.test.cutoffs[0].at
@@ -68,6 +75,20 @@ def prepared(
     if taken := judged_snapshots(settings, store, plan, features, device, cluster):
         frame = without_hindsight(newest, read(taken).drop(taken.features), then)
     return Prepared(store, plan, snapshots, frame, newest, chosen, task)
+
+
+def _paid(settings: Settings, store: EventStore) -> bool:
+    """Whether any amount is known."""
+    value = value_amount(settings.value).is_not_null().any()
+    return any(collect(store.scan(bucket).select(value), CPU).item() for bucket in store.buckets)
+
+
+def _amounts_too_young(plan: Plan) -> Split:
+    note = (
+        f"value is not learned: no amount lies before {show(plan.learn_before.at)}, where what is "
+        "fitted on ends; train as of later"
+    )
+    return replace(plan.split, notes=(*plan.split.notes, note))
 
 
 def named_spec(kind: str, settings: Settings) -> Spec | AutoSpec:
