@@ -9,14 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from events.money import currencies_in
-from events.propose_churn import (
-    AT_THE_EXPORT,
-    Churn,
-    date_columns,
-    known_on_leaving,
-    propose_churn,
-    tells_by_name,
-)
+from events.propose_attributes import attributes_of, tells_by_name
+from events.propose_churn import Churn, date_columns, propose_churn
 from events.propose_days import EXCEL, SINCE_1970, UNTOLD
 from events.propose_files import alike
 from events.propose_look import NATIVE, Column, Look, look_at
@@ -27,7 +21,6 @@ from events.propose_words import words_of
 from events.readers import find_in_folder
 from runtime.settings import parse_settings
 
-_FEW_KINDS = 50
 PIECES = ("quantity", "qty", "menge", "count", "pieces", "units", "cantidad", "quantité")
 _DAY_NOTES = {
     EXCEL: " # numbers of days, as Excel counts",
@@ -219,15 +212,7 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
     look, user_id = plan.users
     dates = date_columns(look)
     left = None if churn.date_column is None else look.column(churn.date_column)
-    telling = [] if left is None else known_on_leaving(look, left)
-    could_be = [
-        column.name
-        for column in look.columns
-        if column.name not in (user_id, *dates, *telling)
-        and (column.number or column.kinds <= _FEW_KINDS)
-    ]
-    named = [name for name in could_be if tells_by_name(name, AT_THE_EXPORT)]
-    attributes = [name for name in could_be if name not in named]
+    found = attributes_of(look, user_id, dates, left)
     lines = ["# One row a user.", "[users]", *_layout(look, [relative(look.path, folder)])]
     lines += _null_words([look.column(name) for name in (user_id, *dates)])
     unsure = [name for name in dates if look.column(name).time_ambiguous]
@@ -238,31 +223,14 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
         'timezone = "UTC"',
         "# Attributes become features: keep only what was known when the user joined and has not",
         "# changed since; what was filled in later tells the future.",
-        *_left_out_as_telling(telling, left),
-        *_left_out_by_name(named),
-        f"attributes = {_list(attributes)}",
+        *found.left_out,
+        f"attributes = {_list(found.kept)}",
         f"dates = {_list(dates)} # they can define churn and are never features",
         "",
         "[users.columns]",
         f"user_id = {quoted(user_id)}",
     ]
     return "\n".join([*lines, ""])
-
-
-def _left_out_as_telling(telling: Sequence[str], left: Column | None) -> list[str]:
-    if left is None or not telling:
-        return []
-    named = ", ".join(f"'{name}'" for name in telling)
-    return [f"# Left out: {named}: filled only where '{left.name}' is."]
-
-
-def _left_out_by_name(named: Sequence[str]) -> list[str]:
-    if not named:
-        return []
-    shown = ", ".join(f"'{name}'" for name in named)
-    return [
-        f"# Left out by name, as of the day of the export: {shown}. Known at the start? Add it."
-    ]
 
 
 def _events(plan: Plan) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from events.propose_look import Column, Look
+from events.propose_look import Look
 from events.propose_plan import Plan
 from events.propose_users import some_users
 from events.propose_words import words_of
@@ -16,11 +16,6 @@ from events.timestamps import counts_since
 
 ENDINGS = ("cancel", "churn", "unsubscri", "terminat", "uninstall", "deactivat", "quit", "left")
 END_DATES = (*ENDINGS, "end", "close", "leave", "expir")
-OUTCOMES = ("churn", "attrit", "exited", "lapsed", "retained", "ltv", "clv", "cltv")
-AT_THE_EXPORT = (  # of a row a user: as it was on the day that the table was written
-    *("last", "latest", "recency", "tenure", "lifetime", "total", "status", "active", "inactive"),
-    *("target", "label"),
-)
 OF_ORDERS = ("order", "cart", "booking", "payment", "checkout", "click", "view", "reservation")
 LENGTHS = (1, 2, 3, 7, 14, 21, 30, 60, 90, 182, 365)
 _SHARE_OF_SPAN = 0.2  # five horizons fit into the log: several cutoffs mature
@@ -112,15 +107,3 @@ def date_columns(look: Look) -> list[str]:
     """Those that can be read without a word: no numbers of days."""
     times = [c for c in look.columns if c.times is not None and c.known]
     return [c.name for c in times if not counts_since(c.time_format or "")]
-
-
-def tells_by_name(name: str, words: Sequence[str] = ()) -> bool:
-    """Whether a column is named as what is known only after the fact: who has left, or has one of
-    some more words."""
-    return speaks_of(name, OUTCOMES) or bool(set(words_of(name)) & set(words))
-
-
-def known_on_leaving(look: Look, left: Column) -> list[str]:
-    """The columns that are filled of those alone who have left, and so tell who will."""
-    others = [c for c in look.columns if c.name != left.name and 0 < c.known < len(c.text)]
-    return [c.name for c in others if not (c.text.is_not_null() & left.text.is_null()).any()]

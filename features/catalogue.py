@@ -99,7 +99,8 @@ def _made_of(measure: Measure) -> set[str]:
 
 
 def _column_of(name: str) -> str:
-    return "properties" if name.startswith(("number_", "category_")) else MADE_OF.get(name, "ts")
+    of_properties = name.startswith(("number_", "category_", "deadline_"))
+    return "properties" if of_properties else MADE_OF.get(name, "ts")
 
 
 def as_markdown(found: Catalogue) -> str:

@@ -46,6 +46,10 @@ def _days(value: float) -> str:
     return _quantity(value, "day")
 
 
+def _ahead(value: float) -> str:
+    return f"in {_days(value)}" if value >= 0 else f"{_days(-value)} ago"
+
+
 def _quantity(value: float, noun: str) -> str:
     shown = _number(value if noun == "minute" else round(value))
     return f"{shown} {noun}" if shown == "1" else f"{shown} {noun}s"
@@ -82,5 +86,6 @@ SHOWN: Mapping[Unit, Callable[[float], str]] = {
     "share": _share,
     "ratio": _ratio,
     "number": _number,
+    "ahead": _ahead,
     "flag": lambda value: "is" if value else "is not",
 }

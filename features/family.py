@@ -13,7 +13,7 @@ import polars as pl
 from features.measure import DAY_US, MINUTE_US, Measure, within
 from features.time import Window
 
-Unit = Literal["days", "minutes", "count", "money", "share", "ratio", "number", "flag"]
+Unit = Literal["days", "minutes", "count", "money", "share", "ratio", "number", "flag", "ahead"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
 

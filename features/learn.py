@@ -44,7 +44,8 @@ def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> Feature
     channels = _vocabulary(seen.channels, limits.most_channels, limits.rare_share)
     known = store.scan_all().filter(known_before(before.at)).select("user_id").unique()
     names = settings.users.attributes if settings.users else ()
-    numbers, categories = learn_properties(store, before, sum(seen.events.values()), limits)
+    rows = sum(seen.events.values())
+    numbers, categories, deadlines = learn_properties(store, before, rows, limits)
     spec = FeatureSpec(
         windows=tuple(Window(days) for days in sorted(set(limits.windows_days))),
         events=events,
@@ -67,6 +68,7 @@ def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> Feature
         paid=tuple(sorted(seen.paid)),
         numbers=numbers,
         categories=categories,
+        deadlines=deadlines,
     )
     require_users(settings, spec)
     return replace(spec, peers=_learn_peers(store, before, spec, settings))

@@ -14,7 +14,16 @@ from events.properties import names_in
 from events.propose_names import KEYS, NUMBERS
 from events.propose_words import words_of
 from events.store import EventStore, known_before
-from features.properties import Category, Mark, Number, read_number, text_of
+from features.properties import (
+    Category,
+    Deadline,
+    Layout,
+    Mark,
+    Number,
+    read_day,
+    read_number,
+    text_of,
+)
 from features.time import Cutoff
 from runtime.collect import collect
 from runtime.device import Device
@@ -28,6 +37,15 @@ LARGE = 1e6  # where most are whole numbers from here on, they are ids or instan
 MOST_DIFFERENT = 0.8  # of the rows: what hardly comes again is an id or free text
 COMMON = 0.02  # of a property's rows, for a value to have columns of its own
 MOST_VALUES = 4
+MOST_DEADLINES = 2  # where none are named
+IN_ADVANCE = {  # words of days that are known before they come
+    *("expire", "expires", "expiry", "expiration", "expiring", "due", "until", "renewal", "renews"),
+    *("ablauf", "ablaufdatum", "vencimiento", "caducidad", "echeance", "échéance", "scadenza"),
+}
+PAIRS_IN_ADVANCE = (
+    *({"valid", "to"}, {"valid", "through"}, {"period", "end"}, {"trial", "end"}),
+    *({"next", "billing"}, {"next", "payment"}, {"next", "charge"}, {"next", "invoice"}),
+)
 LONGEST = 60  # letters of such a value
 DATE = (
     r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
@@ -38,32 +56,36 @@ IDS = {*KEYS, "ids", "sku", "zip"} - {*NUMBERS}  # last words of names of whole 
 
 def learn_properties(
     store: EventStore, before: Cutoff, rows: int, limits: Features
-) -> tuple[tuple[Number, ...], tuple[Category, ...]]:
+) -> tuple[tuple[Number, ...], tuple[Category, ...], tuple[Deadline, ...]]:
     """The most frequent of each, sorted by name; none that a share of `rare_share` of the rows or
-    less has, or that is the same everywhere.
+    less has, or that is the same everywhere. What a deadline's name promises no log can tell (a day
+    may have been filled in afterwards), so there are none but those named so, or by the settings.
 
     Reads the events of some users before `before`, where all users have so many rows.
     """
-    if not limits.most_numbers and not limits.most_categories:
-        return (), ()
     one_in = max(rows // SAMPLED_ROWS, 1)
     held = pl.concat(_sample(store, bucket, before, one_in) for bucket in store.buckets)
     counts = names_in(held.lazy())
     frequent = sorted(counts, key=lambda name: (-counts[name], name))[:LOOKED_AT]
     numbers: list[Number] = []
     categories: list[Category] = []
+    deadlines: list[Deadline] = []
     for name in frequent:
         if counts[name] <= limits.rare_share * rows / one_in:
             continue
         told = held.lazy().select(text=text_of(name)).drop_nulls().group_by("text")
         texts = collect(told.agg(rows=pl.len()), CPU)
-        if number := _number(name, texts):
+        if deadline := _deadline(name, texts, limits):
+            deadlines.append(deadline)
+        elif number := _number(name, texts):
             numbers.append(number)
         elif category := _category(name, texts):
             categories.append(category)
+    most = MOST_DEADLINES if limits.deadlines is None else None
     return (
         tuple(sorted(numbers[: limits.most_numbers], key=lambda one: one.name)),
         tuple(sorted(categories[: limits.most_categories], key=lambda one: one.name)),
+        tuple(sorted(deadlines[:most], key=lambda one: one.name)),
     )
 
 
@@ -72,6 +94,26 @@ def _sample(store: EventStore, bucket: int, before: Cutoff, one_in: int) -> pl.D
     known = store.scan(bucket).filter(known_before(before.at), pl.col("properties").is_not_null())
     some = known.filter(pl.col("user_id").hash(seed=0) % one_in == 0)
     return collect(some.select("properties"), CPU)
+
+
+def _deadline(name: str, texts: pl.DataFrame, limits: Features) -> Deadline | None:
+    """None where it is not named so, or mostly no day."""
+    asked = _in_advance(name) if limits.deadlines is None else name in limits.deadlines
+    if not asked:
+        return None
+    rows = pl.col("rows")
+    read = {
+        layout: rows.filter(read_day(pl.col("text"), layout).is_not_null()).sum()
+        for layout in get_args(Layout)
+    }
+    counts = collect(texts.lazy().select(**read), CPU).row(0, named=True)
+    best: Layout = max(get_args(Layout), key=lambda layout: counts[layout])
+    return Deadline(name, best) if counts[best] > texts["rows"].sum() / 2 else None
+
+
+def _in_advance(name: str) -> bool:
+    words = set(words_of(name))
+    return bool(words & IN_ADVANCE) or any(pair <= words for pair in PAIRS_IN_ADVANCE)
 
 
 def _number(name: str, texts: pl.DataFrame) -> Number | None:

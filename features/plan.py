@@ -18,6 +18,7 @@ from features.amounts import amounts
 from features.attributes import held, keys, valid_at
 from features.categories import categories
 from features.change import change
+from features.deadlines import deadlines
 from features.eligible import eligibility_measures, eligible_at, with_dates
 from features.family import Column, Family
 from features.gaps import gaps
@@ -51,6 +52,7 @@ FAMILIES: tuple[Callable[[FeatureSpec], Family], ...] = (
     channels,
     numbers,
     categories,
+    deadlines,
     sessions,
     rhythm,
     change,

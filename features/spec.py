@@ -16,7 +16,7 @@ from typing import Any
 from features.attributes import Attribute
 from features.definitions import Definitions
 from features.naming import slugs
-from features.properties import Category, Number
+from features.properties import Category, Deadline, Number
 from features.time import Window
 from runtime.files import digest_of
 from runtime.settings import Activity
@@ -78,6 +78,7 @@ class FeatureSpec:
     paid: tuple[str, ...] = ()  # the kinds of event that carry amounts, sorted
     numbers: tuple[Number, ...] = ()  # properties, sorted by name
     categories: tuple[Category, ...] = ()  # the same
+    deadlines: tuple[Deadline, ...] = ()  # the same
 
     @property
     def activity(self) -> Activity:
@@ -112,6 +113,14 @@ class FeatureSpec:
     def number_slugs(self) -> tuple[str, ...]:
         return tuple(slugs(number.name for number in self.numbers).values())
 
+    @property
+    def reads_properties(self) -> bool:
+        return bool(self.numbers or self.categories or self.deadlines)
+
+    @cached_property
+    def deadline_slugs(self) -> tuple[str, ...]:
+        return tuple(slugs(deadline.name for deadline in self.deadlines).values())
+
     @cached_property
     def category_slugs(self) -> dict[tuple[str, str | None], str]:
         """Of each category, and of each of its values."""
@@ -134,6 +143,7 @@ class FeatureSpec:
             "chosen": list(self.chosen),
             "paid": list(self.paid),
             "categories": {c.name: list(c.values) for c in self.categories},
+            "deadlines": {deadline.name: deadline.layout for deadline in self.deadlines},
             "numbers": {number.name: number.decimal for number in self.numbers},
             "roles": {role: list(events) for role, events in self.roles},
             "holidays": [day.isoformat() for day in self.holidays],
@@ -157,6 +167,7 @@ class FeatureSpec:
             categories=tuple(
                 Category(name, tuple(values)) for name, values in raw.get("categories", {}).items()
             ),
+            deadlines=tuple(Deadline(*one) for one in raw.get("deadlines", {}).items()),
             numbers=tuple(Number(name, mark) for name, mark in raw.get("numbers", {}).items()),
             roles=tuple((role, tuple(events)) for role, events in raw["roles"].items()),
             holidays=tuple(date.fromisoformat(day) for day in raw["holidays"]),

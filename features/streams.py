@@ -19,7 +19,7 @@ from features.measure import DAY_US, MINUTE_US, Stream
 from features.spec import FeatureSpec
 from features.time import Cutoff
 
-NO_TEXT = -1
+NO_TEXT, NO_DAY = -1, 0.0
 FIRST_WEEK = timedelta(days=7)
 SLICE_HOURS = 3
 HOUR_US = 60 * MINUTE_US
@@ -52,10 +52,11 @@ def prepare(
     slice         Int8, which eighth of the local day: 0 from midnight to three
     weekday       Int8, local, counts from Monday, 1
     number_0, …   Float64, the spec's numbers among the properties; null where there is none
+    deadline_0, … Float64, the spec's deadlines among them, in days since 1970-01-01, likewise
     text_0, …     String, the spec's categories among them, likewise
     """
     if not in_order:
-        events = events.sort(ROW_ORDER if spec.numbers or spec.categories else ORDER)
+        events = events.sort(ROW_ORDER if spec.reads_properties else ORDER)
     rows = marked(events, spec.definitions)
     day, hour = _local(spec.timezone)
     changed = (pl.col("user_id") != pl.col("user_id").shift(1)).fill_null(value=False)
@@ -68,6 +69,7 @@ def prepare(
         "received",
         *spec.extra_columns,
         *(one.value.alias(f"number_{place}") for place, one in enumerate(spec.numbers)),
+        *(one.value.alias(f"deadline_{place}") for place, one in enumerate(spec.deadlines)),
         *(one.value.alias(f"text_{place}") for place, one in enumerate(spec.categories)),
         number=changed.cast(pl.Int64).cum_sum().set_sorted(),
         kind=pl.col("event_code") if coded else _code("event", spec.events),
@@ -100,6 +102,9 @@ def begun(rows: pl.LazyFrame, spec: FeatureSpec) -> pl.LazyFrame:
                          texts, null without one
     category_0_latest    Int16, the user's last one up to this row; NO_TEXT before the first
     category_0_new       whether the user had no such text before
+    deadline_0_latest    Float64, the day that the user's last one up to this row names, in days
+                         since 1970-01-01; NO_DAY before the first
+    deadline_0_span      days from that row to the day
     """
     begins = FOLLOWS.fill_null(value=False).not_()
     first = pl.when(begins).then(pl.col("ts")).forward_fill()
@@ -114,6 +119,14 @@ def begun(rows: pl.LazyFrame, spec: FeatureSpec) -> pl.LazyFrame:
                 f"category_{place}_new"
             ),
         ).drop(f"text_{place}")
+    for place in range(len(spec.deadlines)):
+        day = pl.col(f"deadline_{place}")
+        none = pl.when(begins & day.is_null())
+        span = day - pl.col("ts").cast(pl.Int64) / DAY_US
+        rows = rows.with_columns(
+            none.then(NO_DAY).otherwise(day).forward_fill().alias(f"deadline_{place}_latest"),
+            none.then(0.0).otherwise(span).forward_fill().alias(f"deadline_{place}_span"),
+        )
     return rows
 
 

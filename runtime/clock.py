@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from runtime.errors import UsageError
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1)
 

@@ -201,6 +201,7 @@ class Features(Section):
     most_channels: int = Field(default=8, ge=0, le=100)
     most_numbers: int = Field(default=6, ge=0, le=100)
     most_categories: int = Field(default=4, ge=0, le=100)
+    deadlines: tuple[str, ...] | None = None
     rare_share: float = Field(default=0.001, ge=0, lt=1)
 
     @model_validator(mode="after")

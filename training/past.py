@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
 
 from features.time import Cutoff
-from runtime.clock import MICROSECOND
+from runtime.clock import EPOCH, MICROSECOND
 from runtime.errors import LabelError
 from training.binned import binned
 from training.churn_level import Scored
@@ -28,7 +28,6 @@ from training.split import user_share
 LEAST_ROWS = 200
 LEAST_OF_A_CLASS = 20
 HELD_SHARE = 0.5
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PARTS_OF_A_DAY = 2**37  # each shorter than a microsecond
 EARLY = re.compile(r"churn_(\d+)d")
 

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from features.time import Cutoff
-from runtime.clock import show
+from runtime.clock import EPOCH, show
 from runtime.errors import LabelError
 from training import linear, past
 from training.binned import Binned
@@ -34,7 +34,7 @@ NO_SEASON = Season()
 YOUNG_TRUST = 0.5  # of a log so young that all its cutoffs share outcomes
 WORSE = 0.01  # of log loss: more than what is carried costs where nothing has moved
 OUTCOME = re.compile(r"churn(_\d+d)?")
-NOT_ASKED = LevelRows(pl.DataFrame(), Span(0.0, 0.0), past.EPOCH, "nobody asked for it")
+NOT_ASKED = LevelRows(pl.DataFrame(), Span(0.0, 0.0), EPOCH, "nobody asked for it")
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ def _table(report: LevelReport) -> tuple[dict[str, Any], ...]:
         plain, used = each[day, "none"], each.get((day, name), each[day, "none"])
         found.append(
             {
-                "cutoff": show(past.EPOCH + timedelta(days=day)),
+                "cutoff": show(EPOCH + timedelta(days=day)),
                 "users": plain["rows"],
                 "base_rate": plain["base_rate"],
                 "predicted": plain["predicted"],

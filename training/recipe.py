@@ -44,12 +44,11 @@ from training.sequence_spec import SequenceSpec
 from training.sequences_at import example_of
 from training.split import Slice, Split
 from training.task import Task
-from training.telling import telling_notes
+from training.telling import notes_of_test
 from training.threads import one_blas_thread
 from training.trained import Measured, Trained
 
 EXAMPLE_ROWS = 5
-TOO_GOOD = 0.99  # AUC on rows not seen
 GROWN = 1.25  # times as many rows ask for other sizes and penalties
 
 
@@ -158,8 +157,7 @@ def run_recipe(
     """The training itself, from a frame of labelled snapshots, without a store or tracking.
 
     `level`: the rows by which calibration is carried to the present; `newest`: the frame with
-    every label as it is known now, for the last fit, where that is not `frame`.
-    """
+    every label as it is known now, for the last fit, where that is not `frame`."""
     say(f"fit on {split.fit}; calibrate on {split.calibrate}; test on {split.test}")
     for of in (split.test, split.served_fit):
         measured_rows(frame, of, task)  # raises before hours of fits, not after them
@@ -188,21 +186,19 @@ def run_recipe(
         plain = judge(anew(now.plain), rows, 0).metrics
         evaluation.metrics["churn_ece_uncorrected"] = plain["churn_ece"]
         notes += carried_notes(evaluation.metrics["churn_log_loss"], plain["churn_log_loss"])
-    notes += _of_the_test(evaluation, split)
-    notes += telling_notes(measured_rows(frame, split.test, task), task.spec)
+    notes += notes_of_test(evaluation, measured_rows(frame, split.test, task), task.spec)
     kept, brought = now.model, now
     if served is not None:
-        latest = frame if newest is None else newest
-        kept, brought = _kept(latest, split, later, served, level, task, notes)
+        newest = frame if newest is None else newest
+        kept, brought = _kept(newest, split, later, served, level, task, notes)
         notes.append(f"the model that serves: {brought.note}")
-    notes += [*drift_notes(kept.churn_interval), *law_notes(kept)]
     return Trained(
         model=kept,
         honest=honest,
         evaluation=evaluation,
         settled=tried.settled,
         fit_rows=len((served or tried).rows),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys([*notes, *drift_notes(kept.churn_interval), *law_notes(kept)])),
         candidates=tuple(
             Measured(one, judge(one.model, one.frame, draws // 2).metrics) for one in candidates
         ),
@@ -235,17 +231,6 @@ def measured_rows(
     if of.until and known_after:
         rows = rows.filter(pl.col("cutoff") <= of.until - known_after.known_after)
     return labelled(rows, inputs or task.features, "measure", task.seed)
-
-
-def _of_the_test(evaluation: Evaluation, split: Split) -> list[str]:
-    if len(set(evaluation.churn)) == 1:
-        return [f"one class only to test on ({split.test}): no ranking metric of churn"]
-    if (auc := evaluation.metrics["churn_roc_auc"]) < TOO_GOOD:
-        return []
-    return [
-        f"AUC {auc:.3f} is better than behaviour can tell: look in the reasons for a feature that "
-        "comes with leaving itself (an event or a property of it), and run 'holdfast leakcheck'"
-    ]
 
 
 def later_spec(spec: Spec | AutoSpec, settled: Spec | AutoSpec, split: Split) -> Spec | AutoSpec:

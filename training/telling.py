@@ -1,5 +1,5 @@
-"""Properties and attributes that tell by themselves who leaves, as those do that were written down
-afterwards: a status, a reason, a total as of the day of the export."""
+"""What is too good to be true: properties and attributes that alone tell who leaves, as those do
+that were written down afterwards (a status, a reason, a total as of the day of the export)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,27 @@ from features.dictionary import dictionary
 from features.numbers import numbers
 from features.spec import FeatureSpec
 from features.statics import statics
+from training.evaluate import Evaluation
 from training.metrics import Floats, ranked, roc_auc
 from training.rows import Rows
 
-ALONE = 0.9  # AUC
+ALONE, TOO_GOOD = 0.9, 0.99  # AUC on rows not seen
 LEAST_OF_A_CLASS = 20
 MOST_NAMED = 3
+
+
+def notes_of_test(evaluation: Evaluation, test: Rows, spec: FeatureSpec) -> list[str]:
+    """What a reviewer must know of the rows that a model is measured on."""
+    if len(set(evaluation.churn)) == 1:
+        return ["one class only to test on: no ranking metric of churn"]
+    notes = telling_notes(test, spec)
+    if (auc := evaluation.metrics["churn_roc_auc"]) < TOO_GOOD:
+        return notes
+    return [
+        *notes,
+        f"AUC {auc:.3f} is better than behaviour can tell: look in the reasons for a feature that "
+        "comes with leaving itself (an event or a property of it), and run 'holdfast leakcheck'",
+    ]
 
 
 def telling_notes(test: Rows, spec: FeatureSpec) -> list[str]:

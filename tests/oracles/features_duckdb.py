@@ -18,6 +18,7 @@ from oracles.duck_activity import activity, decay
 from oracles.duck_base import tables
 from oracles.duck_categories import categories
 from oracles.duck_change import change
+from oracles.duck_deadlines import deadlines
 from oracles.duck_gaps import gaps
 from oracles.duck_kinds import channels, kinds
 from oracles.duck_money import amounts, money
@@ -40,6 +41,7 @@ FAMILIES: tuple[Callable[[FeatureSpec], str], ...] = (
     channels,
     numbers,
     categories,
+    deadlines,
     sessions,
     rhythm,
     change,

@@ -14,7 +14,7 @@ import polars_hash as plh
 from events.contract import EVENTS, TIME
 from features.attributes import Attribute
 from features.definitions import Definitions
-from features.properties import Category, Number
+from features.properties import Category, Deadline, Number
 from runtime import tables
 from runtime.settings import Settings, parse_settings
 
@@ -28,6 +28,7 @@ CATEGORIES = (
     Category("plan", ("free", "gold")),
     Category("shop"),
 )
+DEADLINES = (Deadline("Paid until", "dmy"), Deadline("due"), Deadline("expire_date", "compact"))
 PROPERTIES = (
     None,
     None,
@@ -40,6 +41,10 @@ PROPERTIES = (
     '{"plan":"free","shop":"7"}',
     '{"plan":"gold","shop":"08"}',
     '{"shop":"ü","note":""}',
+    '{"due":"2024-04-07T12:00:00Z","expire_date":"20240401","Paid until":"3.4.2024"}',
+    '{"due":"2024/1/31","expire_date":"20240230","Paid until":"31.12.2023"}',
+    '{"due":"soon","expire_date":"19700101","Paid until":"1-1-1989"}',
+    '{"expire_date":"2025010","Paid until":"29.02.2024 10:00"}',
     '{"Data MB":"1 234\u00a0567,5","minutes":"1000"}',
 )
 ATTRIBUTES = (Attribute("age", "number"), Attribute("plan", "category", ("gold", "free")))

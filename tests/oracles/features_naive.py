@@ -13,6 +13,7 @@ from datetime import datetime
 from oracles.naive_activity import activity, decay
 from oracles.naive_categories import categories
 from oracles.naive_change import change
+from oracles.naive_deadlines import deadlines
 from oracles.naive_gaps import gaps
 from oracles.naive_kinds import channels, kinds
 from oracles.naive_money import amounts, money
@@ -47,6 +48,7 @@ FAMILIES: tuple[Callable[[Person], Values], ...] = (
     channels,
     numbers,
     categories,
+    deadlines,
     sessions,
     rhythm,
     change,

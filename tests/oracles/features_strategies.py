@@ -12,6 +12,7 @@ from oracles.features_logs import (
     ATTRIBUTES,
     CATEGORIES,
     CHANNELS,
+    DEADLINES,
     EDGES,
     EVENTS_SEEN,
     NUMBERS,
@@ -168,6 +169,7 @@ windowed = st.builds(
     holidays=st.lists(st.dates(date(2022, 6, 1), date(2025, 9, 1)), max_size=4).map(tuple),
     paid=st.lists(names, unique=True, max_size=4).map(sorted).map(tuple),
     numbers=st.sampled_from(((), NUMBERS, NUMBERS[1:])),
+    deadlines=st.sampled_from(((), DEADLINES, DEADLINES[2:])),
     categories=st.sampled_from(((), CATEGORIES, CATEGORIES[1:])),
 )
 # A set, and the patterns of one of a project's own.

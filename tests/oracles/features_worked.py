@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from oracles.features_logs import ATTRIBUTES, CATEGORIES, NUMBERS, T
+from oracles.features_logs import ATTRIBUTES, CATEGORIES, DEADLINES, NUMBERS, T
 
 from features.definitions import Definitions
 from features.spec import FeatureSpec, Peers
@@ -41,6 +41,7 @@ WHOLE = replace(
     peers=tuple(Peers(name, MEANS) for name in ("events", "active_days", "amount")),
     numbers=NUMBERS,
     categories=CATEGORIES,
+    deadlines=DEADLINES,
 )
 CHURNS = {
     "passive": Churn(),

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from training_frames import NEWEST, cutoffs, snapshot_frame
 
 from features.time import Cutoff
+from runtime.clock import EPOCH
 from runtime.errors import LabelError
 from runtime.settings import Settings
 from training.churn_level import Span, churn_level
 from training.early import early_days, step_days
 from training.past import (
-    EPOCH,
     Predict,
     churn_scores,
     day_of,

@@ -15,10 +15,10 @@ from training_frames import a_year
 
 from benchmarks.over_time import case_of, figures_of
 from benchmarks.shop_world import write_shop
+from runtime.clock import EPOCH
 from training.binned import binned
 from training.calibration import Calibrator
 from training.level_rows import LevelRows
-from training.past import EPOCH
 from training.present import NOT_ASKED
 from training.season import Season, moved_by, season_of
 from training.years import YEAR
