@@ -29,7 +29,10 @@ MOST_DIFFERENT = 0.8  # of the rows: what hardly comes again is an id or free te
 COMMON = 0.02  # of a property's rows, for a value to have columns of its own
 MOST_VALUES = 4
 LONGEST = 60  # letters of such a value
-DATE = r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
+DATE = (
+    r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
+    r"|^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"  # 20170228
+)
 IDS = {*KEYS, "ids", "sku", "zip"} - {*NUMBERS}  # last words of names of whole numbers
 
 

@@ -59,6 +59,7 @@ def test_texts_that_come_again_are_learned_and_nothing_else(tmp_path: Path) -> N
             line=f"x{n}",
             seats=f"{n % 4}",
             day=f"2024-03-{1 + n % 20:02d}",
+            expires=f"202403{1 + n % 20:02d}",
             same="always",
             comment=GOOD + "very " * (n % 9),
             **({"rare": f"{n % 2}x"} if n < 2 else {}),
