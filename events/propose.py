@@ -36,6 +36,7 @@ _DAY_NOTES = {
 PARTS = ("micros", "millis", "cents", "pence", "centavos", "kopecks")  # of money
 _A_TIME = 0.5  # score of a role: more than bare numbers that could be times
 LEAST_SHOWN = 0.01
+_WHOLE_WITH_FRACTION = r"^\d+\.0$"  # as tools write ids where some are missing
 
 
 def propose(files: list[Path], target: Path) -> str:
@@ -151,6 +152,9 @@ def _column_lines(source: SourcePlan) -> list[str]:
     if missing:
         share = "under 1%" if missing < LEAST_SHOWN else f"{missing:.0%}"
         guess += f" # {share} of the rows have none: they will lie in quarantine"
+    ids = source.values(roles.user_id or "").drop_nulls()
+    if ids.str.contains(_WHOLE_WITH_FRACTION).all():
+        guess += f" # ids are texts: {ids[0]} is another user than {ids[0].removesuffix('.0')}"
     times = [column.name for column in _extra(source) if as_time(column) > _A_TIME]
     other = (
         f" # or {', '.join(map(quoted, times))}? it must be when the row was known" if times else ""
