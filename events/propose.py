@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Sequence
@@ -16,8 +15,15 @@ from events.propose_files import alike
 from events.propose_look import NATIVE, Column, Look, look_at
 from events.propose_plan import Plan, SourcePlan, opened, plan_files, relative
 from events.propose_roles import as_amount, as_time
-from events.propose_value import paying_events
-from events.propose_words import words_of
+from events.propose_sections import (
+    activity_section,
+    churn_section,
+    eligible_section,
+    value_section,
+)
+from events.propose_users import some_users
+from events.propose_value import paying_events, payments_in, value_horizon
+from events.propose_words import listed, quoted, words_of
 from events.readers import find_in_folder
 from runtime.settings import parse_settings
 
@@ -30,6 +36,7 @@ _DAY_NOTES = {
 PARTS = ("micros", "millis", "cents", "pence", "centavos", "kopecks")  # of money
 _A_TIME = 0.5  # score of a role: more than bare numbers that could be times
 LEAST_SHOWN = 0.01
+_WHOLE_WITH_FRACTION = r"^\d+\.0$"  # as tools write ids where some are missing
 
 
 def propose(files: list[Path], target: Path) -> str:
@@ -40,28 +47,24 @@ def propose(files: list[Path], target: Path) -> str:
     paths = [path for named in files for path in find_in_folder(named)]
     looks = [look_at(first, more=tuple(more)) for first, *more in alike(paths)]
     plan = plan_files([opened(look) for look in looks], target.parent)
-    churn = propose_churn(plan)
+    log = some_users(plan)
+    churn = propose_churn(plan, log)
+    paying = paying_events(plan)
+    payments = payments_in(log, paying)
+    days = value_horizon(log, payments, churn.horizon_days)
     parts = [
         _head(target, plan),
         *(_source(source, plan) for source in plan.sources),
         _users(plan, churn, target.parent),
         _events(plan),
-        _activity(churn),
-        _eligible(churn),
-        _churn(churn),
-        _value(plan, churn),
+        activity_section(churn),
+        eligible_section(churn),
+        churn_section(churn, payments),
+        value_section(plan, churn, paying, payments, days),
     ]
     text = "\n".join(part for part in parts if part)
     parse_settings(tomllib.loads(text), target.parent, str(target))
     return text
-
-
-def quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _list(values: Sequence[str]) -> str:
-    return "[" + ", ".join(quoted(value) for value in values) + "]"
 
 
 def _head(target: Path, plan: Plan) -> str:
@@ -110,7 +113,7 @@ def _role_columns(source: SourcePlan) -> list[Column]:
 
 
 def _layout(look: Look, paths: Sequence[str]) -> list[str]:
-    path = quoted(paths[0]) if len(paths) == 1 else _list(paths)
+    path = quoted(paths[0]) if len(paths) == 1 else listed(paths)
     more = " # files that match later are added by the next ingest" if "*" in path else ""
     lines = [f"path = {path}{more}", f"format = {quoted(look.form)}"]
     layout = look.layout
@@ -121,16 +124,16 @@ def _layout(look: Look, paths: Sequence[str]) -> list[str]:
     if layout.delimiter is not None:
         lines.append(f"delimiter = {quoted(layout.delimiter)}")
     if layout.unnest:
-        lines.append(f"unnest = {_list(layout.unnest)} # objects whose fields are columns")
+        lines.append(f"unnest = {listed(layout.unnest)} # objects whose fields are columns")
     if not look.header:
         names = [column.name for column in look.columns]
-        lines += ["header = false # give the columns better names", f"names = {_list(names)}"]
+        lines += ["header = false # give the columns better names", f"names = {listed(names)}"]
     return lines
 
 
 def _null_words(columns: Sequence[Column]) -> list[str]:
     words = sorted({word for column in columns for word in column.null_words})
-    return [f"null_values = {_list(['', *words])} # stand for 'none'"] if words else []
+    return [f"null_values = {listed(['', *words])} # stand for 'none'"] if words else []
 
 
 def _time_lines(time: Column) -> list[str]:
@@ -149,6 +152,9 @@ def _column_lines(source: SourcePlan) -> list[str]:
     if missing:
         share = "under 1%" if missing < LEAST_SHOWN else f"{missing:.0%}"
         guess += f" # {share} of the rows have none: they will lie in quarantine"
+    ids = source.values(roles.user_id or "").drop_nulls()
+    if ids.str.contains(_WHOLE_WITH_FRACTION).all():
+        guess += f" # ids are texts: {ids[0]} is another user than {ids[0].removesuffix('.0')}"
     times = [column.name for column in _extra(source) if as_time(column) > _A_TIME]
     other = (
         f" # or {', '.join(map(quoted, times))}? it must be when the row was known" if times else ""
@@ -186,9 +192,9 @@ def _column_lines(source: SourcePlan) -> list[str]:
     left = [f"row numbers: {', '.join(roles.row_numbers)}"] if roles.row_numbers else []
     left += [f"what tells who has left: {', '.join(telling)}"] if telling else []
     if left:
-        lines.append(f"properties = {_list(kept)} # without {'; '.join(left)}")
+        lines.append(f"properties = {listed(kept)} # without {'; '.join(left)}")
     elif roles.extra:
-        shown = _list(roles.extra)
+        shown = listed(roles.extra)
         lines.append(f"# properties = {shown} # kept when left out: every other column")
     return lines
 
@@ -224,8 +230,8 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
         "# Attributes become features: keep only what was known when the user joined and has not",
         "# changed since; what was filled in later tells the future.",
         *found.left_out,
-        f"attributes = {_list(found.kept)}",
-        f"dates = {_list(dates)} # they can define churn and are never features",
+        f"attributes = {listed(found.kept)}",
+        f"dates = {listed(dates)} # they can define churn and are never features",
         "",
         "[users.columns]",
         f"user_id = {quoted(user_id)}",
@@ -246,41 +252,3 @@ def _deduplicate(plan: Plan) -> tuple[str, str]:
     if all(t is not None and (t.finer_than_a_day or c) for t, c in zip(times, clocks, strict=True)):
         return "row", "A row that is equal in every column to another is dropped."
     return "none", "Dates alone: two equal rows may be two events, so none is dropped."
-
-
-def _activity(churn: Churn) -> str:
-    if not churn.events:
-        return ""
-    return "\n".join(
-        ["[activity]", f"exclude = {_list(churn.events)} # leaving is no activity", ""]
-    )
-
-
-def _eligible(churn: Churn) -> str:
-    if churn.within_days is None:
-        return "# [eligible]\n# within_days = 30 # scores only who was active so lately\n"
-    why = "scored is who was active within two horizons"
-    return f"[eligible]\nwithin_days = {churn.within_days} # {why}\n"
-
-
-def _churn(churn: Churn) -> str:
-    lines = ["[churn]", f"# {churn.why[0].upper()}{churn.why[1:]}."]
-    if churn.seen_once:
-        lines.append("# HARDLY ANY USER COMES ON TWO DAYS: is user_id that of an order?")
-    lines.append(f"kind = {quoted(churn.kind)}")
-    if churn.events:
-        lines.append(f"events = {_list(churn.events)}")
-    if churn.date_column:
-        lines.append(f"date_column = {quoted(churn.date_column)}")
-    meant = "looked ahead" if churn.kind == "active" else "of silence are churn"
-    return "\n".join([*lines, f"horizon_days = {churn.horizon_days} # days {meant}", ""])
-
-
-def _value(plan: Plan, churn: Churn) -> str:
-    if not any(source.roles.amount for source in plan.sources):
-        return ""
-    lines = ["[value]"]
-    if paying := paying_events(plan):
-        lines.append(f"events = {_list(paying)} # the amounts of these alone; others have some too")
-    lines.append(f"horizon_days = {churn.horizon_days} # the amounts of so many days ahead")
-    return "\n".join([*lines, ""])

@@ -10,7 +10,6 @@ import polars as pl
 
 from events.propose_look import Look
 from events.propose_plan import Plan
-from events.propose_users import some_users
 from events.propose_words import words_of
 from events.timestamps import counts_since
 
@@ -18,6 +17,7 @@ ENDINGS = ("cancel", "churn", "unsubscri", "terminat", "uninstall", "deactivat",
 END_DATES = (*ENDINGS, "end", "close", "leave", "expir")
 OF_ORDERS = ("order", "cart", "booking", "payment", "checkout", "click", "view", "reservation")
 LENGTHS = (1, 2, 3, 7, 14, 21, 30, 60, 90, 182, 365)
+LEAST_SILENCE = 7  # days: a shorter one is a busy week, or a weekend
 _SHARE_OF_SPAN = 0.2  # five horizons fit into the log: several cutoffs mature
 _USUAL_GAP = 0.9  # quantile of the gaps between active days
 _RARE = 0.002
@@ -27,14 +27,14 @@ _COMMON = 0.95
 
 @dataclass(frozen=True)
 class Churn:
-    """`why` in words, for the comment. `events` or `date_column` where it is an act. `seen_once`:
+    """`why` in words, a comment each. `events` or `date_column` where it is an act. `seen_once`:
     hardly any user was active on two days."""
 
     horizon_days: int
     within_days: int | None
     events: tuple[str, ...]
     date_column: str | None
-    why: str
+    why: tuple[str, ...]
     seen_once: bool = False
 
     @property
@@ -42,26 +42,30 @@ class Churn:
         return "active" if self.events or self.date_column else "passive"
 
 
-def propose_churn(plan: Plan) -> Churn:
-    log = some_users(plan)
-    span = _span_days(log)
-    most = max(1, math.floor(span * _SHARE_OF_SPAN))
-    gap, repeat_share = _gaps(log)
-    horizon = _length(gap, most)
+def propose_churn(plan: Plan, log: pl.DataFrame) -> Churn:
+    """`log`: as of `some_users`."""
+    span, most = _span_days(log), longest_horizon(log)
+    days = active_days(log)
+    gap, repeat_share = float(days["gap"].quantile(_USUAL_GAP) or 30.0), _repeat_share(days)
+    horizon = length(max(gap, LEAST_SILENCE), most)
     within = 2 * horizon
     if column := _end_date(plan):
         why = f"the users table's '{column}' says when a user left"
-        return Churn(_length(30, most), None, (), column, why)
+        return Churn(length(30, most), None, (), column, (why,))
     if acts := _ending_events(log):
         why = "these events say that a user leaves"
-        return Churn(_length(30, most), None, acts, None, why)
+        return Churn(length(30, most), None, acts, None, (why,))
     why = f"the log spans {span:.0f} days"
     if repeat_share < _SEEN_TWICE:
-        return Churn(horizon, None, (), None, why, seen_once=True)
-    why = f"nine of ten gaps between a user's active days are of {gap:.0f} days or less, and {why}"
+        return Churn(horizon, None, (), None, (why,), seen_once=True)
+    spoken = [
+        f"nine of ten gaps between a user's active days are of {gap:.0f} days or less, and {why}"
+    ]
+    if horizon == LEAST_SILENCE > gap:
+        spoken.append("a silence shorter than a week says little")
     if repeat_share < 0.5:  # noqa: PLR2004 (most users come once: everyone is worth a score)
-        return Churn(horizon, None, (), None, why)
-    return Churn(horizon, within, (), None, why)
+        return Churn(horizon, None, (), None, tuple(spoken))
+    return Churn(horizon, within, (), None, tuple(spoken))
 
 
 def _span_days(log: pl.DataFrame) -> float:
@@ -69,19 +73,26 @@ def _span_days(log: pl.DataFrame) -> float:
     return float(span or 0) / 86_400
 
 
-def _gaps(log: pl.DataFrame) -> tuple[float, float]:
-    """The usual longest gap between a user's active days, and the share of users with any."""
+def longest_horizon(log: pl.DataFrame) -> int:
+    """In days: several cutoffs mature with it."""
+    return max(1, math.floor(_span_days(log) * _SHARE_OF_SPAN))
+
+
+def active_days(log: pl.DataFrame) -> pl.DataFrame:
+    """Each user's days with a row; `gap`: days since the one before, null for the first."""
     days = log.select("user", day=pl.col("ts").dt.date()).unique().sort("user", "day")
-    gaps = days.with_columns(gap=pl.col("day").diff().over("user").dt.total_days())
-    usual = gaps["gap"].drop_nulls().quantile(_USUAL_GAP)
-    again = gaps.filter(pl.col("gap").is_not_null())["user"].n_unique()
-    return float(usual or 30.0), again / max(1, days["user"].n_unique())
+    return days.with_columns(gap=pl.col("day").diff().over("user").dt.total_days())
 
 
-def _length(wanted: float, most: int) -> int:
+def _repeat_share(days: pl.DataFrame) -> float:
+    again = days.filter(pl.col("gap").is_not_null())["user"].n_unique()
+    return again / max(1, days["user"].n_unique())
+
+
+def length(wanted: float, most: int) -> int:
     """The first usual length that is not below `wanted`, cut to what the log allows."""
-    fitting = [length for length in LENGTHS if length <= most] or [1]
-    return next((length for length in fitting if length >= wanted), fitting[-1])
+    fitting = [days for days in LENGTHS if days <= most] or [1]
+    return next((days for days in fitting if days >= wanted), fitting[-1])
 
 
 def speaks_of(name: str, stems: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from events.columns import as_amount
 from events.propose_look import Column, Look, parsed, texts_of
 from events.propose_plan import Plan
 from events.propose_roles import Roles
@@ -18,13 +19,15 @@ from events.timestamps import TIME
 from runtime.progress import progress
 
 MOST_ROWS = 1_000_000  # kept: of more the users are halved
-SCHEMA = {"user": pl.String(), "ts": TIME, "event": pl.String()}
+SCHEMA = {"user": pl.String(), "ts": TIME, "event": pl.String(), "amount": pl.Float64()}
 
 
 def some_users(plan: Plan, most_rows: int = MOST_ROWS) -> pl.DataFrame:
-    """Columns user, ts and event: every row of some users, of all where `most_rows` hold them.
+    """Columns user, ts, event and amount: every row of some users, of all where `most_rows` hold
+    them.
 
-    Rows without a user or a time that can be read are left out.
+    Rows without a user or a time that can be read are left out; an amount that cannot is null. The
+    event of a source without a column of events is its name, where there are several.
     """
     kept, held, halved = [], 0, 0
     with progress("looking at the files", None, "rows") as advance:
@@ -45,28 +48,37 @@ def _is_among(halved: int) -> pl.Expr:
 
 def _rows(plan: Plan) -> Iterator[pl.DataFrame]:
     for source in plan.sources:
+        named = source.name if len(plan.sources) > 1 else None
         for look in source.looks:
             if look.whole:
                 texts = [column.text for column in look.columns]
-                yield _three(pl.DataFrame(texts), look, source.roles)
+                yield _who_did_what(pl.DataFrame(texts), look, source.roles, named)
                 continue
             for path in look.paths:
                 for batch in read(path, look.layout):
-                    yield _three(texts_of(batch.rows), look, source.roles)
+                    yield _who_did_what(texts_of(batch.rows), look, source.roles, named)
 
 
-def _three(texts: pl.DataFrame, look: Look, roles: Roles) -> pl.DataFrame:
+def _who_did_what(texts: pl.DataFrame, look: Look, roles: Roles, named: str | None) -> pl.DataFrame:
     assert roles.user_id is not None
     assert roles.ts is not None
     time = look.column(roles.ts)
     assert time.time_format is not None
     event = look.column(roles.event) if roles.event else None
+    amount = look.column(roles.amount) if roles.amount else None
+    nothing = pl.Series([None] * len(texts))
     columns = {
         "user": _text(texts, look.column(roles.user_id)),
         "ts": parsed(_text(texts, time), time.time_format).cast(TIME),
-        "event": _text(texts, event) if event else pl.Series([None] * len(texts)),
+        "event": _text(texts, event) if event else pl.Series([named] * len(texts)),
+        "amount": _number(_text(texts, amount), amount.decimal) if amount else nothing,
     }
     return pl.DataFrame(columns, schema_overrides=SCHEMA)
+
+
+def _number(values: pl.Series, decimal: str) -> pl.Series:
+    name = values.name
+    return values.to_frame().select(as_amount(name, pl.String(), decimal)).to_series()
 
 
 def _text(texts: pl.DataFrame, column: Column) -> pl.Series:

@@ -6,11 +6,12 @@ The price of what was only looked at, or put into a cart, is nobody's revenue.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
 from events.columns import as_amount
-from events.propose_churn import speaks_of
+from events.propose_churn import active_days, length, longest_horizon, speaks_of
 from events.propose_plan import Plan, SourcePlan
 
 BUYS = (
@@ -21,6 +22,9 @@ NOT_YET = (
     *("view", "click", "cart", "wish", "fail", "cancel", "start", "begin", "initiat", "add"),
     *("declin", "abandon", "search", "intent", "pending", "select", "page", "remove"),
 )
+_REGULAR = 0.1
+_MOST_ALIKE = 0.5
+_LEAST_PERIOD = 7  # days: a shorter rhythm is no subscription's
 
 
 def paying_events(plan: Plan) -> tuple[str, ...]:
@@ -34,6 +38,40 @@ def paying_events(plan: Plan) -> tuple[str, ...]:
     refunds = sorted({name for name, least in with_amounts if least < 0} - set(bought))
     found = (*bought, *refunds)
     return () if set(found) == set(names) else found
+
+
+@dataclass(frozen=True)
+class Payments:
+    """`apart`: days from a user's payment to the next, the median. `regular`: half of all are
+    within a tenth of it, as of a subscription. `events`: the names of those that are payments."""
+
+    apart: float
+    regular: bool
+    events: tuple[str, ...]
+
+
+def payments_in(log: pl.DataFrame, events: Sequence[str]) -> Payments | None:
+    """None where nobody pays on two days.
+
+    `log`: as of `some_users`; `events`: those that bring money, all with an amount where empty.
+    """
+    paid = log.filter(pl.col("amount") > 0)
+    if events:
+        paid = paid.filter(pl.col("event").is_in(events))
+    gaps = active_days(paid)["gap"].drop_nulls()
+    if not len(gaps):
+        return None
+    apart = float(gaps.quantile(0.5) or 1.0)
+    near = ((gaps - apart).abs() <= apart * _REGULAR).mean()
+    regular = apart >= _LEAST_PERIOD and isinstance(near, float) and near >= _MOST_ALIKE
+    return Payments(apart, regular, tuple(paid["event"].drop_nulls().unique().sort()))
+
+
+def value_horizon(log: pl.DataFrame, payments: Payments | None, churn_days: int) -> int:
+    """Churn's, or a longer one in which who pays as usual pays once."""
+    if payments is None:
+        return churn_days
+    return max(churn_days, length(payments.apart, longest_horizon(log)))
 
 
 def _amounts(source: SourcePlan, plan: Plan) -> Sequence[tuple[str, float]]:

@@ -5,8 +5,9 @@ Learned from the log before a cutoff, and from nothing at or after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import get_args
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TypeVar, get_args
 
 import polars as pl
 
@@ -29,9 +30,12 @@ from runtime.collect import collect
 from runtime.device import Device
 from runtime.settings import Features
 
+T = TypeVar("T", Number, Category, Deadline)
+
 CPU = Device("cpu", "a look at the log")
 SAMPLED_ROWS = 500_000  # of which the properties are looked at
-LOOKED_AT = 40  # names, the most frequent
+LOOKED_AT = 60  # names
+KINDS = 20  # of event, the most frequent, each with properties of its own
 LEAST_SHARE = 0.99  # of the values, that can be read
 LARGE = 1e6  # where most are whole numbers from here on, they are ids or instants
 MOST_DIFFERENT = 0.8  # of the rows: what hardly comes again is an id or free text
@@ -57,22 +61,20 @@ IDS = {*KEYS, "ids", "sku", "zip"} - {*NUMBERS}  # last words of names of whole 
 def learn_properties(
     store: EventStore, before: Cutoff, rows: int, limits: Features
 ) -> tuple[tuple[Number, ...], tuple[Category, ...], tuple[Deadline, ...]]:
-    """The most frequent of each, sorted by name; none that a share of `rare_share` of the rows or
-    less has, or that is the same everywhere. What a deadline's name promises no log can tell (a day
-    may have been filled in afterwards), so there are none but those named so, or by the settings.
+    """The most frequent of each, sorted by name: the kinds of event in turn, so that the busiest
+    leaves room for others. None that a share of `rare_share` of the rows or less has, or that is
+    the same everywhere. What a deadline's name promises no log can tell (a day may have been filled
+    in afterwards), so there are none but those named so, or by the settings.
 
     Reads the events of some users before `before`, where all users have so many rows.
     """
     one_in = max(rows // SAMPLED_ROWS, 1)
     held = pl.concat(_sample(store, bucket, before, one_in) for bucket in store.buckets)
-    counts = names_in(held.lazy())
-    frequent = sorted(counts, key=lambda name: (-counts[name], name))[:LOOKED_AT]
+    kind_of = _kinds(held, limits.rare_share * rows / one_in)
     numbers: list[Number] = []
     categories: list[Category] = []
     deadlines: list[Deadline] = []
-    for name in frequent:
-        if counts[name] <= limits.rare_share * rows / one_in:
-            continue
+    for name in _in_turn(kind_of, kind_of)[:LOOKED_AT]:
         told = held.lazy().select(text=text_of(name)).drop_nulls().group_by("text")
         texts = collect(told.agg(rows=pl.len()), CPU)
         if deadline := _deadline(name, texts, limits):
@@ -83,17 +85,48 @@ def learn_properties(
             categories.append(category)
     most = MOST_DEADLINES if limits.deadlines is None else None
     return (
-        tuple(sorted(numbers[: limits.most_numbers], key=lambda one: one.name)),
-        tuple(sorted(categories[: limits.most_categories], key=lambda one: one.name)),
-        tuple(sorted(deadlines[:most], key=lambda one: one.name)),
+        _most(numbers, limits.most_numbers, kind_of),
+        _most(categories, limits.most_categories, kind_of),
+        _most(deadlines, most, kind_of),
     )
+
+
+def _kinds(held: pl.DataFrame, rare: float) -> dict[str, int]:
+    """Of each property, the most frequent first, the kind of event that has it most often."""
+    events = held["event"].value_counts().sort("count", "event", descending=[True, False])
+    named = events["event"].head(KINDS)
+    kinds = [*(pl.col("event") == name for name in named), ~pl.col("event").is_in(named)]
+    counts: Counter[str] = Counter()
+    most: dict[str, tuple[int, int]] = {}
+    for kind, mine in enumerate(kinds):
+        for name, count in names_in(held.lazy().filter(mine)).items():
+            counts[name] += count
+            most[name] = max(most.get(name, (0, 0)), (count, -kind))
+    frequent = sorted(counts, key=lambda name: (-counts[name], name))
+    return {name: -most[name][1] for name in frequent if counts[name] > rare}
+
+
+def _in_turn(names: Iterable[str], kind_of: Mapping[str, int]) -> list[str]:
+    """The first of each kind, then the second of each, and so on."""
+    seen: Counter[int] = Counter()
+    place = {}
+    for name in names:
+        place[name] = seen[kind_of[name]]
+        seen[kind_of[name]] += 1
+    return sorted(place, key=lambda name: place[name])
+
+
+def _most(found: list[T], most: int | None, kind_of: Mapping[str, int]) -> tuple[T, ...]:
+    by_name = {one.name: one for one in found}
+    kept = _in_turn(by_name, kind_of)[:most]
+    return tuple(by_name[name] for name in sorted(kept))
 
 
 def _sample(store: EventStore, bucket: int, before: Cutoff, one_in: int) -> pl.DataFrame:
     """Of some users, by their hash: it depends on neither buckets nor order."""
     known = store.scan(bucket).filter(known_before(before.at), pl.col("properties").is_not_null())
     some = known.filter(pl.col("user_id").hash(seed=0) % one_in == 0)
-    return collect(some.select("properties"), CPU)
+    return collect(some.select("event", "properties"), CPU)
 
 
 def _deadline(name: str, texts: pl.DataFrame, limits: Features) -> Deadline | None:

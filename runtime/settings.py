@@ -199,8 +199,8 @@ class Features(Section):
     session_gap_minutes: int = Field(default=30, ge=1)
     most_events: int = Field(default=20, ge=0, le=200)
     most_channels: int = Field(default=8, ge=0, le=100)
-    most_numbers: int = Field(default=6, ge=0, le=100)
-    most_categories: int = Field(default=4, ge=0, le=100)
+    most_numbers: int = Field(default=10, ge=0, le=100)
+    most_categories: int = Field(default=6, ge=0, le=100)
     deadlines: tuple[str, ...] | None = None
     rare_share: float = Field(default=0.001, ge=0, lt=1)
 

@@ -53,6 +53,10 @@ def pick(runs: Sequence[RunInfo], name: str | None) -> RunInfo:
             return found
     more = f" and {len(usable) - MOST_SHOWN} more" if usable[MOST_SHOWN:] else ""
     known = ", ".join(map(str, usable[:MOST_SHOWN])) + more
+    if wanted == CHAMPION:
+        raise ModelError(
+            f"no model is champion; 'holdfast train' makes one, 'holdfast promote' one of {known}"
+        )
     raise ModelError(f"model '{wanted}' is not known; choose one of {known}")
 
 

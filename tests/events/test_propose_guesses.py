@@ -52,3 +52,12 @@ def test_amounts_with_a_few_words_among_them_are_no_users(tmp_path: Path) -> Non
     prices = [f"{n}.5" for n in range(200)] + ["free"]
     with pytest.raises(InputError, match="looks like a user id"):
         _columns(tmp_path, _log(tmp_path, "Price\tDate\tType\tGift", prices))
+
+
+@pytest.mark.parametrize(("end", "told"), [(".0", True), ("", False)])
+def test_ids_written_as_fractions_are_told(tmp_path: Path, end: str, told: bool) -> None:
+    ids = [f"{n}{end}" for n in range(12_346, 12_546)]
+    log = _log(tmp_path, "Customer ID\tDate\tType\tWorth", ids)
+    assert _columns(tmp_path, log).user_id == "Customer ID"
+    text = (tmp_path / "holdfast.toml").read_text(encoding="utf-8")
+    assert ("12346.0 is another user than 12346" in text) == told

@@ -22,7 +22,7 @@ from events.propose_look import look_at
 from events.propose_plan import Plan, plan_files
 from events.propose_roles import roles_of
 from events.propose_users import some_users
-from runtime.settings import FileFormat
+from runtime.settings import FileFormat, load_settings
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 120
@@ -105,3 +105,45 @@ def test_rows_without_user_or_time_are_left_out(tmp_path: Path) -> None:
     seen = some_users(_plan(tmp_path / "log.csv"))
     assert seen["user"].to_list() == ["1", "2"]
     assert seen["ts"].null_count() == 0
+
+
+def _subscribers(folder: Path, late: int) -> list[Path]:
+    """Who listens every other day and pays every 30 days, or up to so many days later."""
+    draw = random.Random(7)
+    plays = [
+        f"u{u},{START + timedelta(days=d):%Y%m%d}\n" for u in range(40) for d in range(0, 360, 2)
+    ]
+    bills = []
+    for user in range(40):
+        day = user % 30
+        while day < 360:
+            bills.append(f"u{user},{START + timedelta(days=day):%Y%m%d},149\n")
+            day += 30 + draw.randint(0, late)
+    plays_file = put(folder, "plays.csv", "user_id,date\n" + "".join(plays))
+    bills_file = put(folder, "bills.csv", "user_id,date,amount_paid\n" + "".join(bills))
+    return [plays_file, bills_file]
+
+
+@pytest.mark.parametrize(("late", "regular"), [(0, True), (40, False)])
+def test_the_amounts_of_a_horizon_hold_a_payment_and_a_silence_is_a_week(
+    tmp_path: Path, late: int, regular: bool
+) -> None:
+    target = tmp_path / "holdfast.toml"
+    target.write_text(propose(_subscribers(tmp_path, late), target), encoding="utf-8")
+    settings = load_settings(target)
+    assert (settings.churn.kind, settings.churn.horizon_days) == ("passive", 7)
+    assert settings.value.horizon_days == (30 if regular else 60)
+    hint = '# kind = "lapse", events = ["bills"], period_days = 30 and\n'
+    assert (hint in target.read_text(encoding="utf-8")) == regular
+
+
+def test_a_file_of_cancellations_says_who_leaves(tmp_path: Path) -> None:
+    gone = "".join(f"u{u},20240{u % 9 + 1}28,price\n" for u in range(12))
+    files = [
+        *_subscribers(tmp_path, 0),
+        put(tmp_path, "cancellations.csv", "user_id,date,why\n" + gone),
+    ]
+    target = tmp_path / "holdfast.toml"
+    target.write_text(propose(files, target), encoding="utf-8")
+    churn = load_settings(target).churn
+    assert (churn.kind, churn.events) == ("active", ("cancellations",))

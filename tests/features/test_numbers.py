@@ -79,6 +79,15 @@ def test_the_most_frequent_are_taken_and_none_where_none_is_asked_for(tmp_path: 
     assert learned(tmp_path / "none", log, most_numbers=0) == ()
 
 
+def test_the_busiest_kind_of_event_leaves_room_for_others(tmp_path: Path) -> None:
+    plays = [told(1 + n, **dict.fromkeys("abcd", f"{n % 9}")) for n in range(60)]
+    paid = [told(1 + n, paid=f"{n}", seats=f"{n % 5}") | {"event": "buy"} for n in range(20)]
+    found = learned(tmp_path / "three", [*plays, *paid], most_numbers=3)
+    assert [number.name for number in found] == ["a", "b", "paid"]
+    found = learned(tmp_path / "four", [*plays, *paid], most_numbers=4)
+    assert [number.name for number in found] == ["a", "b", "paid", "seats"]
+
+
 @pytest.mark.parametrize("buckets", [1, 3])
 def test_what_comes_at_the_cutoff_or_after_teaches_nothing(tmp_path: Path, buckets: int) -> None:
     past = [told(1 + n, minutes=f"{n}") for n in range(40)]

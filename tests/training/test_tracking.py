@@ -272,6 +272,15 @@ def test_without_a_registered_model_the_error_says_what_to_do() -> None:
             pick(runs, None)
 
 
+def test_after_backtests_alone_the_error_says_how_a_champion_is_made() -> None:
+    rolled = RunInfo("b" * 32, "auto", "2024-06-01", "FINISHED", 0.0, {}, {}, {}, 1)
+    for name in (None, "champion"):
+        with pytest.raises(ModelError, match=r"no model is champion; 'holdfast train' .*bbbbbbbb"):
+            pick([rolled], name)
+    with pytest.raises(ModelError, match="'challenger' is not known"):
+        pick([rolled], "challenger")
+
+
 def test_a_kind_is_its_run_of_the_newest_as_of() -> None:
     """A backtest trains as of the past, and later than what serves."""
 

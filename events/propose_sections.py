@@ -1,0 +1,62 @@
+"""The sections of a proposed holdfast.toml that say what users' behaviour means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from events.propose_churn import Churn
+from events.propose_plan import Plan
+from events.propose_value import Payments
+from events.propose_words import listed, quoted
+
+
+def activity_section(churn: Churn) -> str:
+    if not churn.events:
+        return ""
+    return "\n".join(
+        ["[activity]", f"exclude = {listed(churn.events)} # leaving is no activity", ""]
+    )
+
+
+def eligible_section(churn: Churn) -> str:
+    if churn.within_days is None:
+        return "# [eligible]\n# within_days = 30 # scores only who was active so lately\n"
+    why = "scored is who was active within two horizons"
+    return f"[eligible]\nwithin_days = {churn.within_days} # {why}\n"
+
+
+def churn_section(churn: Churn, payments: Payments | None) -> str:
+    lines = ["[churn]", *(f"# {why[0].upper()}{why[1:]}." for why in churn.why)]
+    if churn.seen_once:
+        lines.append("# HARDLY ANY USER COMES ON TWO DAYS: is user_id that of an order?")
+    if churn.kind == "passive" and payments is not None and payments.regular and payments.events:
+        period = f"{payments.apart:.0f}"
+        lines += [
+            f"# Most payments are about {period} days apart. Where churn is that one is missed:",
+            f'# kind = "lapse", events = {listed(payments.events)}, period_days = {period} and',
+            "# grace_days, those by which a payment may be late.",
+        ]
+    lines.append(f"kind = {quoted(churn.kind)}")
+    if churn.events:
+        lines.append(f"events = {listed(churn.events)}")
+    if churn.date_column:
+        lines.append(f"date_column = {quoted(churn.date_column)}")
+    meant = "looked ahead" if churn.kind == "active" else "of silence are churn"
+    return "\n".join([*lines, f"horizon_days = {churn.horizon_days} # days {meant}", ""])
+
+
+def value_section(
+    plan: Plan, churn: Churn, paying: Sequence[str], payments: Payments | None, days: int
+) -> str:
+    if not any(source.roles.amount for source in plan.sources):
+        return ""
+    lines = ["[value]"]
+    if paying:
+        lines.append(
+            f"events = {listed(paying)} # the amounts of these alone; others have some too"
+        )
+    why = ""
+    if payments is not None and days > churn.horizon_days:
+        why = f": a user's payments are {payments.apart:.0f} days apart"
+    lines.append(f"horizon_days = {days} # the amounts of so many days ahead{why}")
+    return "\n".join([*lines, ""])
