@@ -21,12 +21,13 @@ from training.model import Model
 from training.runs import RunInfo
 from training.split import Slice
 from training.task import Task
-from training.trees import Size, XGBoostSpec
+from training.trees import PartSizes, Size, XGBoostSpec
 
 CPU = decide("cpu")
 TRAINED = datetime(2024, 7, 1, tzinfo=UTC)
 LATER = datetime(2024, 8, 1, tzinfo=UTC)
-ROUNDS = XGBoostSpec(churn=Size(4, 40), value=Size(4, 20))  # given, so that none are searched for
+SIZE = Size(4, 20)  # given, so that none is searched for
+ROUNDS = XGBoostSpec(Size(4, 40), SIZE, PartSizes(SIZE, SIZE, "gamma"))
 RUN = RunInfo("run1234567", "logistic", "", "FINISHED", 0.0, {}, {}, {}, 1, "m", ("champion",))
 
 

@@ -23,14 +23,16 @@ from training.kinds import Spec
 from training.linear import Linear, LogisticSpec
 from training.model import Model
 from training.recipe import ready_to_train, run_recipe
-from training.trees import Size, XGBoostSpec
+from training.trees import PartSizes, Size, XGBoostSpec
 
 T = datetime(2024, 8, 1, tzinfo=UTC)
 TESTED = T - timedelta(days=21)
 CPU = decide("cpu")
+USERS = 120
+SIZE = Size(3, 20)
 SPECS: dict[str, Spec] = {
     "logistic": LogisticSpec(churn_strength=0.03, value_strength=0.03),
-    "xgboost": XGBoostSpec(churn=Size(3, 20), value=Size(3, 20)),
+    "xgboost": XGBoostSpec(SIZE, SIZE, PartSizes(SIZE, SIZE, "gamma"), bags=2),
 }
 
 
@@ -46,7 +48,7 @@ class Learnt:
 
 def learn(log: pl.DataFrame) -> Learnt:
     with tempfile.TemporaryDirectory() as folder:
-        config = write_small_project(Path(folder, "p"), log)
+        config = write_small_project(Path(folder, "p"), log, buckets=1)
         if "came" in log.columns:
             with_arrivals = config.read_text().replace(
                 "event_id =", 'received = "came"\nevent_id ='
@@ -69,7 +71,7 @@ def learn(log: pl.DataFrame) -> Learnt:
 
 @cache
 def undisturbed() -> Learnt:
-    return learn(small_log(200))
+    return learn(small_log(USERS))
 
 
 MOMENTS = st.integers(0, 60 * 24 * 90).map(lambda minutes: T + timedelta(minutes=minutes))
@@ -87,7 +89,7 @@ ADDED = st.lists(
 
 def another_future(kept_share: float, factor: float, added: list[tuple[Any, ...]]) -> pl.DataFrame:
     """The log with some later events removed, the others' amounts changed, and some added."""
-    log = small_log(200)
+    log = small_log(USERS)
     before, after = log.filter(pl.col("when") < T), log.filter(pl.col("when") >= T)
     kept = after.head(int(kept_share * after.height)).with_columns(pl.col("paid") * factor)
     rows = pl.DataFrame(
@@ -119,7 +121,7 @@ def test_no_future_changes_what_is_learnt(
 
 def test_nothing_since_the_test_cutoff_changes_what_is_measured() -> None:
     """Other users come, some never, a rush of newcomers right after it, and money flows back."""
-    log = small_log(200)
+    log = small_log(USERS)
     since = (pl.col("when") >= TESTED) & (pl.col("when") < T)
     later = log.filter(since)
     random = np.random.default_rng(0)
@@ -145,7 +147,7 @@ def test_nothing_since_the_test_cutoff_changes_what_is_measured() -> None:
 
 def test_what_came_after_the_test_cutoff_changes_nothing_measured_there() -> None:
     """A third of the events of the eight weeks before it came days after it, or never."""
-    log = small_log(200).filter(pl.col("when") < T)
+    log = small_log(USERS).filter(pl.col("when") < T)
     random = np.random.default_rng(1)
     recent = pl.col("when").is_between(TESTED - timedelta(days=56), TESTED, closed="left")
     late = recent & pl.Series(random.random(log.height) < 0.33)
@@ -164,7 +166,7 @@ def test_what_came_after_the_test_cutoff_changes_nothing_measured_there() -> Non
 
 def test_the_past_does_change_what_is_learnt() -> None:
     """The control: the same comparison notices an event just before T."""
-    log = small_log(200)
+    log = small_log(USERS)
     early = T - timedelta(days=60)
     extra = log.head(400).with_columns(
         pl.lit(early).alias("when"), (pl.col("id") + 20_000_000).cast(log.schema["id"]).alias("id")
