@@ -12,7 +12,7 @@ from typing import TypeVar, get_args
 import polars as pl
 
 from events.properties import names_in
-from events.propose_names import KEYS, NUMBERS
+from events.propose_names import KEYS, NUMBERS, THINGS, USERS
 from events.propose_words import words_of
 from events.store import EventStore, known_before
 from features.properties import (
@@ -55,7 +55,11 @@ DATE = (
     r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
     r"|^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"  # 20170228
 )
-IDS = {*KEYS, "ids", "sku", "zip"} - {*NUMBERS}  # last words of names of whole numbers
+IDS = {  # last words of names of whole numbers that are no quantity
+    *({*KEYS} - {*NUMBERS}),
+    *(*USERS, *THINGS, "ids", "zip", "receiver", "recipient", "friend", "follower", "followee"),
+    *("merchant", "seller", "shop", "store", "artist", "album", "playlist", "video", "course"),
+}
 
 
 def learn_properties(

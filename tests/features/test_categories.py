@@ -56,6 +56,7 @@ def test_texts_that_come_again_are_learned_and_nothing_else(tmp_path: Path) -> N
             order=f"{20_000_000 + n // 2}",
             shop_id=f"{n % 7}",
             StockCode=f"{n % 70}",
+            receiver=f"{n % 50}",
             line=f"x{n}",
             seats=f"{n % 4}",
             day=f"2024-03-{1 + n % 20:02d}",
@@ -74,6 +75,7 @@ def test_texts_that_come_again_are_learned_and_nothing_else(tmp_path: Path) -> N
         Category("order"),
         PLAN,
         Category("product"),
+        Category("receiver", ("0", "1", "10", "11")),
         Category("shop_id", ("0", "1", "2", "3")),
     )
 
