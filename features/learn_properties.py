@@ -1,4 +1,5 @@
-"""Which properties of events are numbers, and which are texts that come again.
+"""Which properties of events are numbers, which are texts that come again, and which are days known
+in advance.
 
 Learned from the log before a cutoff, and from nothing at or after it.
 """
@@ -41,6 +42,7 @@ LARGE = 1e6  # where most are whole numbers from here on, they are ids or instan
 MOST_DIFFERENT = 0.8  # of the rows: what hardly comes again is an id or free text
 COMMON = 0.02  # of a property's rows, for a value to have columns of its own
 MOST_VALUES = 4
+LONGEST = 60  # letters of such a value
 MOST_DEADLINES = 2  # where none are named
 IN_ADVANCE = {  # words of days that are known before they come
     *("expire", "expires", "expiry", "expiration", "expiring", "due", "until", "renewal", "renews"),
@@ -50,7 +52,6 @@ PAIRS_IN_ADVANCE = (
     *({"valid", "to"}, {"valid", "through"}, {"period", "end"}, {"trial", "end"}),
     *({"next", "billing"}, {"next", "payment"}, {"next", "charge"}, {"next", "invoice"}),
 )
-LONGEST = 60  # letters of such a value
 DATE = (
     r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
     r"|^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"  # 20170228
