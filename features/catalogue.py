@@ -25,6 +25,7 @@ MADE_OF = {
     "channel": "channel",
     "amount": "amount",
     "first_amount": "amount",
+    "price": "amount",
     "properties": "properties",
     "event_id": "event_id",
     "source": "source",

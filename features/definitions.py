@@ -56,10 +56,14 @@ class Definitions:
 
 def value_amount(value: Value) -> pl.Expr:
     """The amount of a row that counts toward value, null elsewhere."""
-    amount = pl.col("amount").clip(-LARGEST_AMOUNT, LARGEST_AMOUNT)
     if value.events is None:
-        return amount
-    return pl.when(pl.col("event").is_in(list(value.events))).then(amount)
+        return any_amount()
+    return pl.when(pl.col("event").is_in(list(value.events))).then(any_amount())
+
+
+def any_amount() -> pl.Expr:
+    """The amount of a row, whether it counts toward value or not: a price that was looked at."""
+    return pl.col("amount").clip(-LARGEST_AMOUNT, LARGEST_AMOUNT)
 
 
 def ends(churn: Churn) -> pl.Expr:
@@ -70,8 +74,10 @@ def ends(churn: Churn) -> pl.Expr:
 
 
 def marked(events: pl.LazyFrame, definitions: Definitions) -> pl.LazyFrame:
-    """The rows with `active`, `ends` (never null) and `amount` null where it is no value."""
+    """The rows with `active`, `ends` (never null), `amount` null where it is no value, and `price`,
+    any amount."""
     return events.with_columns(
+        price=any_amount(),
         active=is_active(definitions.activity),
         ends=ends(definitions.churn),
         amount=value_amount(definitions.value),

@@ -52,7 +52,7 @@ def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> Feature
         channels=channels,
         pools_events=len(events) < len(seen.events),
         pools_channels=len(channels) < len(seen.channels),
-        has_amount=bool(seen.paid),
+        has_amount=seen.has_amount,
         has_events=len(seen.events) > 1,
         has_channels=len(seen.channels) > 1,
         has_times=seen.has_times,
@@ -65,7 +65,7 @@ def learn_spec(store: EventStore, before: Cutoff, settings: Settings) -> Feature
         roles=_roles(limits),
         holidays=tuple(sorted(limits.holidays)),
         own=own_file(settings.resolve(limits.own)) if limits.own else None,
-        paid=tuple(sorted(seen.paid)),
+        priced=tuple(sorted(seen.priced)),
         numbers=numbers,
         categories=categories,
         deadlines=deadlines,
@@ -131,20 +131,24 @@ def _mean(row: dict[str, float] | None, name: str) -> float | None:
 class _Seen:
     events: dict[str, int]
     channels: dict[str, int]
-    paid: dict[str, int]
+    priced: dict[str, int]
+    has_amount: bool = False
     has_times: bool = False
 
 
 def _look(store: EventStore, before: Cutoff, definitions: Definitions, zone: str) -> _Seen:
     seen = _Seen({}, {}, {})
     local_time = pl.col("ts").dt.convert_time_zone(zone).dt.time()
-    paid = value_amount(definitions.value).is_not_null()
+    has_amount = value_amount(definitions.value).is_not_null().any()
     for bucket in store.buckets:
         rows = store.scan(bucket).filter(known_before(before.at))
-        seen.has_times |= collect(rows.select((local_time != time()).any()), CPU).item()
+        has = rows.select(times=(local_time != time()).any(), amount=has_amount)
+        times, amount = collect(has, CPU).row(0)
+        seen.has_times |= times
+        seen.has_amount |= amount
         _count(rows, "event", seen.events)
         _count(rows, "channel", seen.channels)
-        _count(rows.filter(paid), "event", seen.paid)
+        _count(rows.filter(pl.col("amount").is_not_null()), "event", seen.priced)
     return seen
 
 

@@ -148,6 +148,7 @@ def _table_digest(job: Job) -> str:
         {
             "plan": VERSION,
             "spec": job.spec.digest,
+            "features": list(dictionary(job.spec)),
             "definitions": Definitions.of(job.settings).to_dict(),
             "cutoffs": [show(cutoff.at) for cutoff in job.cutoffs],
             "labelled": job.labelled,

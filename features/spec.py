@@ -75,7 +75,7 @@ class FeatureSpec:
     holidays: tuple[date, ...] = ()
     peers: tuple[Peers, ...] = ()
     own: OwnFile | None = None
-    paid: tuple[str, ...] = ()  # the kinds of event that carry amounts, sorted
+    priced: tuple[str, ...] = ()  # the kinds of event that carry amounts, of value or not; sorted
     numbers: tuple[Number, ...] = ()  # properties, sorted by name
     categories: tuple[Category, ...] = ()  # the same
     deadlines: tuple[Deadline, ...] = ()  # the same
@@ -83,6 +83,12 @@ class FeatureSpec:
     @property
     def activity(self) -> Activity:
         return self.definitions.activity
+
+    @property
+    def unpaid(self) -> tuple[str, ...]:
+        """The kinds of event with amounts that are no value: prices that were looked at."""
+        counted = self.definitions.value.events
+        return () if counted is None else tuple(k for k in self.priced if k not in counted)
 
     @property
     def month(self) -> Window | None:
@@ -141,7 +147,7 @@ class FeatureSpec:
             ],
             "definitions": self.definitions.to_dict(),
             "chosen": list(self.chosen),
-            "paid": list(self.paid),
+            "priced": list(self.priced),
             "categories": {c.name: list(c.values) for c in self.categories},
             "deadlines": {deadline.name: deadline.layout for deadline in self.deadlines},
             "numbers": {number.name: number.decimal for number in self.numbers},
@@ -163,7 +169,7 @@ class FeatureSpec:
             ),
             definitions=Definitions.from_dict(raw["definitions"]),
             chosen=tuple(raw["chosen"]),
-            paid=tuple(raw.get("paid", ())),  # older models know of none
+            priced=tuple(raw.get("priced", raw.get("paid", ()))),  # older models: of value alone
             categories=tuple(
                 Category(name, tuple(values)) for name, values in raw.get("categories", {}).items()
             ),

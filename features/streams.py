@@ -45,6 +45,7 @@ def prepare(
 
     number        Int64, counts the users up from 0; sorted
     user_id, ts, active, ends, amount    as `marked` gives them
+    price         any amount, likewise; only where some are no value
     kind, channel_code    Int16: 1 + place in the spec's vocabulary, 0 for the rest;
                           channel_code is null where the channel is
     received      when the event became known, null for at once
@@ -66,6 +67,7 @@ def prepare(
         "active",
         "ends",
         "amount",
+        *(("price",) if spec.unpaid else ()),
         "received",
         *spec.extra_columns,
         *(one.value.alias(f"number_{place}") for place, one in enumerate(spec.numbers)),

@@ -5,7 +5,7 @@
     known       one row an event that had happened and arrived before each cutoff: t, user_id,
                 ts, event, amount, channel;
                 wall and day (on the clock of the spec's time zone), active, paid (the amount
-                that counts toward value), ends (one of the churn events)
+                that counts toward value), price (any amount), ends (one of the churn events)
     active      known, activities only
     purchases   known, with an amount only
     people      t, user_id of everyone eligible
@@ -53,8 +53,8 @@ def tables(spec: FeatureSpec) -> list[str]:
                 timezone({text(spec.timezone)}, ts)::date as day,
                 {one_of("event", activity.events)}
                     and not {one_of("event", activity.exclude)} as active,
-                case when amount is not null and {one_of("event", meant.value.events)}
-                    then greatest(least(amount, 1e30), -1e30) end as paid,
+                case when amount is not null then greatest(least(amount, 1e30), -1e30) end as price,
+                case when {one_of("event", meant.value.events)} then price end as paid,
                 {one_of("event", meant.churn.events)} as ends
             from log join cutoffs on ts < t and coalesce(received < t, true)""",
         "create temp table active as from known where active",

@@ -43,22 +43,20 @@ def money(spec: FeatureSpec) -> str:
 
 def amounts(spec: FeatureSpec) -> str:
     """By kind of event, where several carry amounts."""
-    slugs = {name: slug for name, slug in spec.event_slugs.items() if name in spec.paid}
-    if not spec.has_amount or len(spec.paid) < 2 or not slugs:
+    slugs = {name: slug for name, slug in spec.event_slugs.items() if name in spec.priced}
+    if not spec.has_amount or len(spec.priced) < 2 or not slugs:
         return ""
-    columns = []
+    columns, weight = [], "power(2, -days_between(t, ts) / 30)"
     for name, slug in slugs.items():
-        mine = f"event = {text(name)}"
+        mine = f"filter (event = {text(name)} and price is not null)"
         columns += [
-            f'coalesce(sum(paid) filter ({mine}), 0) as "event_amount_total_{slug}"',
-            f'avg(paid) filter ({mine}) as "event_amount_mean_{slug}"',
+            f'coalesce(sum(price) {mine}, 0) as "event_amount_total_{slug}"',
+            f'avg(price) {mine} as "event_amount_mean_{slug}"',
         ]
         if month := spec.month:
-            recent = f"{mine} and {within(month.days)}"
-            columns.append(
-                f'coalesce(sum(paid) filter ({recent}), 0) as "event_amount_{month}_{slug}"'
-            )
-    return f"""
-    select t, user_id, {", ".join(columns)}
-    from people left join purchases using (t, user_id) group by t, user_id
-    """
+            recent = f"filter (event = {text(name)} and {within(month.days)})"
+            columns.append(f'coalesce(sum(price) {recent}, 0) as "event_amount_{month}_{slug}"')
+        if spec.definitions.value.events and name not in spec.definitions.value.events:
+            lately = f"sum(price * {weight}) {mine} / sum({weight}) {mine}"
+            columns.append(f'{lately} as "event_amount_lately_{slug}"')
+    return f"select t, user_id, {', '.join(columns)} from known group by t, user_id"

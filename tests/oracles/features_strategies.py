@@ -167,7 +167,7 @@ windowed = st.builds(
     attributes=st.sampled_from(((), ATTRIBUTES)),
     roles=st.sampled_from(((), WHOLE.roles, WHOLE.roles[1:])),
     holidays=st.lists(st.dates(date(2022, 6, 1), date(2025, 9, 1)), max_size=4).map(tuple),
-    paid=st.lists(names, unique=True, max_size=4).map(sorted).map(tuple),
+    priced=st.lists(names, unique=True, max_size=4).map(sorted).map(tuple),
     numbers=st.sampled_from(((), NUMBERS, NUMBERS[1:])),
     deadlines=st.sampled_from(((), DEADLINES, DEADLINES[2:])),
     categories=st.sampled_from(((), CATEGORIES, CATEGORIES[1:])),

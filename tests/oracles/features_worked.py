@@ -29,7 +29,7 @@ FULL = FeatureSpec(
     session_gap_minutes=30,
     timezone="Europe/Berlin",
     definitions=PLAIN,
-    paid=("buy", "view"),
+    priced=("buy", "view"),
 )
 MEANS = (None, 0.5, 3.0, 0.0, 2.0, 8.0, 1.5)  # of each band of tenure
 WHOLE = replace(

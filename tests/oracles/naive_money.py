@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from fractions import Fraction
 
@@ -15,16 +16,21 @@ def money(person: Person) -> Values:
 def amounts(person: Person) -> Values:
     """By kind of event, where several carry amounts."""
     spec, month = person.spec, person.spec.month
-    if not spec.has_amount or len(spec.paid) < 2:
+    if not spec.has_amount or len(spec.priced) < 2:
         return {}
     out: Values = {}
     for name, slug in spec.event_slugs.items():
-        if name in spec.paid:
-            mine = [row for row in person.paid if row["event"] == name]
+        if name in spec.priced:
+            mine = [row for row in person.priced if row["event"] == name]
             out[f"event_amount_total_{slug}"] = amount(mine)
             out[f"event_amount_mean_{slug}"] = over(amount(mine), len(mine))
             if month:
                 out[f"event_amount_{month}_{slug}"] = amount(person.since(mine, month.days))
+            if spec.definitions.value.events and name not in spec.definitions.value.events:
+                weights = [2 ** -(person.age(row) / 30) for row in mine]
+                weighed = [row["amount"] * w for row, w in zip(mine, weights, strict=True)]
+                lately = over(math.fsum(weighed), math.fsum(weights))
+                out[f"event_amount_lately_{slug}"] = lately
     return out
 
 

@@ -38,9 +38,13 @@ class Person:
     def paid(self) -> list[Row]:
         """The events with an amount that counts toward value, in order."""
         chosen = self.spec.definitions.value.events
+        return [row for row in self.priced if chosen is None or row["event"] in chosen]
+
+    @cached_property
+    def priced(self) -> list[Row]:
+        """The events with any amount, in order."""
         held = [row for row in self.rows if row["amount"] is not None]
-        counted = [row for row in held if chosen is None or row["event"] in chosen]
-        return sorted(map(capped, counted), key=place)
+        return sorted(map(capped, held), key=place)
 
     @property
     def windows(self) -> list[tuple[str, int | None]]:
