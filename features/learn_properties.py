@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from decimal import ROUND_CEILING, Decimal
 from typing import TypeVar, get_args
 
 import polars as pl
@@ -17,6 +18,7 @@ from events.propose_names import KEYS, NUMBERS, THINGS, USERS
 from events.propose_words import words_of
 from events.store import EventStore, known_before
 from features.properties import (
+    LARGEST,
     Category,
     Deadline,
     Layout,
@@ -38,6 +40,8 @@ SAMPLED_ROWS = 500_000  # of which the properties are looked at
 LOOKED_AT = 60  # names
 KINDS = 20  # of event, the most frequent, each with properties of its own
 LEAST_SHARE = 0.99  # of the values, that can be read
+OUTSIDE = 0.001  # of the rows, on either side, that do not say what is usual
+SLACK = 10  # times the width of what is usual, beyond it: counts grow, and faults are far out
 LARGE = 1e6  # where most are whole numbers from here on, they are ids or instants
 MOST_DIFFERENT = 0.8  # of the rows: what hardly comes again is an id or free text
 COMMON = 0.02  # of a property's rows, for a value to have columns of its own
@@ -99,7 +103,7 @@ def learn_properties(
 def _kinds(held: pl.DataFrame, rare: float) -> dict[str, int]:
     """Of each property, the most frequent first, the kind of event that has it most often."""
     events = held["event"].value_counts().sort("count", "event", descending=[True, False])
-    named = events["event"].head(KINDS)
+    named = events["event"].head(KINDS).to_list()
     kinds = [*(pl.col("event") == name for name in named), ~pl.col("event").is_in(named)]
     counts: Counter[str] = Counter()
     most: dict[str, tuple[int, int]] = {}
@@ -163,18 +167,41 @@ def _number(name: str, texts: pl.DataFrame) -> Number | None:
         return None
     if look["whole"] == look["read"] and IDS.intersection(words_of(name)[-1:]):
         return None
-    return None if look["large"] > look["read"] / 2 else Number(name, decimal)
+    if look["large"] > look["read"] / 2:
+        return None
+    return Number(name, decimal, *_bounds(look["low"], look["high"]))
+
+
+def _bounds(low: float, high: float) -> tuple[float, float]:
+    """To two significant digits, outward: a few late events rarely change them."""
+    if low == high:  # nearly all rows have the same: what is usual is not known
+        return -LARGEST, LARGEST
+    slack = SLACK * (high - low)
+    return max(-_upward(slack - low), -LARGEST), min(_upward(high + slack), LARGEST)
+
+
+def _upward(value: float) -> float:
+    exact = Decimal(value)
+    digit = Decimal(1).scaleb(exact.adjusted() - 1)
+    return float(exact.quantize(digit, ROUND_CEILING))
 
 
 def _look(texts: pl.DataFrame, decimal: Mark) -> Mapping[str, float]:
-    value, rows = read_number(pl.col("text"), decimal), pl.col("rows")
-    whole = value == value.floor()
-    figures = texts.lazy().select(
-        read=rows.filter(value.is_not_null()).sum(),
-        whole=rows.filter(whole).sum(),
-        large=rows.filter(whole & (value.abs() >= LARGE)).sum(),
-        least=value.min(),
-        most=value.max(),
+    value, rows = pl.col("value"), pl.col("rows")
+    whole, below = value == value.floor(), rows.cum_sum() / rows.sum()
+    read = texts.lazy().select(rows, value=read_number(pl.col("text"), decimal))
+    figures = (
+        read.drop_nulls()
+        .sort("value")
+        .select(
+            read=rows.sum(),
+            whole=rows.filter(whole).sum(),
+            large=rows.filter(whole & (value.abs() >= LARGE)).sum(),
+            least=value.min(),
+            most=value.max(),
+            low=value.filter(below >= OUTSIDE).first(),
+            high=value.filter(below >= 1 - OUTSIDE).first(),
+        )
     )
     return collect(figures, CPU).row(0, named=True)
 

@@ -16,7 +16,7 @@ import polars as pl
 from features.measure import DAY_US
 
 YEARS = (1990, 2100)  # a day of others stands for none
-LARGEST = 1e30  # as of amounts: sums of what is beyond are no numbers
+LARGEST = 1e30  # sums of what is beyond are no numbers
 
 Mark = Literal[".", ","]
 Layout = Literal["ymd", "compact", "dmy", "mdy", "epoch_s", "epoch_ms"]
@@ -34,15 +34,19 @@ _A_DAY = {"epoch_s": 86_400, "epoch_ms": 86_400_000}
 
 @dataclass(frozen=True)
 class Number:
-    """A property of events that is a number, and what parts its fractions."""
+    """A property of events that is a number, and what parts its fractions. What lies below `least`
+    or above `most` is a fault of measurement, and stands for none: one would drown a mean."""
 
     name: str
     decimal: Mark = "."
+    least: float = -LARGEST
+    most: float = LARGEST
 
     @property
     def value(self) -> pl.Expr:
         """Of a row of the log, Float64; null where it has none that can be read."""
-        return read_number(text_of(self.name), self.decimal)
+        value = read_number(text_of(self.name), self.decimal)
+        return pl.when((value >= self.least) & (value <= self.most)).then(value)
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def read_number(text: pl.Expr, decimal: Mark) -> pl.Expr:
         decimal_point = plain.str.replace(",", ".", literal=True)
         text = pl.when(text.str.contains(_WITH_COMMA)).then(decimal_point)
     value = text.cast(pl.Float64, strict=False)
-    return pl.when(value.is_finite()).then(value.clip(-LARGEST, LARGEST))
+    return pl.when(value.is_finite()).then(value)
 
 
 def read_day(text: pl.Expr, layout: Layout) -> pl.Expr:

@@ -150,7 +150,7 @@ class FeatureSpec:
             "priced": list(self.priced),
             "categories": {c.name: list(c.values) for c in self.categories},
             "deadlines": {deadline.name: deadline.layout for deadline in self.deadlines},
-            "numbers": {number.name: number.decimal for number in self.numbers},
+            "numbers": {n.name: [n.decimal, n.least, n.most] for n in self.numbers},
             "roles": {role: list(events) for role, events in self.roles},
             "holidays": [day.isoformat() for day in self.holidays],
             "peers": {p.name: list(p.means) for p in self.peers},
@@ -174,7 +174,8 @@ class FeatureSpec:
                 Category(name, tuple(values)) for name, values in raw.get("categories", {}).items()
             ),
             deadlines=tuple(Deadline(*one) for one in raw.get("deadlines", {}).items()),
-            numbers=tuple(Number(name, mark) for name, mark in raw.get("numbers", {}).items()),
+            # Of older models: the mark alone.
+            numbers=tuple(Number(name, *held) for name, held in raw.get("numbers", {}).items()),
             roles=tuple((role, tuple(events)) for role, events in raw["roles"].items()),
             holidays=tuple(date.fromisoformat(day) for day in raw["holidays"]),
             peers=tuple(Peers(name, tuple(means)) for name, means in raw["peers"].items()),

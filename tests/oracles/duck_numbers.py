@@ -38,4 +38,4 @@ def _value(number: Number) -> str:
         shape = "[+-]?(\\d+|\\d{1,3}([. \u00a0]\\d{3})+)(,\\d*)?"
         held = f"case when regexp_full_match({held}, '{shape}') then {plain} end"
     value = f"try_cast({held} as double)"
-    return f"case when isfinite({value}) then {value} end"
+    return f"case when {value} between {number.least!r} and {number.most!r} then {value} end"

@@ -22,7 +22,7 @@ T = datetime(2024, 3, 31, 12, 30, tzinfo=UTC)  # Berlin changes its clocks on th
 USERS = ("a", "B", "007", "ü")
 EVENTS_SEEN = ("buy", "Buy", "view", "odd name/€", "other", "cancel")
 CHANNELS = (None, "web", "App store", "other")
-NUMBERS = (Number("Data MB", ","), Number("minutes"))
+NUMBERS = (Number("Data MB", ","), Number("minutes", ".", -2.0, 50.0))
 CATEGORIES = (
     Category("note", ('{\\"minutes\\":\\"7\\"}',)),
     Category("plan", ("free", "gold")),

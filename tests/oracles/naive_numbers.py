@@ -45,4 +45,4 @@ def value(row: Row, number: Number) -> float | None:
         found = float(text)
     except ValueError:
         return None
-    return found if math.isfinite(found) else None
+    return found if number.least <= found <= number.most else None
