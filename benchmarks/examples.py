@@ -75,6 +75,7 @@ MODEL_COLUMNS = (
     ("churn_roc_auc", "AUC"),
     ("churn_log_loss", "log loss"),
     ("churn_ece", "ECE"),
+    ("churn_ece_by_chance", "ECE by chance"),
     ("value_normalized_gini", "value Gini"),
     ("value_nmae", "nMAE"),
     ("value_bias", "value bias"),

@@ -29,6 +29,7 @@ MAIN_METRICS = (
     "churn_log_loss",
     "churn_brier",
     "churn_ece",
+    "churn_ece_by_chance",
     "churn_lift_at_10pct",
     "value_normalized_gini",
     "value_nmae",

@@ -15,7 +15,10 @@ from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-settings.register_profile("unhurried", deadline=None)
+# Every run draws other examples: fewer a run are as many in two. `--hypothesis-profile thorough`
+# draws more at once.
+settings.register_profile("unhurried", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("unhurried")
 
 

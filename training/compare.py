@@ -18,6 +18,7 @@ SHOWN = {
     "churn_log_loss": ("churn: log loss", ".4f"),
     "churn_brier": ("churn: Brier score", ".4f"),
     "churn_ece": ("churn: calibration error", ".4f"),
+    "churn_ece_by_chance": ("churn: calibration error by chance alone", ".4f"),
     "churn_lift_at_1pct": ("churn: lift at 1 %", ".2f"),
     "churn_lift_at_5pct": ("churn: lift at 5 %", ".2f"),
     "churn_lift_at_10pct": ("churn: lift at 10 %", ".2f"),

@@ -8,7 +8,12 @@ import numpy as np
 
 from training import floors
 from training.bootstrap import Metrics, interval, over_users
-from training.metrics import Floats, churn_metrics, value_metrics
+from training.metrics import (
+    Floats,
+    calibration_error_by_chance,
+    churn_metrics,
+    value_metrics,
+)
 from training.model import Model
 from training.rows import Rows
 from training.spread import Spread
@@ -54,6 +59,7 @@ def evaluate(model: Model, fit: Rows, test: Rows, draws: int, seed: int) -> Eval
 
     ones = np.ones(len(test))
     points = measure(ones)
+    points["churn_ece_by_chance"] = np.asarray(calibration_error_by_chance(probability))
     base = _base(fit, test, ones)
     metrics = _flat(points, over_users(measure, test.users, draws, seed))
     metrics |= {name: float(value) for name, value in base.items() if np.isfinite(value)}

@@ -109,14 +109,31 @@ def calibration_error(actual: Floats, predicted: Floats, weights: Floats, bins: 
     weights2 = np.atleast_2d(weights)
     rows = ranked(actual, predicted, weights2)
     forecast = ranked(predicted, predicted, weights2).gain
-    total = rows.mass.sum(-1, keepdims=True)
-    middle = np.cumsum(rows.mass, -1) - rows.mass / 2
-    share = np.nan_to_num(_divide(middle, total))  # of nobody, no matter which bin
-    bin_of = np.clip((share * bins).astype(np.int64), 0, bins - 1)
-    flat = (bin_of + bins * np.arange(len(weights2))[:, None]).ravel()
-    apart = np.bincount(flat, (forecast - rows.gain).ravel(), bins * len(weights2))
-    error = _divide(np.abs(apart.reshape(-1, bins)).sum(-1), total[:, 0])
+    apart = _by_bin(rows.mass, forecast - rows.gain, bins)
+    error = _divide(np.abs(apart).sum(-1), rows.mass.sum(-1))
     return error if weights.ndim > 1 else np.asarray(error[0])
+
+
+def calibration_error_by_chance(predicted: Floats, bins: int = 10) -> float:
+    """The ECE to expect where every probability is right: of few rows the observed rates differ
+    from them by chance alone. NaN for no rows.
+
+    Outcomes of a bin sum up to a normal variable of variance sum(p * (1 - p)), whose mean
+    distance from its mean is sqrt(2 / pi) of its deviation.
+    """
+    ones = np.ones((1, len(predicted)))
+    spread = ranked(predicted * (1 - predicted), predicted, ones)
+    deviation = np.sqrt(_by_bin(spread.mass, spread.gain, bins)).sum(-1)
+    return float(_divide(np.sqrt(2 / np.pi) * deviation, spread.mass.sum(-1))[0])
+
+
+def _by_bin(mass: Floats, each: Floats, bins: int) -> Floats:
+    """Sums of what groups in rank order have, over bins of equal mass. Shape (draws, bins)."""
+    middle = np.cumsum(mass, -1) - mass / 2
+    share = np.nan_to_num(_divide(middle, mass.sum(-1, keepdims=True)))  # nobody: any bin will do
+    bin_of = np.clip((share * bins).astype(np.int64), 0, bins - 1)
+    flat = (bin_of + bins * np.arange(len(mass))[:, None]).ravel()
+    return np.bincount(flat, each.ravel(), bins * len(mass)).reshape(-1, bins)
 
 
 def spearman(actual: Floats, predicted: Floats, weights: Floats) -> Floats:

@@ -99,6 +99,25 @@ def test_pinned_values_of_a_worked_example() -> None:
     )
 
 
+@pytest.mark.parametrize("rows", [40, 300, 5_000])
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_error_of_calibration_by_chance_is_that_of_outcomes_drawn(
+    rows: int, tied: bool
+) -> None:
+    random = np.random.default_rng(rows)
+    p = random.beta(1.0, 3.0, rows)
+    p = np.round(p, 1) if tied else p
+    drawn = (random.random((400, rows)) < p).astype(float)
+    ones = np.ones(rows)
+    errors = [float(m.calibration_error(one, p, ones)) for one in drawn]
+    assert m.calibration_error_by_chance(p) == pytest.approx(np.mean(errors), rel=0.06)
+
+
+def test_who_is_sure_errs_by_no_chance() -> None:
+    assert m.calibration_error_by_chance(np.array([0.0, 1.0, 1.0])) == 0
+    assert np.isnan(m.calibration_error_by_chance(np.zeros(0)))
+
+
 def test_gini_is_one_for_the_perfect_order_and_zero_for_none() -> None:
     actual = np.array([0.0, 0, 0, 5, 1, 20])
     weights = np.ones(6)
