@@ -11,6 +11,7 @@ from features.time import Window
 
 NEVER = "never bought"
 TWICE = "bought less than twice"
+ONE_DAY = "bought on one day at most"
 PURCHASES = "{} [purchase|purchases]"
 
 
@@ -25,6 +26,7 @@ def money(spec: FeatureSpec) -> Family:
         "first_purchase": Measure("purchases", ROW, "first"),
         "last_purchase": Measure("purchases", ROW, "latest"),
         "purchases": Measure("purchases", ROW),
+        "purchase_days": Measure("purchases", pl.col("opens")),
         "refunds": Measure("purchases", amount < 0),
         "amount": Measure("purchases", amount, real=True),
         "amount_off": Measure("purchases", off, real=True),
@@ -108,9 +110,9 @@ def _how_much() -> list[Column]:
 
 
 def _habit() -> list[Column]:
-    n = pl.col("purchases")
+    n, days = pl.col("purchases"), pl.col("purchase_days")
     span = (pl.col("last_purchase") - pl.col("first_purchase")).dt.total_microseconds() / DAY_US
-    usual = pl.when(n > 1).then(span / (n - 1))
+    usual = pl.when(days > 1).then(span / (days - 1))
     return [
         column(
             "refund_share",
@@ -123,18 +125,18 @@ def _habit() -> list[Column]:
         column(
             "purchase_gap_mean_days",
             "days",
-            "usual time from one purchase to the next",
+            "usual time from one day with a purchase to the next",
             "usually buys every {}",
             usual,
-            missing=TWICE,
+            missing=ONE_DAY,
         ),
         column(
             "purchase_gap_now_over_mean",
             "ratio",
-            "time since the last purchase by the usual time between purchases",
+            "time since the last purchase by the usual time between days with one",
             "no purchase for {} the usual time",
             ratio(days_since("last_purchase"), usual),
-            missing=TWICE,
+            missing=ONE_DAY,
         ),
         column(
             "purchases_per_active_day",

@@ -39,7 +39,7 @@ from features.time import Cutoff, at_instant
 from runtime.errors import SettingsError
 
 # Raise it when a feature's meaning changes: snapshots computed under another are not reused.
-VERSION = 2
+VERSION = 3
 RESERVED = {"cutoff", "user_id", "churn", "value", "bucket"}
 
 FAMILIES: tuple[Callable[[FeatureSpec], Family], ...] = (

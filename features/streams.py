@@ -153,13 +153,14 @@ def stream(rows: pl.LazyFrame, name: Stream, spec: FeatureSpec) -> pl.LazyFrame:
     days        the first activity of each calendar day, with `gap` (days since the active day
                 before, null for a user's first), `gap_before` (the gap before that one) and
                 `streak` (active days in a row up to this one)
-    purchases   rows with an amount, each with `before`, `step_us` and `first_amount`, the
+    purchases   rows with an amount, each with `before`, `step_us`, `opens` (whether it is the
+                first of its calendar day: an order has many lines) and `first_amount`, the
                 user's first one
     """
     if name == "events":
         return rows
     if name == "purchases":
-        return _with_first_amount(_with_predecessor(rows.filter(pl.col("amount").is_not_null())))
+        return _with_firsts(_with_predecessor(rows.filter(pl.col("amount").is_not_null())))
     active = rows if spec.definitions.all_active else rows.filter(pl.col("active"))
     active = _with_predecessor(active).with_columns(
         day_gap=pl.when(FOLLOWS).then(pl.col("day") - pl.col("day").shift(1))
@@ -174,9 +175,12 @@ def _with_predecessor(rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.with_columns(step_us=(pl.col("ts") - pl.col("before")).dt.total_microseconds())
 
 
-def _with_first_amount(purchases: pl.LazyFrame) -> pl.LazyFrame:
-    first = pl.when(pl.col("before").is_null()).then(pl.col("amount"))
-    return purchases.with_columns(first_amount=first.forward_fill())
+def _with_firsts(purchases: pl.LazyFrame) -> pl.LazyFrame:
+    first, day = pl.col("before").is_null(), pl.col("day")
+    return purchases.with_columns(
+        opens=first | (day != day.shift(1)),
+        first_amount=pl.when(first).then(pl.col("amount")).forward_fill(),
+    )
 
 
 def _with_sessions(active: pl.LazyFrame, spec: FeatureSpec) -> pl.LazyFrame:

@@ -133,7 +133,8 @@ def _by_bin(mass: Floats, each: Floats, bins: int) -> Floats:
     share = np.nan_to_num(_divide(middle, mass.sum(-1, keepdims=True)))  # nobody: any bin will do
     bin_of = np.clip((share * bins).astype(np.int64), 0, bins - 1)
     flat = (bin_of + bins * np.arange(len(mass))[:, None]).ravel()
-    return np.bincount(flat, each.ravel(), bins * len(mass)).reshape(-1, bins)
+    sums = np.bincount(flat, each.ravel(), bins * len(mass)).astype(np.float64)
+    return sums.reshape(-1, bins)
 
 
 def spearman(actual: Floats, predicted: Floats, weights: Floats) -> Floats:

@@ -126,6 +126,16 @@ def test_a_session_goes_on_through_a_pause_of_just_its_length(engine: Computes) 
     assert (a["session_minutes_max"], a["session_minutes_total"]) == (30.0, 15.0)
 
 
+def test_the_lines_of_an_order_are_one_visit_to_the_shop(engine: Computes) -> None:
+    """Three lines ten days ago, two four days ago, the last of them an hour later."""
+    lines = [at(T - 10 * DAY, "buy", amount=float(n)) for n in (1, 2, 3)]
+    later = [at(T - 4 * DAY + n * 60 * MINUTE, "buy", amount=4.0) for n in (0, 1)]
+    a = one(engine, [*lines, *later])
+    hour = 1 / 24
+    assert (a["purchases_total"], a["purchase_gap_mean_days"]) == (5, 6 + hour)
+    assert a["purchase_gap_now_over_mean"] == pytest.approx((4 - hour) / (6 + hour))
+
+
 def test_two_events_at_one_instant_both_count(engine: Computes) -> None:
     """Equal rows are two events: the store has removed duplicates long before."""
     same = at(T - 2 * DAY, "buy", amount=5.0)
@@ -133,7 +143,7 @@ def test_two_events_at_one_instant_both_count(engine: Computes) -> None:
     assert (a["events_total"], a["active_days_total"], a["sessions_total"]) == (2, 1, 1)
     assert (a["session_minutes_max"], a["session_bounce_share"]) == (0.0, 0.0)
     assert (a["purchases_total"], a["amount_total"], a["amount_deviation"]) == (2, 10.0, 0.0)
-    assert (a["purchase_gap_mean_days"], a["purchase_gap_now_over_mean"]) == (0.0, None)
+    assert (a["purchase_gap_mean_days"], a["purchase_gap_now_over_mean"]) == (None, None)
     assert (a["gap_mean_days"], a["streak_max_days"]) == (None, 1)
     assert a["activity_decay_7d"] == pytest.approx(2 * 0.5 ** (2 / 7))
 

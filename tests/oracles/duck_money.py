@@ -17,11 +17,9 @@ def money(spec: FeatureSpec) -> str:
         avg(paid) filter ({within(w.days)}) as amount_mean_{w}"""
         for w in spec.windows
     )
+    usual = "days_between(max(ts), min(ts)) / nullif(count(distinct day) - 1, 0)"
     return f"""
-    with steps as (
-        select *, days_between(ts, lag(ts) over (partition by t, user_id order by ts)) as step
-        from purchases),
-    actives as (
+    with actives as (
         select t, user_id, count(distinct day) as days from active group by t, user_id)
     select t, user_id,
         days_between(t, max(ts)) as purchase_recency_days,
@@ -33,10 +31,10 @@ def money(spec: FeatureSpec) -> str:
         stddev_samp(paid) as amount_deviation,
         last(paid order by ts, event, paid, channel nulls first) as amount_last,
         count(*) filter (paid < 0) / nullif(count(paid), 0) as refund_share,
-        avg(step) as purchase_gap_mean_days,
-        days_between(t, max(ts)) / nullif(avg(step), 0) as purchase_gap_now_over_mean,
+        {usual} as purchase_gap_mean_days,
+        days_between(t, max(ts)) / nullif({usual}, 0) as purchase_gap_now_over_mean,
         count(paid) / any_value(days) as purchases_per_active_day{windows}
-    from people join actives using (t, user_id) left join steps using (t, user_id)
+    from people join actives using (t, user_id) left join purchases using (t, user_id)
     group by t, user_id
     """
 

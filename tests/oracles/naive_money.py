@@ -58,7 +58,8 @@ def _deviation(amounts: list[float]) -> float | None:
 
 def _habit(person: Person) -> Values:
     paid = person.paid
-    usual = (paid[-1]["ts"] - paid[0]["ts"]) / DAY / (len(paid) - 1) if len(paid) > 1 else None
+    steps = len(person.days_of(paid)) - 1
+    usual = (paid[-1]["ts"] - paid[0]["ts"]) / DAY / steps if steps > 0 else None
     silence = person.age(paid[-1]) if paid else None
     return {
         "refund_share": over(sum(row["amount"] < 0 for row in paid), len(paid)),
