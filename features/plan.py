@@ -38,7 +38,8 @@ from features.subscription import subscription, troubles
 from features.time import Cutoff, at_instant
 from runtime.errors import SettingsError
 
-# Raise it when a feature's meaning changes: snapshots computed under another are not reused.
+# Raise it when a feature's meaning changes: snapshots computed under another are not reused, and
+# models that learned from them are refused.
 VERSION = 3
 RESERVED = {"cutoff", "user_id", "churn", "value", "bucket"}
 

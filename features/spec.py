@@ -169,13 +169,12 @@ class FeatureSpec:
             ),
             definitions=Definitions.from_dict(raw["definitions"]),
             chosen=tuple(raw["chosen"]),
-            priced=tuple(raw.get("priced", raw.get("paid", ()))),  # older models: of value alone
+            priced=tuple(raw["priced"]),
             categories=tuple(
-                Category(name, tuple(values)) for name, values in raw.get("categories", {}).items()
+                Category(name, tuple(values)) for name, values in raw["categories"].items()
             ),
-            deadlines=tuple(Deadline(*one) for one in raw.get("deadlines", {}).items()),
-            # Of older models: the mark alone.
-            numbers=tuple(Number(name, *held) for name, held in raw.get("numbers", {}).items()),
+            deadlines=tuple(Deadline(*one) for one in raw["deadlines"].items()),
+            numbers=tuple(Number(name, *held) for name, held in raw["numbers"].items()),
             roles=tuple((role, tuple(events)) for role, events in raw["roles"].items()),
             holidays=tuple(date.fromisoformat(day) for day in raw["holidays"]),
             peers=tuple(Peers(name, tuple(means)) for name, means in raw["peers"].items()),

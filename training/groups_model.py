@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from features.definitions import Definitions
+from features.plan import VERSION
 from features.spec import FeatureSpec
 from runtime.clock import show
 from runtime.errors import ModelError
@@ -21,7 +22,7 @@ from training.groups_engines import Cut, Method, Whole
 from training.groups_space import Space
 from training.rows import matrix
 
-FORMAT = {"holdfast": "groups", "schema_version": 1}
+FORMAT = {"holdfast": "groups", "schema_version": 2, "features_version": VERSION}
 NO_GROUP = "scattered (no group)"
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from features.plan import VERSION
 from features.spec import FeatureSpec
 from runtime.clock import show
 from runtime.errors import ModelError
@@ -46,7 +47,7 @@ ValueEstimator = Estimator | TwoPart | Ziln | Quantiles | Spending
 OF_VALUE: tuple[Any, ...] = (TwoPart, Ziln, Quantiles, Spending)
 ALONE: tuple[Any, ...] = (Linear, Forest, Trees, Column, Silence, *OF_VALUE)
 SEQUENCE = "sequence"  # the folder of the sequence model
-FORMAT = {"holdfast": "model", "schema_version": 3}
+FORMAT = {"holdfast": "model", "schema_version": 4, "features_version": VERSION}
 # What `Model.predict` gives: intervals hold 90 %.
 PREDICTED = (
     "churn_probability",
@@ -244,7 +245,7 @@ class Model:
             medians=raw["medians"],
             steps=tuple(raw["steps"]),
             worth=Worth.from_dict(raw["worth"]) if raw["worth"] else None,
-            own_levels=OwnLevels.from_dict(own) if (own := raw.get("own_levels")) else None,
+            own_levels=OwnLevels.from_dict(raw["own_levels"]) if raw["own_levels"] else None,
             churn_interval=_interval(raw["churn_interval"]),
         )
 

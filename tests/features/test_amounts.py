@@ -132,9 +132,3 @@ def test_kinds_with_amounts_are_learned_before_the_cutoff(
     assert (spec.priced, spec.unpaid) == (("payment", "refund"), unpaid)
     assert spec.has_amount == (counted != ("tip",))
     assert FeatureSpec.from_dict(spec.to_dict()) == spec
-
-
-def test_a_spec_of_before_knows_of_amounts_of_value_alone() -> None:
-    raw = SPEC.to_dict()
-    raw["paid"] = raw.pop("priced")
-    assert FeatureSpec.from_dict(raw) == SPEC

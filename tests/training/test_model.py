@@ -12,12 +12,13 @@ import pytest
 from polars.testing import assert_frame_equal
 from training_frames import FEATURES, a_task, cutoffs, snapshot_frame
 
+from features.plan import VERSION
 from runtime.errors import ModelError
 from runtime.files import write_json
 from training import bundle
 from training.fitting import fit
 from training.kinds import spec_of
-from training.model import PREDICTED, Model
+from training.model import FORMAT, PREDICTED, Model
 from training.split import plan_split
 
 FRAME = snapshot_frame(cutoffs(3), users=300)
@@ -118,6 +119,10 @@ def test_a_folder_without_a_model_or_of_another_version_is_refused(
         Model.load(folder)
     write_json(folder / "model.json", {"holdfast": "model", "schema_version": 99})
     with pytest.raises(ModelError, match="'schema_version': 99"):
+        Model.load(folder)
+    other = {**FORMAT, "features_version": VERSION - 1}  # their features meant something else
+    write_json(folder / "model.json", other)
+    with pytest.raises(ModelError, match=f"'features_version': {VERSION - 1}.*train again"):
         Model.load(folder)
 
 
