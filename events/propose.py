@@ -10,7 +10,7 @@ from pathlib import Path
 from events.money import currencies_in
 from events.propose_attributes import attributes_of, tells_by_name
 from events.propose_churn import Churn, date_columns, propose_churn
-from events.propose_days import EXCEL, SINCE_1970, UNTOLD
+from events.propose_days import ELAPSED, EXCEL, SINCE_1970, UNTOLD
 from events.propose_files import alike
 from events.propose_look import NATIVE, Column, Look, look_at
 from events.propose_plan import Plan, SourcePlan, opened, plan_files, relative
@@ -31,7 +31,10 @@ PIECES = ("quantity", "qty", "menge", "count", "pieces", "units", "cantidad", "q
 _DAY_NOTES = {
     EXCEL: " # numbers of days, as Excel counts",
     SINCE_1970: " # a guess: numbers of days",
-    UNTOLD: " # WHICH DATE DAY 0 IS, NO FILE TELLS: put it here; weekdays and seasons hang on it",
+    **dict.fromkeys(
+        (UNTOLD, *ELAPSED),
+        " # WHICH DATE 0 IS, NO FILE TELLS: put it here; weekdays and seasons hang on it",
+    ),
 }
 PARTS = ("micros", "millis", "cents", "pence", "centavos", "kopecks")  # of money
 _A_TIME = 0.5  # score of a role: more than bare numbers that could be times
@@ -128,6 +131,9 @@ def _layout(look: Look, paths: Sequence[str]) -> list[str]:
     if not look.header:
         names = [column.name for column in look.columns]
         lines += ["header = false # give the columns better names", f"names = {listed(names)}"]
+    elif layout.names:
+        note = "# the first line leaves some out: put theirs here"
+        lines.append(f"names = {listed(layout.names)} {note}")
     return lines
 
 
@@ -187,7 +193,7 @@ def _column_lines(source: SourcePlan) -> list[str]:
         lines.append(f"channel = {quoted(roles.channel)}")
     if roles.event_id:
         lines.append(f"event_id = {quoted(roles.event_id)}")
-    telling = [name for name in roles.extra if tells_by_name(name)]
+    telling = [c.name for c in _extra(source) if tells_by_name(c.name) or _is_label(c)]
     kept = [name for name in roles.extra if name not in telling]
     left = [f"row numbers: {', '.join(roles.row_numbers)}"] if roles.row_numbers else []
     left += [f"what tells who has left: {', '.join(telling)}"] if telling else []
@@ -201,6 +207,11 @@ def _column_lines(source: SourcePlan) -> list[str]:
 
 def _extra(source: SourcePlan) -> list[Column]:
     return [source.first.column(name) for name in source.roles.extra]
+
+
+def _is_label(column: Column) -> bool:
+    """Of who dropped out, or was banned: written to the rows of before."""
+    return words_of(column.name)[-1:] == ["label"] and column.kinds <= len("01")
 
 
 def _counts(columns: Sequence[Column]) -> list[str]:

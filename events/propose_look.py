@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +12,19 @@ from events.batches import Batch
 from events.columns import as_text, as_time
 from events.csv_reader import csv_layout
 from events.lines import NOT_UTF8, UTF16_MARKS
-from events.money import as_plain, currencies_in
-from events.propose_days import day_format
+from events.money import currencies_in
+from events.propose_days import day_format, elapsed_format
 from events.propose_files import HEAD_ROWS, some_rows
+from events.propose_header import all_names, has_header
 from events.propose_numbers import number_of
 from events.readers import read
-from events.sniff import Format, delimiter_of, file_format, sample_lines, split_lines
+from events.sniff import (
+    Format,
+    delimiter_of,
+    file_format,
+    sample_lines,
+    split_lines,
+)
 from events.time_of_day import parse_clock
 from events.timestamps import TIME, counts_since, detect, is_date_only, parse_times
 from runtime.errors import InputError
@@ -140,15 +146,18 @@ def look_at(path: Path, unnest: tuple[str, ...] = (), more: tuple[Path, ...] = (
 
 
 def _layout(path: Path, form: Format, encoding: str | None, unnest: tuple[str, ...]) -> FileFormat:
-    delimiter, header = None, True
+    delimiter, header, names = None, True, None
     if form == "csv":
         delimiter = delimiter_of(path, encoding)
-        header = _has_header(path, delimiter, encoding)
+        rows = split_lines(sample_lines(path, encoding), delimiter)
+        header = has_header(rows)
+        names = all_names(rows) if header else None
     return FileFormat(
         path=str(path),
         format=form,
         delimiter=delimiter,
         header=header,
+        names=names,
         encoding=encoding,
         unnest=unnest,
     )
@@ -219,21 +228,6 @@ def _tail(path: Path, layout: FileFormat) -> pl.DataFrame:
         return _as_texts(list(read(Path(end.name), bare)))
 
 
-def _has_header(path: Path, delimiter: str, encoding: str | None) -> bool:
-    """No where some field of the first line is a number or a time, or empty beside others."""
-    rows = split_lines(sample_lines(path, encoding, 20), delimiter)
-    if not rows:
-        return True
-    return not any(_is_data(field.strip()) for field in rows[0])
-
-
-def _is_data(field: str) -> bool:
-    field = as_plain(pl.Series([field])).item()
-    if re.fullmatch(r"[+-]?[\d.,]*\d[\d.,]*", field):
-        return True
-    return bool(re.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", field))
-
-
 def _column(values: pl.Series, native: bool) -> Column:
     known = values.drop_nulls()
     words = tuple(sorted(known.filter(known.is_in(NULL_WORDS)).unique()))
@@ -242,7 +236,8 @@ def _column(values: pl.Series, native: bool) -> Column:
     times = _times(text, time_format) if time_format else None
     number, decimal = number_of(text.drop_nulls().head(HEAD_ROWS))
     if times is None:
-        time_format, unsure = day_format(text) if number and not native else None, False
+        found = (day_format(text) or elapsed_format(text)) if number and not native else None
+        time_format, unsure = found, False
         times = _times(text, time_format) if time_format else None
     return Column(values.name, text, times, time_format, unsure, number, decimal, words)
 

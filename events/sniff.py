@@ -91,12 +91,12 @@ def delimiter_of(path: Path, encoding: str | None = None) -> str:
     lines = sample_lines(path, encoding)
     best, most = "", 1
     for delimiter in DELIMITERS:
-        fields = _usual_fields(split_lines(lines, delimiter))
+        fields = usual_fields(split_lines(lines, delimiter))
         if fields > most:
             best, most = delimiter, fields
     if best:
         return best
-    return WHITESPACE if _usual_fields(split_lines(lines, WHITESPACE)) > 1 else ","
+    return WHITESPACE if usual_fields(split_lines(lines, WHITESPACE)) > 1 else ","
 
 
 def sample_lines(path: Path, encoding: str | None = None, most: int = LOOKED_AT_LINES) -> list[str]:
@@ -124,9 +124,12 @@ def split_lines(lines: Sequence[str], delimiter: str) -> list[list[str]]:
         return [line.split(delimiter) for line in lines]
 
 
-def _usual_fields(rows: Sequence[Sequence[str]], share: float = 0.9) -> int:
-    """The number of fields of the first row, where nearly all rows have as many; else 0."""
+def usual_fields(rows: Sequence[Sequence[str]], share: float = 0.9) -> int:
+    """The number of fields that nearly all rows have, where the first has as many, or, as a header
+    that leaves some out, two at least; else 0."""
     if not rows:
         return 0
     fields, count = Counter(len(row) for row in rows).most_common(1)[0]
-    return fields if len(rows[0]) == fields and count >= share * len(rows) else 0
+    first = len(rows[0])
+    fits = first == fields or 1 < first < fields
+    return fields if fits and count >= share * len(rows) else 0

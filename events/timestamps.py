@@ -1,7 +1,8 @@
 """Instants from text: one format a source, found from the data unless it is named.
 
 A number may count from an instant: seconds and their parts since 1970 ("epoch_ms"), or weeks,
-days, hours, minutes since midnight of a date in the source's zone ("days since 1899-12-30").
+days, hours, minutes, seconds, milliseconds since midnight of a date in the source's zone ("days
+since 1899-12-30").
 
 Local times are read in the source's zone by the rule of Python's `fold=0`: a time that occurs
 twice (clocks set back) is its first occurrence; one that never occurs (clocks set forward) is
@@ -74,8 +75,15 @@ FORMATS = (
     *_WHOLE,
 )
 _BARE_DIGITS = {"%Y%m%d": 8, "%y%m%d": 6, _TO_THE_MINUTE: 12}  # chrono takes fewer for them
-_UNITS = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60}
-_SINCE = re.compile(r"(weeks|days|hours|minutes) since (\d{4}-\d{2}-\d{2})")
+_UNITS = {  # in microseconds
+    "weeks": 604_800_000_000,
+    "days": 86_400_000_000,
+    "hours": 3_600_000_000,
+    "minutes": 60_000_000,
+    "seconds": 1_000_000,
+    "milliseconds": 1_000,
+}
+_SINCE = re.compile(rf"({'|'.join(_UNITS)}) since (\d{{4}}-\d{{2}}-\d{{2}})")
 _FIRST_LOOK = 50
 _LEAST_SHARE = 0.5
 
@@ -125,9 +133,9 @@ def _from_epoch(text: pl.Expr, microseconds: float) -> pl.Expr:
     return pl.when(fits).then(pl.coalesce(exact, rounded)).cast(TIME)
 
 
-def _counted(text: pl.Expr, seconds: int, origin: date, zone: str) -> pl.Expr:
+def _counted(text: pl.Expr, unit: int, origin: date, zone: str) -> pl.Expr:
     """So many units after midnight of the origin, fractions too, on the zone's own clock."""
-    passed = text.cast(pl.Float64(), strict=False) * (seconds * 1_000_000)
+    passed = text.cast(pl.Float64(), strict=False) * unit
     known = passed.is_finite() & (passed.abs() < _MOST_PASSED)
     days = pl.when(known).then(passed).round().cast(pl.Int64()).cast(pl.Duration("us"))
     return in_zone(days + pl.lit(origin).cast(pl.Datetime("us")), zone)

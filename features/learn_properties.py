@@ -6,6 +6,7 @@ Learned from the log before a cutoff, and from nothing at or after it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, Decimal
@@ -42,6 +43,7 @@ KINDS = 20  # of event, the most frequent, each with properties of its own
 LEAST_SHARE = 0.99  # of the values, that can be read
 OUTSIDE = 0.001  # of the rows, on either side, that do not say what is usual
 SLACK = 10  # times the width of what is usual, beyond it: counts grow, and faults are far out
+FEW_KINDS = 50  # ratings, counts of pieces
 LARGE = 1e6  # where most are whole numbers from here on, they are ids or instants
 MOST_DIFFERENT = 0.8  # of the rows: what hardly comes again is an id or free text
 COMMON = 0.02  # of a property's rows, for a value to have columns of its own
@@ -165,11 +167,18 @@ def _number(name: str, texts: pl.DataFrame) -> Number | None:
     look, there = looks[decimal], int(texts["rows"].sum())
     if look["read"] < LEAST_SHARE * there or look["least"] == look["most"]:
         return None
-    if look["whole"] == look["read"] and IDS.intersection(words_of(name)[-1:]):
+    if look["whole"] == look["read"] and _names_an_id(name, len(texts)):
         return None
     if look["large"] > look["read"] / 2:
         return None
     return Number(name, decimal, *_bounds(look["low"], look["high"]))
+
+
+def _names_an_id(name: str, different: int) -> bool:
+    """Of whole numbers; where a file has no names, many different ones are ids."""
+    if re.fullmatch(r"column_\d+", name):
+        return different > FEW_KINDS
+    return bool(IDS.intersection(words_of(name)[-1:]))
 
 
 def _bounds(low: float, high: float) -> tuple[float, float]:

@@ -70,7 +70,8 @@ class FileFormat(Section):
     `unnest`: columns of JSON objects (or Parquet structs) whose fields become columns of their
     own, `properties.price` of `properties`; an object inside one is named so after it.
     `time_format`: "auto", "epoch_s", "epoch_ms", "epoch_us", a strftime pattern, or for numbers
-    "days since 2016-01-01" (weeks, hours, minutes likewise; fractions count).
+    "days since 2016-01-01" (weeks, hours, minutes, seconds, milliseconds likewise; fractions
+    count).
     `decimal`: what parts whole from fraction in an amount; the other one may group thousands,
     and a currency may stand on either side ("300,00 €", "-£6.00", "EUR 12.50").
     """

@@ -19,7 +19,8 @@ def _known_zone(name: str) -> str:
 def _known_format(text: str) -> str:
     if "%" in text or text in ("auto", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns"):
         return text
-    since = re.fullmatch(r"(?:weeks|days|hours|minutes) since (\d{4}-\d{2}-\d{2})", text)
+    units = "weeks|days|hours|minutes|seconds|milliseconds"
+    since = re.fullmatch(rf"(?:{units}) since (\d{{4}}-\d{{2}}-\d{{2}})", text)
     try:
         date.fromisoformat(since[1] if since else "")
     except ValueError:

@@ -89,6 +89,15 @@ def test_the_busiest_kind_of_event_leaves_room_for_others(tmp_path: Path) -> Non
     assert [number.name for number in found] == ["a", "b", "paid", "seats"]
 
 
+def test_of_a_file_without_names_many_whole_numbers_are_ids(tmp_path: Path) -> None:
+    log = [
+        told(1 + n, column_2=f"{n % 60}", column_3=f"{n % 11 - 5}", column_4=f"{n % 60}.5")
+        for n in range(200)
+    ]
+    found = learned(tmp_path, log)
+    assert [number.name for number in found] == ["column_3", "column_4"]
+
+
 @pytest.mark.parametrize(
     ("usual", "odd", "bounds"),
     [
