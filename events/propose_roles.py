@@ -157,7 +157,7 @@ def _as_user(column: Column) -> float:
         score = 2 + rank - 0.5 * len(others)
     elif not others:
         score = 1 + rank
-    elif others == ["name"]:
+    elif others in (["name"], ["text"], ["login"], ["handle"]):
         score = rank
     return score if _filled(column) >= _MOSTLY else 0.1 * score
 

@@ -93,6 +93,12 @@ LAYOUTS = {
         {"time_format": "seconds since 2000-01-01"},
         name="log.tsv",
     ),
+    "a user by name, and pages by number": Layout(
+        "rev_id\tpage_id\tpage_title\tuser_text\trev_timestamp\n",
+        lambda i, u, t: f"{7_000_000 + i}\t{i % 90}\tA {i % 90}\tUser{u}\t{t:%Y%m%d%H%M%S}\n",
+        {"user_id": "user_text", "ts": "rev_timestamp", "event_id": "rev_id"},
+        name="log.tsv",
+    ),
     "milliseconds since the first": Layout(
         "player,t,level\n",
         lambda i, u, t: f"{u},{(t - START).total_seconds() * 1000:.0f},{i % 9}\n",
