@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +18,9 @@ def in_words(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"'{place}' is missing; add it"
     found = first.get("input")
+    if first["type"] == "tuple_type":
+        inner = json.dumps(found) if isinstance(found, str) else "..."
+        return f"{place}: is a list; write {place.rpartition('.')[2]} = [{inner}] (found {found!r})"
     shown = "" if isinstance(found, dict | BaseModel) else f" (found {found!r})"
     return f"{place}: {first['msg'].removeprefix('Value error, ')}{shown}"
 

@@ -18,6 +18,11 @@ def _raw(**sections: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
+        (
+            _raw(features={"deadlines": "paid_until"}),
+            ("features.deadlines", 'write deadlines = ["paid_until"]'),
+        ),
+        (_raw(features={"deadlines": 3}), ("is a list; write deadlines = [...] (found 3)",)),
         (_raw(chrun={}), ("'chrun'", "did you mean 'churn'", "activity")),
         (_raw(churn={"horizon": 3}), ("'churn.horizon'", "horizon_days")),
         (
