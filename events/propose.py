@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from events.money import currencies_in
-from events.propose_attributes import attributes_of, tells_by_name
+from events.propose_attributes import AT_THE_EXPORT, attributes_of, tells_by_name
 from events.propose_churn import Churn, date_columns, propose_churn
 from events.propose_days import ELAPSED, EXCEL, SINCE_1970, UNTOLD
 from events.propose_files import alike
@@ -60,7 +60,7 @@ def propose(files: list[Path], target: Path) -> str:
         *(_source(source, plan) for source in plan.sources),
         _users(plan, churn, target.parent),
         _events(plan),
-        activity_section(churn),
+        activity_section(plan, churn),
         eligible_section(churn),
         churn_section(churn, payments),
         value_section(plan, churn, paying, payments, days),
@@ -193,7 +193,7 @@ def _column_lines(source: SourcePlan) -> list[str]:
         lines.append(f"channel = {quoted(roles.channel)}")
     if roles.event_id:
         lines.append(f"event_id = {quoted(roles.event_id)}")
-    telling = [c.name for c in _extra(source) if tells_by_name(c.name) or _is_label(c)]
+    telling = [c.name for c in _extra(source) if _tells(c, source)]
     kept = [name for name in roles.extra if name not in telling]
     left = [f"row numbers: {', '.join(roles.row_numbers)}"] if roles.row_numbers else []
     left += [f"what tells who has left: {', '.join(telling)}"] if telling else []
@@ -209,9 +209,13 @@ def _extra(source: SourcePlan) -> list[Column]:
     return [source.first.column(name) for name in source.roles.extra]
 
 
-def _is_label(column: Column) -> bool:
-    """Of who dropped out, or was banned: written to the rows of before."""
-    return words_of(column.name)[-1:] == ["label"] and column.kinds <= len("01")
+def _tells(column: Column, source: SourcePlan) -> bool:
+    """Whether it may tell who has left: by its name, and of a row a user as a users table's; or as
+    a label of who dropped out, which is written to the rows of before."""
+    ids = source.values(source.roles.user_id or "")
+    words = AT_THE_EXPORT if ids.n_unique() == len(ids) else ()
+    label = words_of(column.name)[-1:] == ["label"] and column.kinds <= len("01")
+    return label or tells_by_name(column.name, words)
 
 
 def _counts(columns: Sequence[Column]) -> list[str]:

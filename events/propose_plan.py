@@ -20,7 +20,7 @@ from runtime.errors import InputError
 
 PIECES = ("", "part", "data", "chunk", "file")  # what tools call the files of a partition
 MOST_LEVELS = 3  # of objects in objects
-_OVERLAP = 0.5
+_OVERLAP, _NEARLY_ALL = 0.5, 0.95
 _SHOWN = 20  # columns, and characters of a value
 
 
@@ -138,14 +138,14 @@ def _all_opened(look: Look) -> tuple[tuple[str, ...], Look]:
 def _users_table(looked: Sequence[tuple[Look, Roles]]) -> tuple[Look, str] | None:
     """A file with one row a user, whose ids are those of another file's events."""
     best: tuple[Look, str] | None = None
-    for look, _ in looked:
+    for look, own in looked:
         for other, roles in looked:
             if other is look or not roles.is_log or _one_row_a_user(other, roles):
                 continue
             assert roles.user_id is not None
             ids = other.column(roles.user_id).text.drop_nulls().unique()
             for column in look.columns:
-                if best is None and _are_ids_of(column, ids, roles.user_id):
+                if best is None and _are_ids_of(column, ids, roles.user_id, of_some=not own.is_log):
                     best = (look, column.name)
     return best
 
@@ -154,8 +154,9 @@ def _one_row_a_user(look: Look, roles: Roles) -> bool:
     return roles.user_id is None or look.column(roles.user_id).kinds == look.rows
 
 
-def _are_ids_of(column: Column, ids: pl.Series, called: str) -> bool:
-    """Whether the column has each id once, and most of `ids` are among them."""
+def _are_ids_of(column: Column, ids: pl.Series, called: str, *, of_some: bool) -> bool:
+    """Whether the column has each id once, and most of `ids` are among them; with `of_some` also
+    where its name tells whose they are, and nearly all of its own are among `ids`."""
     unique = column.known == len(column.text) == column.kinds
     if not unique or (column.number and not column.whole) or column.times is not None:
         return False
@@ -163,8 +164,11 @@ def _are_ids_of(column: Column, ids: pl.Series, called: str) -> bool:
     # Numbers from 1 on are among any others: those of articles too.
     telling = not column.whole or set(words) & set(USERS) or set(words) <= set(KEYS)
     known_name = column.name == called or (words[-1:] in ([k] for k in KEYS) and telling)
-    shared = ids.is_in(column.text.implode()).mean()
-    return known_name and isinstance(shared, float) and shared >= _OVERLAP
+    shared = ids.is_in(column.text.implode()).sum()
+    sure = of_some and (column.name == called or bool(set(words) & set(USERS)))
+    return known_name and (
+        shared >= _OVERLAP * len(ids) or (sure and shared >= _NEARLY_ALL * column.known)
+    )
 
 
 def _grouped(logs: Sequence[tuple[Look, Roles]], folder: Path) -> tuple[SourcePlan, ...]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+
+import polars as pl
 
 from events.nested import JOINT
 from events.propose_look import Column, Look
@@ -68,7 +71,7 @@ def roles_of(look: Look) -> Roles:
     by_name = user is not None
     user = user or _guessed_user(free, look)
     free = _without(free, [user])
-    event_id = _best(free, _as_event_id)
+    event_id = _best(free, partial(_as_event_id, rows=_different_rows(look)))
     free = _without(free, [event_id])
     event = _best(free, _as_event) or _guessed_event(free, look)
     free = _without(free, [event])
@@ -186,9 +189,14 @@ def _shows_clock(column: Column) -> bool:
     return column.clock and not column.whole
 
 
-def _as_event_id(column: Column) -> float:
+def _different_rows(look: Look) -> int:
+    return pl.DataFrame({column.name: column.text for column in look.columns}).n_unique()
+
+
+def _as_event_id(column: Column, rows: int) -> float:
+    """`rows`: how many different ones there are; the same row may have come twice."""
     words = words_of(column.name)
-    unique = column.known == len(column.text) and column.kinds == column.known
+    unique = column.known == len(column.text) and column.kinds == rows
     if not unique or column.known <= 1 or (column.number and not column.whole):
         return 0.0
     if words in (["id"], ["uuid"], ["guid"]):

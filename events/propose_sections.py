@@ -5,17 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from events.propose_churn import Churn
-from events.propose_plan import Plan
+from events.propose_plan import Plan, SourcePlan
 from events.propose_value import Payments
 from events.propose_words import listed, quoted
 
+SEVERAL = 2
+SHOWN_KINDS = 8
 
-def activity_section(churn: Churn) -> str:
-    if not churn.events:
+
+def activity_section(plan: Plan, churn: Churn) -> str:
+    """What counts as the user being active, and a question where there are several kinds."""
+    if churn.events:
+        said = f"exclude = {listed(churn.events)} # leaving is no activity"
+        return "\n".join(["[activity]", said, ""])
+    kinds = [kind for source in plan.sources for kind in _kinds(source)]
+    if len(kinds) < SEVERAL:
         return ""
+    shown = ", ".join(quoted(kind) for kind in kinds[:SHOWN_KINDS])
+    more = f" and {len(kinds) - SHOWN_KINDS} more" if len(kinds) > SHOWN_KINDS else ""
     return "\n".join(
-        ["[activity]", f"exclude = {listed(churn.events)} # leaving is no activity", ""]
+        [
+            f"# Each of these counts as the user being active: {shown}{more}.",
+            "# What others do to the user (mail sent, a bill, interest) should not:",
+            "# [activity]",
+            f"# exclude = [{quoted(kinds[-1])}]",
+            "",
+        ]
     )
+
+
+def _kinds(source: SourcePlan) -> list[str]:
+    """Of events, the most frequent first."""
+    if source.roles.event is None:
+        return [source.name]
+    counted = source.values(source.roles.event).drop_nulls().value_counts(name="rows")
+    return counted.sort("rows", counted.columns[0], descending=[True, False])[:, 0].to_list()
 
 
 def eligible_section(churn: Churn) -> str:

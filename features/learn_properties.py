@@ -43,6 +43,7 @@ KINDS = 20  # of event, the most frequent, each with properties of its own
 LEAST_SHARE = 0.99  # of the values, that can be read
 OUTSIDE = 0.001  # of the rows, on either side, that do not say what is usual
 SLACK = 10  # times the width of what is usual, beyond it: counts grow, and faults are far out
+LEAST_ROWS, ALIKE = 1_000, 0.99  # correlation with time, of what counts with the calendar
 FEW_KINDS = 50  # ratings, counts of pieces
 LARGE = 1e6  # where most are whole numbers from here on, they are ids or instants
 MOST_DIFFERENT = 0.8  # of the rows: what hardly comes again is an id or free text
@@ -93,7 +94,7 @@ def learn_properties(
         if deadline := _deadline(name, texts, limits):
             deadlines.append(deadline)
         elif number := _number(name, texts):
-            numbers.append(number)
+            numbers += [] if _follows_time(number, held) else [number]
         elif category := _category(name, texts):
             categories.append(category)
     most = MOST_DEADLINES if limits.deadlines is None else None
@@ -139,7 +140,7 @@ def _sample(store: EventStore, bucket: int, before: Cutoff, one_in: int) -> pl.D
     """Of some users, by their hash: it depends on neither buckets nor order."""
     known = store.scan(bucket).filter(known_before(before.at), pl.col("properties").is_not_null())
     some = known.filter(pl.col("user_id").hash(seed=0) % one_in == 0)
-    return collect(some.select("event", "properties"), CPU)
+    return collect(some.select("ts", "event", "properties"), CPU)
 
 
 def _deadline(name: str, texts: pl.DataFrame, limits: Features) -> Deadline | None:
@@ -195,6 +196,14 @@ def _upward(value: float) -> float:
     exact = Decimal(value)
     digit = Decimal(1).scaleb(exact.adjusted() - 1)
     return float(exact.quantize(digit, ROUND_CEILING))
+
+
+def _follows_time(number: Number, held: pl.DataFrame) -> bool:
+    """Whether it counts with the calendar (a week's number): it says when an event was."""
+    told = held.lazy().select(value=number.value, at=pl.col("ts").cast(pl.Float64)).drop_nulls()
+    found = collect(told.select(rows=pl.len(), alike=pl.corr("value", "at").abs()), CPU)
+    rows, alike = found.row(0)
+    return rows >= LEAST_ROWS and alike is not None and alike >= ALIKE
 
 
 def _look(texts: pl.DataFrame, decimal: Mark) -> Mapping[str, float]:

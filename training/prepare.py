@@ -26,10 +26,19 @@ from training.plan import Plan
 from training.sample import sampled
 from training.sequence_spec import SequenceSpec
 from training.sequences_at import sequences_at
-from training.split import Split
 from training.task import Task
 
 CPU = Device("cpu", "a look at the store")
+
+
+NO_AMOUNT = (
+    "value is not learned: no amount lies before {}, where what is fitted on ends; train as of "
+    "later"
+)
+NO_DAY = (
+    "features.deadlines: '{}' is no feature: no day can be read of most such properties before {}; "
+    "name a property of events whose values are days"
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,9 @@ def prepared(
     store, plan = sampled(settings, everyone)
     features = learn_spec(everyone, plan.learn_before, settings)
     if not features.has_amount and _paid(settings, everyone):
-        plan = replace(plan, split=_amounts_too_young(plan))
+        plan = _with_note(plan, NO_AMOUNT.format(show(plan.learn_before.at)))
+    for name in _unread_deadlines(settings, features):
+        plan = _with_note(plan, NO_DAY.format(name, show(plan.learn_before.at)))
     snapshots = snapshots_of(settings, store, plan, features, device, cluster)
     task = _task(settings, store, plan, features, snapshots, kind, chosen, device, cluster)
     newest, then = read(snapshots), plan.split.test.cutoffs[0].at
@@ -83,12 +94,13 @@ def _paid(settings: Settings, store: EventStore) -> bool:
     return any(collect(store.scan(bucket).select(value), CPU).item() for bucket in store.buckets)
 
 
-def _amounts_too_young(plan: Plan) -> Split:
-    note = (
-        f"value is not learned: no amount lies before {show(plan.learn_before.at)}, where what is "
-        "fitted on ends; train as of later"
-    )
-    return replace(plan.split, notes=(*plan.split.notes, note))
+def _unread_deadlines(settings: Settings, features: FeatureSpec) -> list[str]:
+    read = {deadline.name for deadline in features.deadlines}
+    return [name for name in settings.features.deadlines or () if name not in read]
+
+
+def _with_note(plan: Plan, note: str) -> Plan:
+    return replace(plan, split=replace(plan.split, notes=(*plan.split.notes, note)))
 
 
 def named_spec(kind: str, settings: Settings) -> Spec | AutoSpec:

@@ -99,6 +99,12 @@ LAYOUTS = {
         {"user_id": "user_text", "ts": "rev_timestamp", "event_id": "rev_id"},
         name="log.tsv",
     ),
+    "several kinds of event": Layout(
+        "user,at,event\n",
+        lambda i, u, t: f"{u},{t:%Y-%m-%d %H:%M:%S},{'visit' if i % 5 else 'mail_sent'}\n",
+        {"user_id": "user", "event": "event"},
+        said='# Each of these counts as the user being active: "visit", "mail_sent".',
+    ),
     "milliseconds since the first": Layout(
         "player,t,level\n",
         lambda i, u, t: f"{u},{(t - START).total_seconds() * 1000:.0f},{i % 9}\n",
@@ -457,3 +463,12 @@ def test_objects_are_opened_three_levels_deep(tmp_path: Path, levels: int, found
     assert source.columns.amount == ("data.in1.in2.total" if found else None)
     assert source.unnest == (("user", "data", "data.in1", "data.in1.in2") if found else ("user",))
     assert ingest(settings).rows_added == len(LOG)
+
+
+def test_the_id_of_rows_that_came_twice_is_one(tmp_path: Path) -> None:
+    rows = [f"{i},{u},{t:%Y-%m-%d},{i % 90}.5\n" for i, (u, t) in enumerate(LOG)]
+    text = "trans_id,account_id,date,amount\n" + "".join(rows) + "".join(rows[::30])
+    settings, _ = _proposed(tmp_path, put(tmp_path, "log.csv", text.encode()))
+    assert settings.source[0].columns.event_id == "trans_id"
+    assert settings.events.deduplicate == "event_id"
+    assert ingest(settings).duplicates == len(rows[::30])

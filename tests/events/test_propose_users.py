@@ -147,3 +147,42 @@ def test_a_file_of_cancellations_says_who_leaves(tmp_path: Path) -> None:
     target.write_text(propose(files, target), encoding="utf-8")
     churn = load_settings(target).churn
     assert (churn.kind, churn.events) == ("active", ("cancellations",))
+
+
+def test_a_table_of_some_users_is_the_users_table(tmp_path: Path) -> None:
+    """A third of them told of; a table of as many products is none."""
+    log = [
+        f"{u},2024-0{m}-{d:02d},{u % 30}\n" for u in range(90) for m in (1, 3, 5) for d in (3, 9)
+    ]
+    files = [
+        put(tmp_path, "log.csv", "household_key,date,product_id\n" + "".join(log)),
+        put(
+            tmp_path,
+            "people.csv",
+            "household_key,size\n" + "".join(f"{u},{u % 4}\n" for u in range(30)),
+        ),
+        put(
+            tmp_path,
+            "goods.csv",
+            "product_id,weight\n" + "".join(f"{p},{p % 7}\n" for p in range(30)),
+        ),
+    ]
+    target = tmp_path / "holdfast.toml"
+    target.write_text(propose(files, target), encoding="utf-8")
+    users = load_settings(target).users
+    assert users is not None
+    assert (users.path, users.attributes) == ("people.csv", ("size",))
+
+
+def test_what_came_of_a_row_a_user_is_left_out(tmp_path: Path) -> None:
+    """A loan's status is that of the day of the export; a payment's is of that payment."""
+    log = [f"{u},2024-0{m}-{d:02d},ok\n" for u in range(60) for m in (1, 3, 5) for d in (3, 9)]
+    loans = [f"{u},2024-02-{u % 28 + 1:02d},{'AB'[u % 2]},{u % 9}\n" for u in range(0, 60, 4)]
+    files = [
+        put(tmp_path, "log.csv", "account_id,date,status\n" + "".join(log)),
+        put(tmp_path, "loan.csv", "account_id,date,status,duration\n" + "".join(loans)),
+    ]
+    target = tmp_path / "holdfast.toml"
+    target.write_text(propose(files, target), encoding="utf-8")
+    kept = {source.name: source.columns.properties for source in load_settings(target).source}
+    assert kept == {"log": None, "loan": ("duration",)}

@@ -89,6 +89,15 @@ def test_the_busiest_kind_of_event_leaves_room_for_others(tmp_path: Path) -> Non
     assert [number.name for number in found] == ["a", "b", "paid", "seats"]
 
 
+def test_what_counts_with_the_calendar_is_no_number(tmp_path: Path) -> None:
+    day = 24 * 60
+    log = [
+        told(1 + n * day / 4, week=f"{90 - n // 28}", seats=f"{n % 7}", level=f"{n % 40 + n // 50}")
+        for n in range(1_200)
+    ]
+    assert [number.name for number in learned(tmp_path, log)] == ["level", "seats"]
+
+
 def test_of_a_file_without_names_many_whole_numbers_are_ids(tmp_path: Path) -> None:
     log = [
         told(1 + n, column_2=f"{n % 60}", column_3=f"{n % 11 - 5}", column_4=f"{n % 60}.5")

@@ -32,3 +32,13 @@ def test_amounts_that_begin_too_late_are_spoken_of(
     notes = [note for note in ready.plan.split.notes if note.startswith("value is not learned: ")]
     assert bool(notes) is told
     assert ready.task.spec.has_amount is (begins == datetime.min)
+
+
+def test_deadlines_that_no_event_has_are_spoken_of(tmp_path: Path) -> None:
+    config = write_small_project(tmp_path / "p", small_log(120))
+    text = config.read_text() + '\n[features]\ndeadlines = ["END_DAYS"]\n'
+    config.write_text(text)
+    settings = load_settings(config)
+    ingest(settings)
+    (note,) = [n for n in prepared(settings, AS_OF, "xgboost", CPU).plan.split.notes if "END" in n]
+    assert note.startswith("features.deadlines: 'END_DAYS' is no feature")
