@@ -30,7 +30,7 @@ def quick_models() -> Iterator[None]:
     from training.sequence_spec import SequenceSpec
     from training.trees import XGBoostSpec
 
-    quick = partial(XGBoostSpec, depths=(2,), most_rounds=100, bags=2)
+    quick = partial(XGBoostSpec, depths=(2,), part_depths=(2,), most_rounds=100, bags=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kinds, "SequenceSpec", partial(SequenceSpec, least_steps=100))
         patch.setitem(kinds.PLAIN, "xgboost", lambda seed: quick(seed=seed))

@@ -21,7 +21,7 @@ Params = Mapping[str, float]  # whole numbers where the range is of whole number
 
 TARGETS: tuple[Target, ...] = ("churn", "value")
 PLAIN = ("eta", "min_child_weight", "subsample", "columns", "l2")  # of XGBoost, as they are
-VERSION = 1  # of the ranges and of what a setting means; another one is another search
+VERSION = 2  # of the ranges and of what a setting means; another one is another search
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ def spec_with(kind: str, target: Target, params: Params, seed: int) -> PlainSpec
         rounds = math.ceil(spec.most_rounds * spec.eta / params["eta"])
         changed = {name: params[name] for name in PLAIN} | {
             "depths": (int(params["depth"]),),
+            # Each part may still find one of the default's: what the default finds is a trial.
+            "part_depths": tuple(sorted({*spec.part_depths, int(params["depth"])})),
             "bins": int(params["bins"]),
             "most_rounds": max(spec.most_rounds, rounds),
         }

@@ -45,13 +45,14 @@ class PartSizes:
 @dataclass(frozen=True)
 class XGBoostSpec:
     """`churn`, `value` (by Tweedie's deviance) and `parts` (the same in two parts): sizes; None:
-    the one of `depths` and the number of trees with the least loss on users left out. Shallow trees
-    win on small logs, deeper ones on large."""
+    the one of `depths` (of parts: of `part_depths`) and the number of trees with the least loss on
+    users left out. Shallow trees win on small logs, deeper ones on large."""
 
     churn: Size | None = None
     value: Size | None = None
     parts: PartSizes | None = None
     depths: tuple[int, ...] = (2, 4)
+    part_depths: tuple[int, ...] = (2, 4)
     eta: float = 0.05
     min_child_weight: float = 5.0
     subsample: float = 0.8

@@ -32,7 +32,8 @@ def fit_value(
     `relative`: value over its mean, none below 0 and some above, shape (n,).
     """
     tweedie, spec = bagged.fit_value(spec, rows, relative, device)
-    asked = TwoPartSpec(spec.parts, trees=replace(spec, most_folds=FOLDS))
+    parts = replace(spec, most_folds=FOLDS, depths=spec.part_depths)
+    asked = TwoPartSpec(spec.parts, trees=parts)
     two, found, out = fit_tried_out(asked, rows, relative, device)
     weights = _weights(spec, rows, relative, out, device)
     blend = Blend("value", KINDS, (tweedie, two), weights)

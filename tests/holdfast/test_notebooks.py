@@ -14,7 +14,7 @@ FEW_TREES = """
 from functools import partial
 from training import kinds
 from training.trees import XGBoostSpec
-few = partial(XGBoostSpec, depths=(2,), most_rounds=100, bags=2)
+few = partial(XGBoostSpec, depths=(2,), part_depths=(2,), most_rounds=100, bags=2)
 kinds.PLAIN["xgboost"] = lambda seed: few(seed=seed)
 """
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))

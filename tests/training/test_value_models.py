@@ -33,7 +33,7 @@ ROWS = labelled(snapshot_frame(cutoffs(3), users=300), FEATURES, "fit", 0)
 LATER = labelled(snapshot_frame(cutoffs(3), users=300, seed=9), FEATURES, "test", 0)
 SEEDS = st.integers(0, 2**31 - 1)
 Fit = Callable[..., tuple[Any, Any]]
-QUICK = XGBoostSpec(depths=(2,), most_rounds=80)
+QUICK = XGBoostSpec(depths=(2,), part_depths=(2,), most_rounds=80)
 PARTS = TwoPartSpec(trees=QUICK)
 FITS: dict[str, tuple[Fit, Any]] = {
     "ziln": (ziln_fit.fit_value, ZilnSpec(most_epochs=12, bags=2)),

@@ -19,7 +19,7 @@ from training.two_part import TriedOut, TwoPart, TwoPartSpec
 CPU = Device("cpu", "a test")
 ROWS = labelled(snapshot_frame(cutoffs(3), users=300), FEATURES, "fit", 0)
 LATER = labelled(snapshot_frame(cutoffs(3), users=300, seed=9), FEATURES, "test", 0)
-QUICK = XGBoostSpec(depths=(2,), most_rounds=60, bags=2)
+QUICK = XGBoostSpec(depths=(2,), part_depths=(2,), most_rounds=60, bags=2)
 
 
 def relative(rows: Rows) -> Floats:
@@ -44,7 +44,7 @@ def test_a_settled_spec_gives_the_same_model_without_a_search() -> None:
     model, settled = value_trees.fit_value(QUICK, ROWS, VALUE, CPU)
     assert settled.value is not None
     assert settled.parts is not None
-    again, same = value_trees.fit_value(replace(settled, depths=(7,)), ROWS, VALUE, CPU)
+    again, same = value_trees.fit_value(replace(settled, depths=(7,), part_depths=(7,)), ROWS, VALUE, CPU)
     assert same.parts == settled.parts
     assert np.array_equal(again.margin(LATER.x), model.margin(LATER.x))
 
