@@ -44,7 +44,9 @@ def test_a_settled_spec_gives_the_same_model_without_a_search() -> None:
     model, settled = value_trees.fit_value(QUICK, ROWS, VALUE, CPU)
     assert settled.value is not None
     assert settled.parts is not None
-    again, same = value_trees.fit_value(replace(settled, depths=(7,), part_depths=(7,)), ROWS, VALUE, CPU)
+    again, same = value_trees.fit_value(
+        replace(settled, depths=(7,), part_depths=(7,)), ROWS, VALUE, CPU
+    )
     assert same.parts == settled.parts
     assert np.array_equal(again.margin(LATER.x), model.margin(LATER.x))
 
