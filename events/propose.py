@@ -193,7 +193,8 @@ def _column_lines(source: SourcePlan) -> list[str]:
         lines.append(f"channel = {quoted(roles.channel)}")
     if roles.event_id:
         lines.append(f"event_id = {quoted(roles.event_id)}")
-    telling = [c.name for c in _extra(source) if _tells(c, source)]
+    words = _words_that_tell(source)
+    telling = [c.name for c in _extra(source) if tells_by_name(c.name, words) or _is_label(c)]
     kept = [name for name in roles.extra if name not in telling]
     left = [f"row numbers: {', '.join(roles.row_numbers)}"] if roles.row_numbers else []
     left += [f"what tells who has left: {', '.join(telling)}"] if telling else []
@@ -209,13 +210,15 @@ def _extra(source: SourcePlan) -> list[Column]:
     return [source.first.column(name) for name in source.roles.extra]
 
 
-def _tells(column: Column, source: SourcePlan) -> bool:
-    """Whether it may tell who has left: by its name, and of a row a user as a users table's; or as
-    a label of who dropped out, which is written to the rows of before."""
+def _words_that_tell(source: SourcePlan) -> Sequence[str]:
+    """Of a row a user, as of a users table: the words of what is known at the export alone."""
     ids = source.values(source.roles.user_id or "")
-    words = AT_THE_EXPORT if ids.n_unique() == len(ids) else ()
-    label = words_of(column.name)[-1:] == ["label"] and column.kinds <= len("01")
-    return label or tells_by_name(column.name, words)
+    return AT_THE_EXPORT if ids.n_unique() == len(ids) else ()
+
+
+def _is_label(column: Column) -> bool:
+    """Of who dropped out, or was banned: written to the rows of before."""
+    return words_of(column.name)[-1:] == ["label"] and column.kinds <= len("01")
 
 
 def _counts(columns: Sequence[Column]) -> list[str]:

@@ -20,9 +20,10 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
 
 def all_names(rows: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
     """Where a header names fewer columns than the rows have: those that it leaves out are the last,
-    or the first alone, where that counts the rows."""
+    or the first alone, where that counts the rows. None where it names all, or where the second
+    line is no data either: then the first is a title."""
     fields = usual_fields(rows)
-    if not rows or len(rows[0]) >= fields:
+    if not rows or len(rows[0]) >= fields or has_header(rows[1:]):
         return None
     named = [name.strip() or f"column_{i}" for i, name in enumerate(rows[0], 1)]
     first = [row[0] for row in rows[1:]]

@@ -28,7 +28,7 @@ def activity_section(plan: Plan, churn: Churn) -> str:
             f"# Each of these counts as the user being active: {shown}{more}.",
             "# What others do to the user (mail sent, a bill, interest) should not:",
             "# [activity]",
-            f"# exclude = [{quoted(kinds[-1])}]",
+            "# exclude = [] # name them here",
             "",
         ]
     )

@@ -472,3 +472,10 @@ def test_the_id_of_rows_that_came_twice_is_one(tmp_path: Path) -> None:
     assert settings.source[0].columns.event_id == "trans_id"
     assert settings.events.deduplicate == "event_id"
     assert ingest(settings).duplicates == len(rows[::30])
+
+
+def test_a_title_above_the_header_is_no_header(tmp_path: Path) -> None:
+    rows = "".join(f"{u},{t:%Y-%m-%d},x,{i % 90}.5\n" for i, (u, t) in enumerate(LOG))
+    text = "Sales, all shops\ncustomer,date,shop,amount\n" + rows
+    with pytest.raises(InputError, match="4 fields where 2 are expected"):
+        _proposed(tmp_path, put(tmp_path, "log.csv", text.encode()))
