@@ -22,7 +22,7 @@ from events.lines import BLOCK_BYTES, Block, Reject, blocks, line_ends, usable_l
 from events.odd_csv import odd_rows, ragged_reason
 from events.sniff import delimiter_of, one_character
 from runtime.errors import InputError, SchemaError
-from runtime.settings import FileFormat
+from runtime.settings_sources import FileFormat
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from events.layout import buckets_for, estimate_rows
 from events.ledger import Held, Ledger, read_ledger, write_ledger
 from events.money import check_one_currency
 from events.readers import InputFile
-from events.reasons import say_refused
+from events.reasons import say_refused, say_unmatched
 from events.sources import FoundSource, find_sources, found_formats, plan_of, time_bounds
 from events.staging import NewFile, Staged, check_columns_seen, stage
 from events.store import BUCKETS, CPU, events_path
@@ -227,6 +227,7 @@ def _stage_all(
             files += [NewFile(plan, n.file, n.digest) for n in of_source]
     erased = read_erased(settings.store)
     staged = stage(files, buckets, staging_path(settings) / "files", erased, cluster)
+    say_unmatched(staged)
     for plan in {file.plan.source.name: file.plan for file in files}.values():
         if not ledger.files.get(plan.source.name):
             check_columns_seen(plan, [done for done in staged if done.new.plan is plan])

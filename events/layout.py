@@ -9,7 +9,7 @@ from pathlib import Path
 from events.lines import GZIP_MAGIC
 from events.parquet_reader import parquet_rows
 from events.sniff import file_format
-from runtime.settings import FileFormat
+from runtime.settings_sources import FileFormat
 
 BUCKET_ROWS = 1_000_000
 MOST_BUCKETS = 65_536

@@ -9,7 +9,8 @@ from datetime import datetime
 
 from events.columns import require
 from events.contract import EVENTS
-from runtime.settings import Source
+from events.lookup_tables import LookupTable
+from runtime.settings_sources import Source
 
 ROW_COLUMNS = tuple(name for name in EVENTS.schema if name != "bucket")
 Constants = dict[str, str | float | None]
@@ -24,6 +25,7 @@ class SourcePlan:
     received_format: str | None  # None where no column is mapped to `received`
     earliest: datetime
     latest: datetime
+    tables: tuple[LookupTable, ...] = ()
 
     @property
     def called(self) -> str:

@@ -17,7 +17,7 @@ from polars.exceptions import PolarsError
 
 from events.batches import Batch, rejects_frame
 from events.lines import BLOCK_BYTES, Block, Reject, blocks, shown, usable_lines
-from runtime.settings import FileFormat
+from runtime.settings_sources import FileFormat
 
 
 def read_ndjson(path: Path, layout: FileFormat, block_bytes: int = BLOCK_BYTES) -> Iterator[Batch]:

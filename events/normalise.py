@@ -75,7 +75,7 @@ def _contract(schema: pl.Schema, plan: SourcePlan) -> list[pl.Expr]:
     user = _user(schema, plan)
     made = {
         "user_id": user,
-        "ts": _ts(schema, plan),
+        "ts": event_time(schema, plan),
         "event": _filled(columns.event, schema, event_name(plan.source)),
         "amount": _amount(schema, plan),
         "channel": _filled(columns.channel, schema, constants.channel),
@@ -102,7 +102,8 @@ def _user(schema: pl.Schema, plan: SourcePlan) -> pl.Expr:
     return as_id(column, schema[column], plan.called)
 
 
-def _ts(schema: pl.Schema, plan: SourcePlan) -> pl.Expr:
+def event_time(schema: pl.Schema, plan: SourcePlan) -> pl.Expr:
+    """UTC microseconds of rows with these columns; null where they say none that can be read."""
     columns, zone = plan.source.columns, plan.source.timezone
     time = _time(columns.ts, plan.time_format, schema, plan)
     if columns.clock is None:

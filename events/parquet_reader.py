@@ -19,7 +19,7 @@ from events.batches import Batch, rejects_frame
 from events.store import CPU
 from runtime.collect import collect
 from runtime.errors import InputError, SchemaError
-from runtime.settings import FileFormat
+from runtime.settings_sources import FileFormat
 
 BATCH_ROWS = 1 << 20
 BATCH_BYTES = 1 << 28

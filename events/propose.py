@@ -12,8 +12,11 @@ from events.propose_attributes import AT_THE_EXPORT, attributes_of, tells_by_nam
 from events.propose_churn import Churn, date_columns, propose_churn
 from events.propose_days import ELAPSED, EXCEL, SINCE_1970, UNTOLD
 from events.propose_files import alike
+from events.propose_layout import layout_lines, null_lines
 from events.propose_look import NATIVE, Column, Look, look_at
-from events.propose_plan import Plan, SourcePlan, opened, plan_files, relative
+from events.propose_lookups import lookup_lines, with_lookups
+from events.propose_paths import relative
+from events.propose_plan import Plan, SourcePlan, opened, plan_files
 from events.propose_roles import as_amount, as_time
 from events.propose_sections import (
     activity_section,
@@ -49,7 +52,7 @@ def propose(files: list[Path], target: Path) -> str:
     """
     paths = [path for named in files for path in find_in_folder(named)]
     looks = [look_at(first, more=tuple(more)) for first, *more in alike(paths)]
-    plan = plan_files([opened(look) for look in looks], target.parent)
+    plan = with_lookups(plan_files([opened(look) for look in looks], target.parent))
     log = some_users(plan)
     churn = propose_churn(plan, log)
     paying = paying_events(plan)
@@ -57,7 +60,7 @@ def propose(files: list[Path], target: Path) -> str:
     days = value_horizon(log, payments, churn.horizon_days)
     parts = [
         _head(target, plan),
-        *(_source(source, plan) for source in plan.sources),
+        *(_source(source, plan, target.parent) for source in plan.sources),
         _users(plan, churn, target.parent),
         _events(plan),
         activity_section(plan, churn),
@@ -90,12 +93,12 @@ def _left_out(look: Look, why: str) -> str:
     return " ".join(f"# Left out: {look.path.name}: {why} (found {found}).".split())
 
 
-def _source(source: SourcePlan, plan: Plan) -> str:
+def _source(source: SourcePlan, plan: Plan, folder: Path) -> str:
     look, roles = source.first, source.roles
     time = source.column(roles.ts)
     assert time is not None
-    lines = ["[[source]]", f"name = {quoted(source.name)}", *_layout(look, source.paths)]
-    lines += _null_words(_role_columns(source))
+    lines = ["[[source]]", f"name = {quoted(source.name)}", *layout_lines(look, source.paths)]
+    lines += null_lines(_role_columns(source))
     lines += _time_lines(time)
     amount = source.column(roles.amount)
     if amount is not None and amount.decimal == ",":
@@ -106,6 +109,8 @@ def _source(source: SourcePlan, plan: Plan) -> str:
     if roles.event is not None and source.values(roles.event).null_count():
         note = f"# of rows whose '{roles.event}' is empty"
         lines += ["", "[source.constants]", f"event = {quoted(source.name)} {note}"]
+    for lookup in source.lookups:
+        lines += ["", *lookup_lines(lookup, source, folder)]
     return "\n".join([*lines, ""])
 
 
@@ -113,33 +118,6 @@ def _role_columns(source: SourcePlan) -> list[Column]:
     roles = source.roles
     names = (roles.ts, roles.clock, roles.user_id, roles.event, roles.amount, roles.event_id)
     return [look.column(name) for look in source.looks for name in names if name]
-
-
-def _layout(look: Look, paths: Sequence[str]) -> list[str]:
-    path = quoted(paths[0]) if len(paths) == 1 else listed(paths)
-    more = " # files that match later are added by the next ingest" if "*" in path else ""
-    lines = [f"path = {path}{more}", f"format = {quoted(look.form)}"]
-    layout = look.layout
-    if layout.encoding is not None:
-        lines.append(
-            f"encoding = {quoted(layout.encoding)} # a guess, it is not UTF-8: do names read well?"
-        )
-    if layout.delimiter is not None:
-        lines.append(f"delimiter = {quoted(layout.delimiter)}")
-    if layout.unnest:
-        lines.append(f"unnest = {listed(layout.unnest)} # objects whose fields are columns")
-    if not look.header:
-        names = [column.name for column in look.columns]
-        lines += ["header = false # give the columns better names", f"names = {listed(names)}"]
-    elif layout.names:
-        note = "# the first line leaves some out: put theirs here"
-        lines.append(f"names = {listed(layout.names)} {note}")
-    return lines
-
-
-def _null_words(columns: Sequence[Column]) -> list[str]:
-    words = sorted({word for column in columns for word in column.null_words})
-    return [f"null_values = {listed(['', *words])} # stand for 'none'"] if words else []
 
 
 def _time_lines(time: Column) -> list[str]:
@@ -237,8 +215,8 @@ def _users(plan: Plan, churn: Churn, folder: Path) -> str:
     dates = date_columns(look)
     left = None if churn.date_column is None else look.column(churn.date_column)
     found = attributes_of(look, user_id, dates, left)
-    lines = ["# One row a user.", "[users]", *_layout(look, [relative(look.path, folder)])]
-    lines += _null_words([look.column(name) for name in (user_id, *dates)])
+    lines = ["# One row a user.", "[users]", *layout_lines(look, [relative(look.path, folder)])]
+    lines += null_lines([look.column(name) for name in (user_id, *dates)])
     unsure = [name for name in dates if look.column(name).time_ambiguous]
     if unsure:
         shown = look.column(unsure[0]).time_format or "auto"

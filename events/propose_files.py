@@ -9,7 +9,7 @@ from pathlib import Path
 from events.batches import Batch
 from events.readers import read
 from events.sniff import format_by_name
-from runtime.settings import FileFormat
+from runtime.settings_sources import FileFormat
 
 HEAD_ROWS = 200_000
 _GOLDEN = (5**0.5 - 1) / 2

@@ -28,7 +28,7 @@ from events.sniff import (
 from events.time_of_day import parse_clock
 from events.timestamps import TIME, counts_since, detect, is_date_only, parse_times
 from runtime.errors import InputError
-from runtime.settings import FileFormat
+from runtime.settings_sources import FileFormat
 
 TAIL_BYTES = 4 << 20
 DETECT_FROM = 5_000  # distinct values

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,15 +11,28 @@ import polars as pl
 from events.nested import JOINT
 from events.propose_look import Column, Look, look_at, with_time_format
 from events.propose_names import KEYS, USERS
+from events.propose_paths import names_of, paths_of
 from events.propose_roles import Roles, roles_of
 from events.propose_words import words_of
-from events.readers import PARTITION
 from runtime.errors import InputError
 
-PIECES = ("", "part", "data", "chunk", "file")  # what tools call the files of a partition
 MOST_LEVELS = 3  # of objects in objects
 _OVERLAP, _NEARLY_ALL = 0.5, 0.95
 _SHOWN = 20  # columns, and characters of a value
+
+
+@dataclass(frozen=True)
+class LookupPlan:
+    """A file without users that says more of a source's rows, by the columns `on` that both have.
+    `columns`: what it says; `next`: the column of its days, where a key has several rows;
+    `sure`: whether its days are named as such that are fixed in advance."""
+
+    name: str
+    look: Look
+    on: tuple[str, ...]
+    columns: tuple[str, ...]
+    next: str | None
+    sure: bool
 
 
 @dataclass
@@ -32,6 +43,7 @@ class SourcePlan:
     looks: list[Look]
     roles: Roles
     paths: list[str] = field(default_factory=list)
+    lookups: list[LookupPlan] = field(default_factory=list)
 
     @property
     def first(self) -> Look:
@@ -176,9 +188,11 @@ def _grouped(logs: Sequence[tuple[Look, Roles]], folder: Path) -> tuple[SourcePl
     for look, roles in logs:
         groups.setdefault(_alike(look, roles), []).append((look, roles))
     groups = {key: _agreed(group) for key, group in groups.items()}
-    named = _names([_all_paths(group) for group in groups.values()])
+    named = names_of([_all_paths(group) for group in groups.values()])
     return tuple(
-        SourcePlan(name, [look for look, _ in group], _common(group), _paths(group, folder))
+        SourcePlan(
+            name, [look for look, _ in group], _common(group), paths_of(_all_paths(group), folder)
+        )
         for name, group in zip(named, groups.values(), strict=True)
     )
 
@@ -218,69 +232,3 @@ def _common(group: Sequence[tuple[Look, Roles]]) -> Roles:
 
 def _all_paths(group: Sequence[tuple[Look, Roles]]) -> list[Path]:
     return [path for look, _ in group for path in look.paths]
-
-
-def _paths(group: Sequence[tuple[Look, Roles]], folder: Path) -> list[str]:
-    paths = sorted(_all_paths(group))
-    pattern = _pattern(paths)
-    if pattern is not None:
-        return [relative(pattern, folder)]
-    return [relative(path, folder) for path in paths]
-
-
-def _pattern(paths: Sequence[Path]) -> Path | None:
-    """A glob that matches these files and no other; None for one file or where there is none."""
-    parent, suffix = _shared_folder(paths), "".join(paths[0].suffixes[-2:])
-    prefix = _shared_start([path.name for path in paths])
-    prefix = re.sub(r"[\d\[\]*?]+$", "", prefix)
-    if len(paths) == 1 or re.search(r"[*?\[\]]", str(parent) + prefix):
-        return None
-    deeper = "*/" * (len(paths[0].parts) - len(parent.parts) - 1)
-    for pattern in (f"{deeper}*{suffix}", f"{deeper}{prefix}*{suffix}"):
-        if sorted(parent.glob(pattern)) == list(paths):
-            return parent / pattern
-    return None
-
-
-def _shared_folder(paths: Sequence[Path]) -> Path:
-    """The innermost that all lie in; of files in several folders, none that is a partition."""
-    parents = {path.parent for path in paths}
-    shared = Path(os.path.commonpath(parents))
-    while len(parents) > 1 and PARTITION.match(shared.name):
-        shared = shared.parent
-    return shared
-
-
-def relative(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-
-
-def _names(groups: Sequence[Sequence[Path]]) -> list[str]:
-    """A name for each group of files, from what their names have in common and others have not."""
-    stems = [_shared_start([_stem(path) for path in group]) for group in groups]
-    shared = _shared_start(stems) if len(stems) > 1 else ""
-    shared = re.sub(r"[^_-]*$", "", shared)
-    names: list[str] = []
-    for stem, group in zip(stems, groups, strict=True):
-        name = _as_name(stem.removeprefix(shared))
-        if name in PIECES and len({path.parent for path in group}) > 1:
-            name = _as_name(_shared_folder(group).resolve().name)
-        name = name or "events"
-        while name in names:
-            name += "_2"
-        names.append(name)
-    return names
-
-
-def _as_name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("_.-0123456789")
-
-
-def _shared_start(texts: Sequence[str]) -> str:
-    first, last = min(texts), max(texts)
-    same = (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
-    return first[: next(same, min(len(first), len(last)))]
-
-
-def _stem(path: Path) -> str:
-    return path.name.split(".")[0]

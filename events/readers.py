@@ -15,7 +15,8 @@ from events.nested import unnested
 from events.parquet_reader import parquet_names, read_parquet
 from events.sniff import Format, file_format, format_by_name
 from runtime.errors import InputError
-from runtime.settings import FileFormat, Settings
+from runtime.settings import Settings
+from runtime.settings_sources import FileFormat
 
 _READERS: dict[Format, Callable[[Path, FileFormat], Iterator[Batch]]] = {
     "csv": read_csv,

@@ -1,4 +1,4 @@
-"""Kinds of reasons for which rows are refused: what is told of many rows, whatever their values."""
+"""What is told of many rows: kinds of reasons for which they are refused, keys not looked up."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import polars as pl
 from events.staging import Staged
 from events.store import CPU
 from runtime.collect import collect
+from runtime.errors import InputError
 from runtime.progress import say
 
 TOLD_FROM = 0.03  # of a source's rows
@@ -69,6 +70,28 @@ def say_refused(staged: Sequence[Staged]) -> None:
             f"{remedy(most['reason'])} of this [[source]], then ingest into a new store (a file "
             "is taken once)"
         )
+
+
+def say_unmatched(staged: Sequence[Staged]) -> None:
+    """A line for each lookup that has not the key of more than TOLD_FROM of a source's rows.
+    Raises InputError for one that has none."""
+    for source in {one.new.plan.source.name: one.new.plan.source for one in staged}.values():
+        files = [one.summary for one in staged if one.new.plan.source.name == source.name]
+        rows = sum(summary.rows for summary in files)
+        for lookup in source.lookup:
+            missing = rows - sum(summary.matched[lookup.name] for summary in files)
+            called = f"source '{source.name}', lookup '{lookup.name}'"
+            keys = ", ".join(f"'{ours}'" for ours in lookup.keys)
+            if missing == rows:
+                raise InputError(
+                    f"{called}: none of {rows:,} rows has a {keys} that is in it; correct 'on' or "
+                    "'path'"
+                )
+            if missing > TOLD_FROM * rows:
+                say(
+                    f"{called}: {missing / rows:.1%} of the rows ({missing:,} of {rows:,}) have a "
+                    f"{keys} that is not in it"
+                )
 
 
 def remedy(reason: str) -> str:

@@ -9,12 +9,15 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from events.columns import as_text, nulled
+from events.lookup_tables import LookupTable, added_columns, check_keys, read_lookups
+from events.lookups import with_same
 from events.mapping import SourcePlan, check_columns
 from events.readers import InputFile, find_files, fixed_columns, read
 from events.timestamps import ambiguous, detect
 from runtime.clock import parse_instant
 from runtime.errors import SettingsError, UsageError
-from runtime.settings import Settings, Source
+from runtime.settings import Settings
+from runtime.settings_sources import Source
 
 SAMPLE_ROWS = 20_000
 NO_TEXT = "a time"  # the format of a column that has times, or nothing at all
@@ -24,6 +27,7 @@ NO_TEXT = "a time"  # the format of a column that has times, or nothing at all
 class FoundSource:
     source: Source
     files: tuple[InputFile, ...]
+    tables: tuple[LookupTable, ...]
 
     @property
     def called(self) -> str:
@@ -39,11 +43,14 @@ def find_sources(settings: Settings) -> list[FoundSource]:
     for source in settings.source:
         called = f"source {source.name}"
         files = find_files(settings, source, called)
+        tables = read_lookups(settings, source)
         for file in files:
             columns = fixed_columns(file.path, source)
             if columns is not None:
+                columns += added_columns(tables)
                 check_columns(source, columns, f"{called}, {file.shown}")
-        found.append(FoundSource(source, tuple(files)))
+                check_keys(source, columns, f"{called}, {file.shown}")
+        found.append(FoundSource(source, tuple(files), tables))
     return found
 
 
@@ -58,13 +65,14 @@ def plan_of(
         if asked != "auto":
             return asked
         key = format_key(source, column)
-        return known.get(key) or _detected(source, column, new, setting)
+        return known.get(key) or _detected(found, column, new, setting)
 
     time_format = decided(source.columns.ts, source.time_format, "time_format")
     received_format = None
     if received is not None:
         received_format = decided(received, source.received_format, "received_format")
-    return SourcePlan(source, time_format, received_format, *time_bounds(settings))
+    bounds = time_bounds(settings)
+    return SourcePlan(source, time_format, received_format, *bounds, found.tables)
 
 
 def format_key(source: Source, column: str) -> str:
@@ -101,10 +109,10 @@ def time_bounds(settings: Settings) -> tuple[datetime, datetime]:
     return earliest, latest
 
 
-def _detected(source: Source, column: str, files: Sequence[InputFile], setting: str) -> str:
-    called = f"source {source.name}, column '{column}'"
+def _detected(found: FoundSource, column: str, files: Sequence[InputFile], setting: str) -> str:
+    called = f"{found.called}, column '{column}'"
     seen: pl.Series | None = None
-    for sample in _samples(source, column, files):
+    for sample in _samples(found, column, files):
         if sample is None:
             return NO_TEXT
         if len(sample):
@@ -116,19 +124,22 @@ def _detected(source: Source, column: str, files: Sequence[InputFile], setting: 
     raise ambiguous(seen, called, setting)
 
 
-def _samples(source: Source, column: str, files: Sequence[InputFile]) -> Iterator[pl.Series | None]:
+def _samples(
+    found: FoundSource, column: str, files: Sequence[InputFile]
+) -> Iterator[pl.Series | None]:
     """Distinct texts of the time column, SAMPLE_ROWS rows at a time whatever the batch size;
     None where the column has times already."""
     parts, rows = list[pl.Series](), 0
     for file in files:
-        for batch in read(file.path, source):
-            if column not in batch.rows.columns:
+        for batch in read(file.path, found.source):
+            known = with_same(batch.rows, found.tables, found.source)
+            if column not in known.columns:
                 continue
-            dtype = batch.rows.schema[column]
+            dtype = known.schema[column]
             if dtype.is_temporal():
                 yield None
                 return
-            text = nulled(batch.rows.select(column), source.null_values)
+            text = nulled(known.select(column), found.source.null_values)
             values = text.select(as_text(column, dtype).alias("ts"))["ts"]
             parts.append(values)
             rows += len(values)

@@ -9,6 +9,7 @@ left out of the parts.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -22,6 +23,8 @@ from events.batches import Batch
 from events.bucketed import Bucketed, Compression, open_bucketed, write_bucketed
 from events.columns import no_column
 from events.erased import Erased
+from events.lookup_tables import added_columns, check_keys
+from events.lookups import looked_up
 from events.mapping import (
     ROW_COLUMNS,
     Constants,
@@ -38,7 +41,7 @@ from runtime.errors import InputError
 from runtime.files import digest_of, make_folder, remove_folder, write_atomic
 from runtime.progress import note
 
-STAGING_VERSION = 5
+STAGING_VERSION = 6
 SUMMARY = ".json"
 FLUSH_ROWS = 1 << 20
 FLUSH_BYTES = 1 << 29
@@ -50,7 +53,7 @@ class Summary:
     `first`, `last`: the instants of the usable rows, ISO 8601;
     `constants`: what every usable row has in a column that the parts leave out; `folder`: the
     name of the one that the parts lie in; `currencies`: those that amounts name, each with the
-    first text that does."""
+    first text that does; `matched`: how many rows each lookup has the key of."""
 
     folder: str
     rows: int = 0
@@ -64,6 +67,7 @@ class Summary:
     last: str | None = None
     constants: Constants = field(default_factory=dict)
     currencies: dict[str, str] = field(default_factory=dict)
+    matched: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,7 @@ def staged_name(plan: SourcePlan, digest: str, buckets: int) -> str:
         "source": plan.source.model_dump(mode="json", exclude={"path"}),
         "time_formats": [plan.time_format, plan.received_format],
         "bounds": [plan.earliest, plan.latest],
+        "tables": [table.digest for table in plan.tables],
         "buckets": buckets,
     }
     return f"{digest_of(depends)}-{digest}"
@@ -152,7 +157,9 @@ def _stage_one(
     cluster has taken its worker for dead. Then the summary at `done`, which names the folder."""
     new = named[name]
     folder = make_folder(staging / f"{name}.{uuid4().hex}")
-    constants = constant_columns(new.plan, fixed_columns(new.file.path, new.plan.source))
+    fixed = fixed_columns(new.file.path, new.plan.source)
+    found = None if fixed is None else [*fixed, *added_columns(new.plan.tables)]
+    constants = constant_columns(new.plan, found)
     try:
         summary = _write(_Writer(folder, buckets, constants), new, erased)
         _check(summary, new.plan, new.file)
@@ -165,7 +172,11 @@ def _stage_one(
 def _write(writer: _Writer, new: NewFile, erased: Erased) -> Summary:
     summary = Summary(writer.folder.name)
     columns: dict[str, None] = {}
-    for batch in read(new.file.path, new.plan.source):
+    matched: Counter[str] = Counter()
+    for came in read(new.file.path, new.plan.source):
+        known = looked_up(came, new.plan)
+        batch = known.batch
+        matched.update(known.matched)
         columns |= dict.fromkeys(batch.rows.columns)
         found = normalise(batch, new.plan)
         rows = erased.rows(found.rows)
@@ -181,7 +192,7 @@ def _write(writer: _Writer, new: NewFile, erased: Erased) -> Summary:
         note(batch.rows.height)
     writer.flush()
     summary.columns = list(columns)
-    summary.constants = writer.constants
+    summary.constants, summary.matched = writer.constants, dict(matched)
     return summary
 
 
@@ -227,6 +238,7 @@ def check_columns_seen(plan: SourcePlan, staged: Sequence[Staged]) -> None:
     for column in mapped_columns(plan.source):
         if column not in seen:
             raise no_column(plan.called, column, seen, "source.columns")
+    check_keys(plan.source, seen, plan.called)
 
 
 class _Writer:

@@ -19,7 +19,8 @@ from events.timestamps import ambiguous, detect
 from runtime.counted import counted
 from runtime.errors import InputError
 from runtime.files import digest_file, digest_of
-from runtime.settings import Settings, Users
+from runtime.settings import Settings
+from runtime.settings_sources import Users
 from runtime.tables import Table, TableKind, exists, open_table, recorded, rewrite, stored_kind
 
 USERS = TableKind("users", 1, {"user_id": pl.String(), "bucket": pl.Int32()}, ("bucket",))

@@ -58,6 +58,7 @@ IN_ADVANCE = {  # words of days that are known before they come
 PAIRS_IN_ADVANCE = (
     *({"valid", "to"}, {"valid", "through"}, {"period", "end"}, {"trial", "end"}),
     *({"next", "billing"}, {"next", "payment"}, {"next", "charge"}, {"next", "invoice"}),
+    {"next", "day"},  # as a lookup calls it
 )
 DATE = (
     r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"

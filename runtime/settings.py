@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from runtime.errors import SettingsError
-from runtime.settings_base import Days, Encoding, Section, TimeFormat, Zone
+from runtime.settings_base import Days, Section, Zone
 from runtime.settings_early import Early
 from runtime.settings_funnel import Funnel
 from runtime.settings_lifecycle import Lifecycle
@@ -18,6 +18,7 @@ from runtime.settings_paths import Paths
 from runtime.settings_quality import Quality
 from runtime.settings_report import Report
 from runtime.settings_retention import Retention
+from runtime.settings_sources import Source, Users
 from runtime.settings_training import Training
 from runtime.settings_words import in_words
 
@@ -30,104 +31,6 @@ class Project(Section):
     store: str = "store"
     exports: str = "exports"
     tracking: str = "mlruns"
-
-
-class SourceColumns(Section):
-    """Which column of the source is what. `clock`: the time of day, where `ts` has the date alone.
-    `quantity`: of how many pieces a row is, each of them of the `amount`; it stays a property.
-    `received`: when the event became known, at its own time
-    where left out or empty. `properties`: extra columns kept, default all."""
-
-    user_id: str
-    ts: str
-    clock: str | None = None
-    event: str | None = None
-    amount: str | None = None
-    quantity: str | None = None
-    channel: str | None = None
-    event_id: str | None = None
-    received: str | None = None
-    properties: tuple[str, ...] | None = None
-
-    @model_validator(mode="after")
-    def _of_amounts(self) -> SourceColumns:
-        if self.quantity is not None and self.amount is None:
-            raise ValueError("quantity is given without amount; name the column of the price")
-        return self
-
-
-class SourceConstants(Section):
-    event: str | None = None
-    channel: str | None = None
-    amount: float | None = None
-
-
-class FileFormat(Section):
-    """How files are laid out; what is left out is found from the file's name and first lines.
-
-    `delimiter`: a character or several, or "whitespace" for runs of blanks.
-    `encoding`: of text, as "windows-1252"; where left out UTF-16 by its mark, else UTF-8.
-    `unnest`: columns of JSON objects (or Parquet structs) whose fields become columns of their
-    own, `properties.price` of `properties`; an object inside one is named so after it.
-    `time_format`: "auto", "epoch_s", "epoch_ms", "epoch_us", a strftime pattern, or for numbers
-    "days since 2016-01-01" (weeks, hours, minutes, seconds, milliseconds likewise; fractions
-    count).
-    `decimal`: what parts whole from fraction in an amount; the other one may group thousands,
-    and a currency may stand on either side ("300,00 €", "-£6.00", "EUR 12.50").
-    """
-
-    path: str | tuple[str, ...]
-    format: Literal["csv", "parquet", "ndjson"] | None = None
-    delimiter: str | None = None
-    header: bool = True
-    names: tuple[str, ...] | None = None
-    encoding: Encoding | None = None
-    unnest: tuple[str, ...] = ()
-    null_values: tuple[str, ...] = ("",)
-    time_format: TimeFormat = "auto"
-    timezone: Zone = "UTC"
-    decimal: Literal[".", ","] = "."
-
-
-class Source(FileFormat):
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    columns: SourceColumns
-    constants: SourceConstants = SourceConstants()
-    received_format: TimeFormat = "auto"  # as time_format, of the column `received`
-
-
-class UserColumns(Section):
-    user_id: str
-
-
-class Users(FileFormat):
-    """`attributes`: columns known when the user joined and unchanged since, or since their row's
-    `valid_from`; they become features.
-
-    `dates`: columns with an instant of something that happened to the user (a cancellation);
-    they can define churn and are never features.
-    `valid_from`: the column with the instant from which a row holds, until the user's next one;
-    the file may then have several rows a user. Empty: from always.
-    """
-
-    columns: UserColumns
-    attributes: tuple[str, ...] = ()
-    dates: tuple[str, ...] = ()
-    valid_from: str | None = None
-
-    @model_validator(mode="after")
-    def _told_apart(self) -> Self:
-        # A table's columns differ in more than case.
-        named = [name.lower() for name in (*self.attributes, *self.dates)]
-        if len(set(named)) < len(named):
-            raise ValueError("two of 'attributes' and 'dates' are the same but for case; drop one")
-        # The stored table calls the column so, whatever the file does.
-        if taken := {"valid_from", (self.valid_from or "valid_from").lower()} & set(named):
-            raise ValueError(
-                f"'{min(taken)}' says since when a row holds and is no attribute or date; name it "
-                "as users.valid_from alone"
-            )
-        return self
 
 
 class Events(Section):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from events.csv_reader import read_csv
 from events.sniff import delimiter_of
 from runtime.errors import SchemaError
-from runtime.settings import FileFormat
+from runtime.settings_sources import FileFormat
 
 LAYOUT = FileFormat(path="-", delimiter=",")
 

@@ -13,7 +13,7 @@ from events import layout
 from events.ingest import BUCKETS, ingest
 from events.layout import buckets_for, estimate_rows
 from runtime.errors import StoreError
-from runtime.settings import FileFormat
+from runtime.settings_sources import FileFormat
 from runtime.tables import recorded
 
 ROW = "1,user{},2024-03-01 10:00:00,view,\n"

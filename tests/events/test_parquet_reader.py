@@ -14,7 +14,7 @@ import pytest
 from events import parquet_reader
 from events.parquet_reader import parquet_rows, read_parquet
 from runtime.errors import InputError
-from runtime.settings import FileFormat
+from runtime.settings_sources import FileFormat
 
 FORM = FileFormat(path="x")
 MOMENT = datetime(2024, 7, 2, 10, 30)

@@ -9,7 +9,8 @@ from ingest_tools import put
 
 from events.propose import propose
 from runtime.errors import InputError
-from runtime.settings import SourceColumns, load_settings
+from runtime.settings import load_settings
+from runtime.settings_sources import SourceColumns
 
 ROWS = 3_000
 

@@ -22,7 +22,8 @@ from events.propose_look import look_at
 from events.propose_plan import Plan, plan_files
 from events.propose_roles import roles_of
 from events.propose_users import some_users
-from runtime.settings import FileFormat, load_settings
+from runtime.settings import load_settings
+from runtime.settings_sources import FileFormat
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 120

@@ -1,0 +1,112 @@
+"""What `init` makes of files without users: what can be looked up, and by what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ingest_tools import put, table
+
+from events.ingest import ingest
+from events.propose import propose
+from runtime.settings import Settings, load_settings
+from runtime.settings_sources import Lookup
+
+USERS, ARTICLES = 30, 20
+LOG = "customer_id,date,article,shop\n" + "".join(
+    f"c{n % USERS},2024-0{1 + n % 9}-{1 + n // 9 % 28:02d},{n % ARTICLES},s{n % 3}\n"
+    for n in range(600)
+)
+
+
+def _proposed(folder: Path) -> tuple[str, Settings]:
+    target = folder / "holdfast.toml"
+    target.write_text(propose([folder], target), encoding="utf-8")
+    return target.read_text(encoding="utf-8"), load_settings(target)
+
+
+def _lookups(folder: Path, others: dict[str, str]) -> tuple[str, tuple[Lookup, ...]]:
+    put(folder, "log.csv", LOG)
+    for name, content in others.items():
+        put(folder, name, content)
+    text, settings = _proposed(folder)
+    assert [source.name for source in settings.source] == ["log"]
+    return text, settings.source[0].lookup
+
+
+def _articles(columns: str = "kind,maker", first: int = 0) -> str:
+    rows = (f"{n},k{n % 4},{n % 7}\n" for n in range(first, first + ARTICLES))
+    return f"article,{columns}\n" + "".join(rows)
+
+
+def test_a_table_of_articles_is_looked_up_and_the_store_has_what_it_says(tmp_path: Path) -> None:
+    text, (found,) = _lookups(tmp_path, {"articles.csv": _articles()})
+    assert (found.name, found.keys) == ("articles", {"article": "article"})
+    assert (found.columns, found.next) == (("kind", "maker"), None)
+    assert "Left out" not in text
+    ingest(load_settings(tmp_path / "holdfast.toml"))
+    assert table(tmp_path)["properties"].str.contains('"articles.kind":"k').all()
+
+
+def test_what_is_written_at_the_export_is_not_looked_up(tmp_path: Path) -> None:
+    _, (found,) = _lookups(tmp_path, {"articles.csv": _articles("kind,total_sales")})
+    assert found.columns == ("kind",)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        _articles(first=15),  # of other articles
+        "article,kind\n" + "".join(f"{n % 9},k{n}\n" for n in range(ARTICLES)),  # several, no day
+        "article\n" + "".join(f"{n}\n" for n in range(ARTICLES)),  # says nothing
+        "maker,kind\n" + "".join(f"m{n},k{n % 4}\n" for n in range(ARTICLES)),  # shares no key
+    ],
+)
+def test_what_says_nothing_of_most_rows_is_left_out_with_its_reason(
+    tmp_path: Path, other: str
+) -> None:
+    text, found = _lookups(tmp_path, {"articles.csv": other})
+    assert found == ()
+    assert "# Left out: articles.csv" in text
+
+
+def _days(column: str) -> str:
+    rows = (f"s{shop},2024-{month:02d}-05\n" for shop in range(3) for month in range(1, 13))
+    return f"shop,{column}\n" + "".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("file", "column", "active"),
+    [("deadlines.csv", "day", True), ("shops.csv", "sale_due", True), ("shops.csv", "day", False)],
+)
+def test_the_next_day_is_looked_up_where_its_name_says_that_it_was_fixed(
+    tmp_path: Path, file: str, column: str, active: bool
+) -> None:
+    text, found = _lookups(tmp_path, {file: _days(column)})
+    if not active:
+        assert found == ()
+        assert "fixed before. Was it?\n# [[source.lookup]]" in text
+        text = text.replace("# [[source.lookup]]", "[[source.lookup]]")
+        for key in ("name", "path", "format", "delimiter", "on", "next", "time_format", "columns"):
+            text = text.replace(f"\n# {key} = ", f"\n{key} = ")
+        (tmp_path / "holdfast.toml").write_text(text, encoding="utf-8")
+        found = load_settings(tmp_path / "holdfast.toml").source[0].lookup
+    (lookup,) = found
+    assert (lookup.keys, lookup.next) == ({"shop": "shop"}, column)
+    ingest(load_settings(tmp_path / "holdfast.toml"))
+    named = table(tmp_path)["properties"].str.extract(r"next_day\":\"(\d{4}-\d\d-05)\"")
+    assert named.null_count() == 0
+
+
+def test_one_table_of_two_sources_and_days_that_count_from_the_sources_own(tmp_path: Path) -> None:
+    rows = [(f"c{n % USERS},{n // 3}", f"s{n % 3}") for n in range(600)]
+    reads = "".join(f"{who},x{shop},{shop}\n" for who, shop in rows)
+    visits = "".join(f"{who},{shop}\n" for who, shop in rows)
+    put(tmp_path, "reads.csv", "customer_id,day,page,shop\n" + reads)
+    put(tmp_path, "visits.csv", "customer_id,day,shop\n" + visits)
+    put(tmp_path, "exams.csv", "shop,day\n" + "".join(f"s{n % 3},{n * 9}\n" for n in range(25)))
+    text, settings = _proposed(tmp_path)
+    assert [source.time_format for source in settings.source] == ["days since 2000-01-01"] * 2
+    found = [source.lookup[0] for source in settings.source]
+    assert [(one.next, one.time_format) for one in found] == [("day", "days since 2000-01-01")] * 2
+    assert "Left out" not in text
