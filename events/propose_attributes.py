@@ -13,7 +13,7 @@ FEW_KINDS = 50
 OUTCOMES = ("churn", "attrit", "exited", "lapsed", "retained", "ltv", "clv", "cltv")
 AT_THE_EXPORT = (  # of a row a user: as it was on the day that the table was written
     *("last", "latest", "recency", "tenure", "lifetime", "total", "status", "active", "inactive"),
-    *("target", "label", "result", "outcome", "final"),
+    *("target", "label", "result", "outcome", "final", "current", "stock", "discontinued"),
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from events.propose_attributes import attributes_of
+from events.propose_attributes import FEW_KINDS, attributes_of
 from events.propose_layout import layout_lines, null_lines
 from events.propose_look import NATIVE, Column, Look
 from events.propose_names import KEYS
@@ -45,7 +45,7 @@ def _lookup(source: SourcePlan, look: Look) -> LookupPlan | None:
     names = {column.name for column in look.columns}
     if source.roles.user_id in names or not (source.first.header and look.header and look.whole):
         return None
-    shared = [name for name in _could_be_keys(source) if name in names and _is_key(look, name)]
+    shared = [name for name in _could_be_keys(source) if name in names and is_key(look, name)]
     if not shared:
         return None
     on = _unique(look, shared)
@@ -77,7 +77,7 @@ def _columns(source: SourcePlan, look: Look, day: Column | None) -> list[str]:
     had happened by the day of the export."""
     own = {column.name for column in source.first.columns}
     said = [c for c in look.columns if c.name not in own and c is not day and c.kinds > 1]
-    said = [c for c in said if not (c.whole and set(words_of(c.name)) & {*KEYS})]
+    said = [c for c in said if c.kinds <= FEW_KINDS or not set(words_of(c.name)) & {*KEYS}]
     dates = [c.name for c in said if c.times is not None]
     return attributes_of(replace(look, columns=tuple(said)), "", dates, None).kept
 
@@ -94,7 +94,7 @@ def _could_be_keys(source: SourcePlan) -> list[str]:
     return [column.name for column in source.first.columns if column.name not in taken]
 
 
-def _is_key(look: Look, name: str) -> bool:
+def is_key(look: Look, name: str) -> bool:
     column = look.column(name)
     timed = column.times is not None and not column.digits
     return column.kinds > 1 and not timed and (column.whole or not column.number)
@@ -143,7 +143,9 @@ def lookup_lines(lookup: LookupPlan, source: SourcePlan, folder: Path) -> list[s
     lines += layout_lines(look, [relative(look.path, folder)])
     lines += null_lines([look.column(name) for name in lookup.on])
     lines.append(f"on = {listed(lookup.on)}")
-    if lookup.next is None:
+    if source.roles.user_id in (f"{lookup.name}.{column}" for column in lookup.columns):
+        why = "# Whose a row is, and when it was, stands in it."
+    elif lookup.next is None:
         why = "# Of each row more is known by it: keep what was known when the row came."
     else:
         why = "# The next day of this table after each row's: it must have been fixed before."

@@ -46,6 +46,10 @@ class SourcePlan:
     lookups: list[LookupPlan] = field(default_factory=list)
 
     @property
+    def users_looked_up(self) -> bool:
+        return any((self.roles.user_id or "").startswith(f"{one.name}.") for one in self.lookups)
+
+    @property
     def first(self) -> Look:
         return self.looks[0]
 

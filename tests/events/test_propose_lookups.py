@@ -110,3 +110,57 @@ def test_one_table_of_two_sources_and_days_that_count_from_the_sources_own(tmp_p
     found = [source.lookup[0] for source in settings.source]
     assert [(one.next, one.time_format) for one in found] == [("day", "days since 2000-01-01")] * 2
     assert "Left out" not in text
+
+
+def _orders(folder: Path, columns: str = "order,customer_id,date") -> None:
+    rows = (f"{n},c{n % USERS},2024-0{1 + n % 9}-{1 + n // 9 % 28:02d}\n" for n in range(300))
+    put(folder, "orders.csv", columns + "\n" + "".join(rows))
+
+
+def _parts(columns: str = "order,sku,price", first: int = 0) -> str:
+    rows = (f"{first + n // 2},{n % 9},{n % 7}.5\n" for n in range(600))
+    return columns + "\n" + "".join(rows)
+
+
+def test_parts_of_orders_are_a_source_whose_users_and_times_are_looked_up(tmp_path: Path) -> None:
+    _orders(tmp_path)
+    put(tmp_path, "lines.csv", _parts())
+    put(tmp_path, "skus.csv", "sku,kind\n" + "".join(f"{n},k{n % 3}\n" for n in range(9)))
+    text, settings = _proposed(tmp_path)
+    orders, lines = settings.source
+    assert (orders.name, orders.columns.amount) == ("orders", None)
+    assert (lines.columns.user_id, lines.columns.ts) == ("orders.customer_id", "orders.date")
+    assert (lines.columns.amount, lines.constants.event) == ("price", "lines")
+    assert [lookup.name for lookup in lines.lookup] == ["orders", "skus"]
+    assert "[value]" in text
+    assert "Left out" not in text
+    ingest(settings)
+    events = table(tmp_path)
+    assert events.filter(event="lines")["amount"].sum() == sum(n % 7 + 0.5 for n in range(600))
+    times = {who: set(of["ts"]) for (who,), of in events.group_by("event")}
+    assert times["lines"] == times["orders"]
+
+
+@pytest.mark.parametrize(
+    ("orders", "parts"),
+    [
+        ("order,customer_id,date", _parts(first=250)),  # of other orders
+        ("order,customer_id,date", _parts("order,sku,size")),  # without amounts
+        ("number,customer_id,date", _parts()),  # shares no key
+    ],
+)
+def test_what_is_no_part_of_a_log_is_left_out(tmp_path: Path, orders: str, parts: str) -> None:
+    _orders(tmp_path, orders)
+    put(tmp_path, "lines.csv", parts)
+    text, settings = _proposed(tmp_path)
+    assert [source.name for source in settings.source] == ["orders"]
+    assert "# Left out: lines.csv" in text
+
+
+def test_of_two_files_of_parts_that_with_the_likelier_amounts_is_taken(tmp_path: Path) -> None:
+    _orders(tmp_path)
+    put(tmp_path, "lines.csv", _parts("order,sku,price"))
+    put(tmp_path, "payments.csv", _parts("order,way,amount"))
+    text, settings = _proposed(tmp_path)
+    assert [source.name for source in settings.source] == ["orders", "payments"]
+    assert "# Left out: lines.csv" in text
