@@ -11,8 +11,8 @@ from events.money import currencies_in
 from events.propose_attributes import AT_THE_EXPORT, attributes_of, tells_by_name
 from events.propose_churn import Churn, date_columns, propose_churn
 from events.propose_days import ELAPSED, EXCEL, SINCE_1970, UNTOLD
-from events.propose_details import with_details
 from events.propose_files import alike
+from events.propose_joins import joined
 from events.propose_layout import layout_lines, null_lines
 from events.propose_look import NATIVE, Column, Look, look_at
 from events.propose_lookups import lookup_lines, with_lookups
@@ -53,8 +53,8 @@ def propose(files: list[Path], target: Path) -> str:
     """
     paths = [path for named in files for path in find_in_folder(named)]
     looks = [look_at(first, more=tuple(more)) for first, *more in alike(paths)]
-    plan = plan_files([opened(look) for look in looks], target.parent)
-    plan = with_lookups(with_details(plan, target.parent))
+    looked = joined([opened(look) for look in looks])
+    plan = with_lookups(plan_files(looked, target.parent))
     log = some_users(plan)
     churn = propose_churn(plan, log)
     paying = paying_events(plan)

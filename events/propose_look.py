@@ -13,6 +13,7 @@ from events.columns import as_text, as_time
 from events.csv_reader import csv_layout
 from events.lines import NOT_UTF8, UTF16_MARKS
 from events.money import currencies_in
+from events.nested import JOINT
 from events.propose_days import day_format, elapsed_format
 from events.propose_files import HEAD_ROWS, some_rows
 from events.propose_header import all_names, has_header
@@ -100,9 +101,28 @@ class Column:
 
 
 @dataclass(frozen=True)
+class LookupPlan:
+    """A file that says more of another's rows. `on`: their columns, and which of the file are the
+    same; `columns`: what it says; `next`: the column of its days, where a key has several rows;
+    `sure`: whether its days are named as such that are fixed in advance."""
+
+    name: str
+    look: Look
+    on: dict[str, str]
+    columns: tuple[str, ...]
+    next: str | None = None
+    sure: bool = True
+
+    @property
+    def adds(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}{JOINT}{column}" for column in self.columns)
+
+
+@dataclass(frozen=True)
 class Look:
     """A file and its columns. `layout`: how to read it; `rows` were looked at; `whole`: they are
-    all it has. `more`: files that were looked at together with it, and read the same."""
+    all it has. `more`: files that were looked at together with it, and read the same. `lookups`:
+    what brings those of the columns that are another file's."""
 
     path: Path
     form: Format
@@ -111,6 +131,7 @@ class Look:
     rows: int
     whole: bool
     more: tuple[Path, ...] = ()
+    lookups: tuple[LookupPlan, ...] = ()
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
 import polars as pl
 
 from events.propose_attributes import FEW_KINDS, attributes_of
 from events.propose_layout import layout_lines, null_lines
-from events.propose_look import NATIVE, Column, Look
+from events.propose_look import NATIVE, Column, Look, LookupPlan
 from events.propose_names import KEYS
 from events.propose_paths import as_name, relative, stem_of
-from events.propose_plan import LookupPlan, Plan, SourcePlan
+from events.propose_plan import Plan, SourcePlan
 from events.propose_roles import as_time
 from events.propose_words import listed, quoted, words_of
 from events.timestamps import counts_since
@@ -27,16 +28,19 @@ IN_ADVANCE = {  # words of a table of days that are fixed before they come
 
 def with_lookups(plan: Plan) -> Plan:
     """The plan with what of its left-out files can be looked up; they are left out no more."""
-    used: list[Look] = []
-    for source in plan.sources:
-        for look, _ in plan.left_out:
-            found = _lookup(source, look)
-            if found is not None:
-                names = [lookup.name for lookup in source.lookups]
-                source.lookups.append(replace(found, name=_other_than(names, found.name)))
-                used.append(look)
-    left_out = tuple(entry for entry in plan.left_out if not any(entry[0] is one for one in used))
-    return replace(plan, left_out=left_out)
+    others = [look for look, _ in plan.left_out]
+    sources = [reduce(_with_lookup, others, source) for source in plan.sources]
+    used = {lookup.look.path for source in sources for lookup in source.lookups}
+    left_out = tuple(entry for entry in plan.left_out if entry[0].path not in used)
+    return replace(plan, sources=tuple(sources), left_out=left_out)
+
+
+def _with_lookup(source: SourcePlan, look: Look) -> SourcePlan:
+    found = _lookup(source, look)
+    if found is None:
+        return source
+    first = replace(source.first, lookups=(*source.lookups, found))
+    return replace(source, looks=[first, *source.looks[1:]])
 
 
 def _lookup(source: SourcePlan, look: Look) -> LookupPlan | None:
@@ -44,6 +48,8 @@ def _lookup(source: SourcePlan, look: Look) -> LookupPlan | None:
     or says nothing but the key."""
     names = {column.name for column in look.columns}
     if source.roles.user_id in names or not (source.first.header and look.header and look.whole):
+        return None
+    if look.path in {lookup.look.path for lookup in source.lookups}:
         return None
     shared = [name for name in _could_be_keys(source) if name in names and is_key(look, name)]
     if not shared:
@@ -53,29 +59,30 @@ def _lookup(source: SourcePlan, look: Look) -> LookupPlan | None:
     on = on or (shared if day is not None else [])
     if not on or not _matches(source, look, on):
         return None
-    columns = _columns(source, look, day)
+    columns = columns_of([column.name for column in source.first.columns], look, day)
     if not columns and day is None:
         return None
     return LookupPlan(
-        name=as_name(stem_of(look.path)) or "lookup",
+        name=lookup_name(source.first, look),
         look=look,
-        on=tuple(on),
+        on={name: name for name in on},
         columns=tuple(columns),
         next=day.name if day else None,
         sure=bool(_words(look) & IN_ADVANCE),
     )
 
 
-def _other_than(taken: Sequence[str], name: str) -> str:
-    while name in taken:
+def lookup_name(look: Look, other: Look) -> str:
+    """What to call the other as a lookup of the look's rows."""
+    name = as_name(stem_of(other.path)).replace(".", "_") or "lookup"
+    while name in [lookup.name for lookup in look.lookups]:
         name += "_2"
     return name
 
 
-def _columns(source: SourcePlan, look: Look, day: Column | None) -> list[str]:
+def columns_of(own: Sequence[str], look: Look, day: Column | None) -> list[str]:
     """What could be features, and the row does not say itself; no date: it may be when something
     had happened by the day of the export."""
-    own = {column.name for column in source.first.columns}
     said = [c for c in look.columns if c.name not in own and c is not day and c.kinds > 1]
     said = [c for c in said if c.kinds <= FEW_KINDS or not set(words_of(c.name)) & {*KEYS}]
     dates = [c.name for c in said if c.times is not None]
@@ -141,10 +148,12 @@ def lookup_lines(lookup: LookupPlan, source: SourcePlan, folder: Path) -> list[s
     look = lookup.look
     lines = ["[[source.lookup]]", f"name = {quoted(lookup.name)}"]
     lines += layout_lines(look, [relative(look.path, folder)])
-    lines += null_lines([look.column(name) for name in lookup.on])
-    lines.append(f"on = {listed(lookup.on)}")
-    if source.roles.user_id in (f"{lookup.name}.{column}" for column in lookup.columns):
-        why = "# Whose a row is, and when it was, stands in it."
+    lines += null_lines([look.column(name) for name in lookup.on.values()])
+    same = all(ours == theirs for ours, theirs in lookup.on.items())
+    pairs = ", ".join(f"{quoted(ours)} = {quoted(theirs)}" for ours, theirs in lookup.on.items())
+    lines.append(f"on = {listed([*lookup.on])}" if same else f"on = {{ {pairs} }}")
+    if {source.roles.user_id, source.roles.ts} & set(lookup.adds):
+        why = "# Whose a row is, or when it was, stands in it."
     elif lookup.next is None:
         why = "# Of each row more is known by it: keep what was known when the row came."
     else:

@@ -50,6 +50,7 @@ NO_MONEY = (
     *("sec", "secs", "seconds", "min", "mins", "minutes", "hours", "days", "duration", "time"),
     *("count", "num", "items", "qty", "quantity", "hits", "views", "clicks", "click", "plays"),
     *("pages",),
+    *("sequential", "sequence", "installment", "installments", "instalment", "instalments"),
     *("visits", "sessions", "events", "songs", "steps", "points", "score", "rows", "length"),
 )
 THINGS = ("article", "product", "item", "sku", "content", "movie", "song", "track", "category")

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from events.nested import JOINT
-from events.propose_look import Column, Look, look_at, with_time_format
+from events.propose_look import Column, Look, LookupPlan, look_at, with_time_format
 from events.propose_names import KEYS, USERS
 from events.propose_paths import names_of, paths_of
 from events.propose_roles import Roles, roles_of
@@ -21,20 +21,6 @@ _OVERLAP, _NEARLY_ALL = 0.5, 0.95
 _SHOWN = 20  # columns, and characters of a value
 
 
-@dataclass(frozen=True)
-class LookupPlan:
-    """A file without users that says more of a source's rows, by the columns `on` that both have.
-    `columns`: what it says; `next`: the column of its days, where a key has several rows;
-    `sure`: whether its days are named as such that are fixed in advance."""
-
-    name: str
-    look: Look
-    on: tuple[str, ...]
-    columns: tuple[str, ...]
-    next: str | None
-    sure: bool
-
-
 @dataclass
 class SourcePlan:
     """Files of one layout that make one source."""
@@ -43,11 +29,16 @@ class SourcePlan:
     looks: list[Look]
     roles: Roles
     paths: list[str] = field(default_factory=list)
-    lookups: list[LookupPlan] = field(default_factory=list)
 
     @property
-    def users_looked_up(self) -> bool:
-        return any((self.roles.user_id or "").startswith(f"{one.name}.") for one in self.lookups)
+    def lookups(self) -> tuple[LookupPlan, ...]:
+        return self.first.lookups
+
+    @property
+    def joined(self) -> bool:
+        """Whether the user or the time of its rows stands in another file."""
+        needed = {self.roles.user_id, self.roles.ts}
+        return any(needed & set(one.adds) for one in self.lookups)
 
     @property
     def first(self) -> Look:

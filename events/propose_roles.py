@@ -67,7 +67,7 @@ def roles_of(look: Look) -> Roles:
     free = _without(free, [ts])
     clock = _best(free, _as_clock) if ts and not ts.finer_than_a_day else None
     free = _without(free, [clock])
-    user = _best(free, _as_user)
+    user = _best(free, as_user)
     by_name = user is not None
     user = user or _guessed_user(free, look)
     free = _without(free, [user])
@@ -146,7 +146,8 @@ def _as_clock(column: Column) -> float:
     return rank if rank and column.times is None and column.clock else 0.0
 
 
-def _as_user(column: Column) -> float:
+def as_user(column: Column) -> float:
+    """How much its name is one of users; 0 where not at all, or its values are none."""
     words = words_of(column.name)
     rank = _rank(words, USERS)
     timed = column.times is not None and not column.digits

@@ -50,7 +50,7 @@ def _rows(plan: Plan) -> Iterator[pl.DataFrame]:
     for source in plan.sources:
         named = source.name if len(plan.sources) > 1 else None
         for look in source.looks:
-            if look.whole or source.users_looked_up:
+            if look.whole or source.joined:
                 texts = [column.text for column in look.columns]
                 yield _who_did_what(pl.DataFrame(texts), look, source.roles, named)
                 continue

@@ -127,7 +127,7 @@ def test_parts_of_orders_are_a_source_whose_users_and_times_are_looked_up(tmp_pa
     put(tmp_path, "lines.csv", _parts())
     put(tmp_path, "skus.csv", "sku,kind\n" + "".join(f"{n},k{n % 3}\n" for n in range(9)))
     text, settings = _proposed(tmp_path)
-    orders, lines = settings.source
+    lines, orders = settings.source
     assert (orders.name, orders.columns.amount) == ("orders", None)
     assert (lines.columns.user_id, lines.columns.ts) == ("orders.customer_id", "orders.date")
     assert (lines.columns.amount, lines.constants.event) == ("price", "lines")
@@ -164,3 +164,48 @@ def test_of_two_files_of_parts_that_with_the_likelier_amounts_is_taken(tmp_path:
     text, settings = _proposed(tmp_path)
     assert [source.name for source in settings.source] == ["orders", "payments"]
     assert "# Left out: lines.csv" in text
+
+
+def test_whose_orders_are_may_stand_in_a_table_of_their_ids(tmp_path: Path) -> None:
+    """Each order has a customer id of its own, and a table tells which are one person's."""
+    rows = (f"{n},x{n},2024-0{1 + n % 9}-{1 + n // 9 % 28:02d}\n" for n in range(300))
+    put(tmp_path, "orders.csv", "order,customer_id,date\n" + "".join(rows))
+    people = (f"x{n},p{n % USERS},t{n % 4}\n" for n in range(300))
+    put(tmp_path, "people.csv", "customer_id,customer_unique_id,town\n" + "".join(people))
+    put(tmp_path, "lines.csv", _parts("order,line_sequential,price"))
+    stars = (f"{n},2024-10-{1 + n % 28:02d},{n % 5}\n" for n in range(300))
+    put(tmp_path, "reviews.csv", "order,written_at,stars\n" + "".join(stars))
+    text, settings = _proposed(tmp_path)
+    assert {source.columns.user_id for source in settings.source} == {"people.customer_unique_id"}
+    assert "HARDLY ANY USER" not in text
+    ingest(settings)
+    events = table(tmp_path)
+    assert set(events["user_id"]) == {f"p{n}" for n in range(USERS)}
+    towns = events.filter(event="orders")["properties"].str.contains('"people.town":"t')
+    assert towns.all()
+    counts = dict(events["event"].value_counts().iter_rows())
+    assert counts == {"lines": 600, "orders": 300, "reviews": 300}
+    assert {source.columns.amount for source in settings.source} == {"price", None}
+
+
+def test_events_of_sessions_are_of_the_sessions_users(tmp_path: Path) -> None:
+    clicks = (
+        f"s{n // 3},2024-0{1 + n // 3 % 9}-{1 + n // 27 % 28:02d} 10:0{n % 3}:00,p{n % 5}\n"
+        for n in range(900)
+    )
+    put(tmp_path, "clicks.csv", "session_id,at,page\n" + "".join(clicks))
+    sessions = (f"s{n},u{n % USERS},d{n % 2}\n" for n in range(300))
+    put(tmp_path, "sessions.csv", "session_id,user_id,device\n" + "".join(sessions))
+    _, settings = _proposed(tmp_path)
+    (clicks_of,) = settings.source
+    assert (clicks_of.name, clicks_of.columns.user_id) == ("clicks", "sessions.user_id")
+    result = ingest(settings)
+    assert (result.rows_added, result.users, result.quarantined) == (900, USERS, 0)
+
+
+def test_an_articles_author_is_no_user_of_its_readers_log(tmp_path: Path) -> None:
+    put(tmp_path, "views.csv", LOG.replace("customer_id", "Wer"))
+    rows = (f"{n},a{n % 4}\n" for n in range(ARTICLES))
+    put(tmp_path, "articles.csv", "article,author\n" + "".join(rows))
+    _, settings = _proposed(tmp_path)
+    assert [source.columns.user_id for source in settings.source] == ["Wer"]
