@@ -10,11 +10,12 @@ from pathlib import Path
 from events.money import currencies_in
 from events.propose_attributes import AT_THE_EXPORT, attributes_of, tells_by_name
 from events.propose_churn import Churn, date_columns, propose_churn
+from events.propose_column import NATIVE, Column
 from events.propose_days import ELAPSED, EXCEL, SINCE_1970, UNTOLD
 from events.propose_files import alike
 from events.propose_joins import joined
 from events.propose_layout import layout_lines, null_lines
-from events.propose_look import NATIVE, Column, Look, look_at
+from events.propose_look import Look, look_at
 from events.propose_lookups import lookup_lines, with_lookups
 from events.propose_paths import relative
 from events.propose_plan import Plan, SourcePlan, opened, plan_files

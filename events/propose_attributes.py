@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from events.propose_churn import speaks_of
-from events.propose_look import Column, Look
+from events.propose_column import Column
+from events.propose_look import Look
 from events.propose_words import words_of
 
 FEW_KINDS = 50

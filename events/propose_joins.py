@@ -13,7 +13,8 @@ from typing import Any
 import polars as pl
 
 from events.nested import JOINT
-from events.propose_look import Column, Look, LookupPlan
+from events.propose_column import Column
+from events.propose_look import Look, LookupPlan
 from events.propose_lookups import MATCHED, columns_of, is_key, lookup_name
 from events.propose_names import NOT_WHEN, THINGS
 from events.propose_roles import Roles, as_amount, as_user

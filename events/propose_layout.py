@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from events.propose_look import Column, Look
+from events.propose_column import Column
+from events.propose_look import Look
 from events.propose_words import listed, quoted
 
 

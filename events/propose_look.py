@@ -12,8 +12,8 @@ from events.batches import Batch
 from events.columns import as_text, as_time
 from events.csv_reader import csv_layout
 from events.lines import NOT_UTF8, UTF16_MARKS
-from events.money import currencies_in
 from events.nested import JOINT
+from events.propose_column import NATIVE, Column
 from events.propose_days import day_format, elapsed_format
 from events.propose_files import HEAD_ROWS, some_rows
 from events.propose_header import all_names, has_header
@@ -26,14 +26,12 @@ from events.sniff import (
     sample_lines,
     split_lines,
 )
-from events.time_of_day import parse_clock
-from events.timestamps import TIME, counts_since, detect, is_date_only, parse_times
+from events.timestamps import TIME, detect, parse_times
 from runtime.errors import InputError
 from runtime.settings_sources import FileFormat
 
 TAIL_BYTES = 4 << 20
 DETECT_FROM = 5_000  # distinct values
-NATIVE = "native"
 OTHER_ENCODING = "windows-1252"  # of what is no UTF-8, in most of the world's exports
 NULL_WORDS = (
     *("NULL", "null", "None", "none", "NaN", "nan", "NA", "N/A", "n/a", "\\N", "-"),
@@ -41,63 +39,6 @@ NULL_WORDS = (
 )
 _YEARS = (1990, 2100)  # in which a number is believed to be a time
 _LEAST_SHARE = 0.95
-
-
-@dataclass(frozen=True)
-class Column:
-    """What a column of the sample holds. `text` has its values as text, null words as null."""
-
-    name: str
-    text: pl.Series
-    times: pl.Series | None  # UTC, where most values are times
-    time_format: str | None  # NATIVE for a column of times, None where `times` is
-    time_ambiguous: bool  # day and month could be the other way round
-    number: bool
-    decimal: str
-    null_words: tuple[str, ...]
-
-    @property
-    def known(self) -> int:
-        return len(self.text) - self.text.null_count()
-
-    @property
-    def kinds(self) -> int:
-        return self.text.drop_nulls().n_unique()
-
-    @property
-    def whole(self) -> bool:
-        return bool(self.text.drop_nulls().str.contains(r"^-?\d+$").all())
-
-    @property
-    def currencies(self) -> tuple[str, ...]:
-        """Those that its numbers are written with."""
-        return tuple(currencies_in(self.text)) if self.number else ()
-
-    @property
-    def objects(self) -> bool:
-        """Whether it holds JSON objects."""
-        return self.known > 0 and bool(self.text.drop_nulls().str.starts_with("{").all())
-
-    @property
-    def clock(self) -> bool:
-        """Whether it holds times of day; an hour alone, 0 to 23, is none."""
-        known = self.text.drop_nulls().head(HEAD_ROWS)
-        read_as = known.to_frame().select(parse_clock(pl.col(known.name)))[known.name]
-        finer = known.str.contains(":") | (known.str.len_bytes() > len("23"))
-        return len(known) > 0 and bool(read_as.is_not_null().all()) and bool(finer.any())
-
-    @property
-    def digits(self) -> bool:
-        """Whether its times, if any, are bare numbers, which ids can be too."""
-        return bool((self.time_format or "").startswith(("epoch", "%Y%m%d", "%y%m%d")))
-
-    @property
-    def finer_than_a_day(self) -> bool:
-        if self.times is None or self.time_format is None:
-            return False
-        if self.time_format == NATIVE or counts_since(self.time_format):
-            return bool((self.times.dt.truncate("1d") != self.times).any())
-        return not is_date_only(self.time_format)
 
 
 @dataclass(frozen=True)

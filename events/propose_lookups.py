@@ -10,8 +10,9 @@ from pathlib import Path
 import polars as pl
 
 from events.propose_attributes import FEW_KINDS, attributes_of
+from events.propose_column import NATIVE, Column
 from events.propose_layout import layout_lines, null_lines
-from events.propose_look import NATIVE, Column, Look, LookupPlan
+from events.propose_look import Look, LookupPlan
 from events.propose_names import KEYS
 from events.propose_paths import as_name, relative, stem_of
 from events.propose_plan import Plan, SourcePlan

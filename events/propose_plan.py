@@ -9,7 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from events.nested import JOINT
-from events.propose_look import Column, Look, LookupPlan, look_at, with_time_format
+from events.propose_column import Column
+from events.propose_look import Look, LookupPlan, look_at, with_time_format
 from events.propose_names import KEYS, USERS
 from events.propose_paths import names_of, paths_of
 from events.propose_roles import Roles, roles_of

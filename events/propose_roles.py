@@ -13,7 +13,8 @@ from functools import partial
 import polars as pl
 
 from events.nested import JOINT
-from events.propose_look import Column, Look
+from events.propose_column import Column
+from events.propose_look import Look
 from events.propose_names import (
     AMOUNTS,
     CHANNELS,

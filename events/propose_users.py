@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from events.columns import as_amount
-from events.propose_look import Column, Look, parsed, texts_of
+from events.propose_column import Column
+from events.propose_look import Look, parsed, texts_of
 from events.propose_plan import Plan
 from events.propose_roles import Roles
 from events.readers import read
