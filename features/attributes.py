@@ -93,7 +93,8 @@ def learn_attributes(
     if users is None or not names:
         return ()
     seen = valid_before(users, before).join(known, on="user_id", how="semi")
-    learned = (_learn(seen, name) for name in names)
+    told = collect(seen.select(names), CPU)  # at once: who is known is read off the whole log
+    learned = (_learn(told.lazy(), name) for name in names)
     return tuple(attribute for attribute in learned if attribute is not None)
 
 

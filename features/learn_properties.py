@@ -201,7 +201,8 @@ def _upward(value: float) -> float:
 
 def _follows_time(number: Number, held: pl.DataFrame) -> bool:
     """Whether it counts with the calendar (a week's number): it says when an event was."""
-    told = held.lazy().select(value=number.value, at=pl.col("ts").cast(pl.Float64)).drop_nulls()
+    value = number.read(text_of(number.name))
+    told = held.lazy().select(value=value, at=pl.col("ts").cast(pl.Float64)).drop_nulls()
     found = collect(told.select(rows=pl.len(), alike=pl.corr("value", "at").abs()), CPU)
     rows, alike = found.row(0)
     return rows >= LEAST_ROWS and alike is not None and alike >= ALIKE

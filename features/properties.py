@@ -42,10 +42,9 @@ class Number:
     least: float = -LARGEST
     most: float = LARGEST
 
-    @property
-    def value(self) -> pl.Expr:
-        """Of a row of the log, Float64; null where it has none that can be read."""
-        value = read_number(text_of(self.name), self.decimal)
+    def read(self, text: pl.Expr) -> pl.Expr:
+        """Float64; null for a text that is no such number."""
+        value = read_number(text, self.decimal)
         return pl.when((value >= self.least) & (value <= self.most)).then(value)
 
 
@@ -57,10 +56,9 @@ class Category:
     name: str
     values: tuple[str, ...] = ()
 
-    @property
-    def value(self) -> pl.Expr:
-        """Of a row of the log, String; null where it has none."""
-        return text_of(self.name)
+    def read(self, text: pl.Expr) -> pl.Expr:
+        """The text itself."""
+        return text
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,12 @@ class Deadline:
     name: str
     layout: Layout = "ymd"
 
-    @property
-    def value(self) -> pl.Expr:
-        """Of a row of the log, Float64, whole days since 1970-01-01; null where it has none."""
-        return read_day(text_of(self.name), self.layout)
+    def read(self, text: pl.Expr) -> pl.Expr:
+        """Float64, whole days since 1970-01-01; null for a text that is no day."""
+        return read_day(text, self.layout)
+
+
+Property = Number | Category | Deadline
 
 
 def text_of(name: str) -> pl.Expr:

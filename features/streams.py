@@ -7,6 +7,7 @@ An event that arrives late is known at no cutoff before its arrival.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import polars as pl
@@ -16,10 +17,12 @@ from events.contract import ROW_ORDER
 from events.store import known_before
 from features.definitions import marked
 from features.measure import DAY_US, MINUTE_US, Stream
+from features.properties import Property, text_of
 from features.spec import FeatureSpec
 from features.time import Cutoff
 
 NO_TEXT, NO_DAY = -1, 0.0
+PROPERTY = "property "  # begins the names of columns of texts that are still to be read
 FIRST_WEEK = timedelta(days=7)
 SLICE_HOURS = 3
 HOUR_US = 60 * MINUTE_US
@@ -61,6 +64,10 @@ def prepare(
     rows = marked(events, spec.definitions)
     day, hour = _local(spec.timezone)
     changed = (pl.col("user_id") != pl.col("user_id").shift(1)).fill_null(value=False)
+    # In a step of their own: an expression that reads a text several times would look for it again.
+    told: tuple[Property, ...] = (*spec.numbers, *spec.deadlines, *spec.categories)
+    names = dict.fromkeys(one.name for one in told)
+    rows = rows.with_columns(text_of(name).alias(PROPERTY + name) for name in names)
     return rows.select(
         "user_id",
         "ts",
@@ -70,9 +77,9 @@ def prepare(
         *(("price",) if spec.unpaid else ()),
         "received",
         *spec.extra_columns,
-        *(one.value.alias(f"number_{place}") for place, one in enumerate(spec.numbers)),
-        *(one.value.alias(f"deadline_{place}") for place, one in enumerate(spec.deadlines)),
-        *(one.value.alias(f"text_{place}") for place, one in enumerate(spec.categories)),
+        *_read(spec.numbers, "number"),
+        *_read(spec.deadlines, "deadline"),
+        *_read(spec.categories, "text"),
         number=changed.cast(pl.Int64).cum_sum().set_sorted(),
         kind=pl.col("event_code") if coded else _code("event", spec.events),
         channel_code=pl.col("channel_code") if coded else _code("channel", spec.channels),
@@ -80,6 +87,11 @@ def prepare(
         slice=(hour // SLICE_HOURS).cast(pl.Int8),
         weekday=((day + THURSDAY) % 7 + 1).cast(pl.Int8),
     )
+
+
+def _read(told: Sequence[Property], called: str) -> Iterator[pl.Expr]:
+    for place, one in enumerate(told):
+        yield one.read(pl.col(PROPERTY + one.name)).alias(f"{called}_{place}")
 
 
 def _local(zone: str) -> tuple[pl.Expr, pl.Expr]:

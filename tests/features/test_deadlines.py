@@ -21,7 +21,7 @@ from features.definitions import Definitions
 from features.dictionary import phrase
 from features.learn import learn_spec
 from features.plan import feature_plan
-from features.properties import Deadline
+from features.properties import Deadline, text_of
 from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime.collect import collect
@@ -160,7 +160,9 @@ def test_a_day_that_arrived_late_is_known_from_then_on(tmp_path: Path) -> None:
 )
 def test_days_are_read(layout: Any, text: str, wanted: str | None) -> None:
     held = json.dumps({"d": text}, separators=(",", ":"))
-    found = pl.DataFrame({"properties": [held]}).select(Deadline("d", layout).value).item()
+    found = (
+        pl.DataFrame({"properties": [held]}).select(Deadline("d", layout).read(text_of("d"))).item()
+    )
     epoch = datetime(1970, 1, 1)
     assert found == (None if wanted is None else (datetime.fromisoformat(wanted) - epoch).days)
 

@@ -24,7 +24,7 @@ from features.definitions import Definitions
 from features.dictionary import phrase
 from features.learn import learn_spec
 from features.plan import feature_plan
-from features.properties import Number
+from features.properties import Number, text_of
 from features.spec import FeatureSpec
 from features.time import Cutoff
 from runtime import tables
@@ -123,14 +123,19 @@ def test_what_is_far_from_all_others_is_no_number(
     log = [told(1 + n, x=odd if n == 700 else usual[n % 2]) for n in range(2_000)]
     (number,) = learned(tmp_path, log)
     assert number == Number("x", ".", *bounds)
-    values = events_frame(log).select(number.value.alias("x"))["x"]
+    values = events_frame(log).select(number.read(text_of(number.name)).alias("x"))["x"]
     assert values.null_count() == (not bounds[0] <= float(odd) <= bounds[1])
 
 
 def test_a_bound_itself_is_a_number() -> None:
     number = Number("x", ".", -1.5, 4.0)
     log = events_frame([told(n, x=x) for n, x in enumerate(("-1.6", "-1.5", "4", "4.01"))])
-    assert log.select(number.value.alias("x"))["x"].to_list() == [None, -1.5, 4.0, None]
+    assert log.select(number.read(text_of(number.name)).alias("x"))["x"].to_list() == [
+        None,
+        -1.5,
+        4.0,
+        None,
+    ]
 
 
 @pytest.mark.parametrize("buckets", [1, 3])
@@ -195,7 +200,7 @@ def test_any_name_is_read_and_no_text_is_taken_for_one(
     asked = data.draw(st.sampled_from(sorted(properties)) | NAMES)
     held = pl.DataFrame([properties]).select(pl.struct(pl.all()).struct.json_encode()).item()
     number = Number(asked, mark)
-    found = pl.DataFrame({"properties": [held]}).select(number.value).item()
+    found = pl.DataFrame({"properties": [held]}).select(number.read(text_of(number.name))).item()
     expected = value({"properties": held}, number)
     if expected is not None and _plain(properties[asked], mark):
         assert found == expected
