@@ -175,5 +175,5 @@ def _pairs(text: pl.Series, name: str) -> pl.Series:
         pair = quoted.str.slice(1, quoted.str.len_chars() - 2)
         return pair.set(text.is_null(), None)
     begin = json.dumps(name, ensure_ascii=False) + ':"'
-    pair = pl.concat_str(pl.lit(begin), "x", pl.lit('"'))
-    return text.alias("x").to_frame().select(pair).to_series()
+    written = pl.concat_str(pl.lit(begin), "x", pl.lit('"'))
+    return text.alias("x").to_frame().select(written).to_series()

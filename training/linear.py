@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from training.rows import Matrix, Rows
 
 ON_CPU = Device("cpu", "not asked")
 MOST_SPREADS = 8.0
+PART_ROWS = 1024
 TWEEDIE_POWER = 1.5
 
 
@@ -48,23 +50,52 @@ class Scaler:
 
     def __call__(self, x: Matrix) -> Floats:
         """Shape (n, features + flagged)."""
-        missing = np.isnan(x)
-        z = _signed_log(np.where(missing, np.array(self.median), x))
-        flags = missing[:, list(self.flagged)].astype(np.float64)
-        z = (np.hstack([z, flags]) - np.array(self.mean)) / np.array(self.spread)
-        return np.asarray(np.clip(z, -MOST_SPREADS, MOST_SPREADS))
+        z = _bent(x, self.median, self.flagged)
+        _centre(z, np.array(self.mean), np.array(self.spread))
+        return z
 
 
 def fit_scaler(x: Matrix) -> Scaler:
-    known = ~np.isnan(x)
-    median = [middle(column) or 0.0 for column in x.T]
-    flagged = _different(~known)
-    z = _signed_log(np.where(known, x, np.array(median)))
-    z = np.hstack([z, (~known[:, flagged]).astype(np.float64)])
-    spread = z.std(0)
+    return fit_scaled(x)[0]
+
+
+def fit_scaled(x: Matrix) -> tuple[Scaler, Floats]:
+    """The scaler of these rows, and what it makes of them."""
+    median = tuple(middle(column) or 0.0 for column in x.T)
+    flagged = tuple(_different(np.isnan(x)))
+    z = _bent(x, median, flagged)
+    mean = z.mean(0)
+    squares = sum(np.square(z[part] - mean).sum(0) for part in _parts(z))
+    spread = np.sqrt(squares / len(z))
     # A column without spread says nothing; dividing by infinity makes it nothing.
-    spread = np.where(spread > 1e-9 * (1 + np.abs(z.mean(0))), spread, 1e300)
-    return Scaler(tuple(median), tuple(z.mean(0).tolist()), tuple(spread.tolist()), tuple(flagged))
+    spread = np.where(spread > 1e-9 * (1 + np.abs(mean)), spread, 1e300)
+    _centre(z, mean, spread)
+    return Scaler(median, tuple(mean.tolist()), tuple(spread.tolist()), flagged), z
+
+
+def _parts(z: Floats) -> list[slice]:
+    """Rows that stay in the processor's cache from one step to the next."""
+    return [slice(begin, begin + PART_ROWS) for begin in range(0, len(z), PART_ROWS)]
+
+
+def _bent(x: Matrix, median: Sequence[float], flagged: Sequence[int]) -> Floats:
+    """Without what is missing, and by its logarithm; then the flags."""
+    features, middles = x.shape[1], np.array(median)
+    z = np.empty((len(x), features + len(flagged)))
+    for part in _parts(z):
+        values, missing = z[part, :features], np.isnan(x[part])
+        values[:] = x[part]
+        np.copyto(values, middles, where=missing)
+        np.copysign(np.log1p(np.abs(values)), values, out=values)
+        z[part, features:] = missing[:, list(flagged)]
+    return z
+
+
+def _centre(z: Floats, mean: Floats, spread: Floats) -> None:
+    for part in _parts(z):
+        z[part] -= mean
+        z[part] /= spread
+        np.clip(z[part], -MOST_SPREADS, MOST_SPREADS, out=z[part])
 
 
 def _different(missing: npt.NDArray[np.bool_]) -> list[int]:
@@ -81,10 +112,6 @@ def middle(column: Matrix) -> float | None:
     """The median of what is known of a column, shape (n,)."""
     known = column[~np.isnan(column)].astype(np.float64)
     return float(np.median(known)) if len(known) else None
-
-
-def _signed_log(x: Floats) -> Floats:
-    return np.asarray(np.sign(x) * np.log1p(np.abs(x)), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -127,8 +154,7 @@ def fit_churn(
     spec: LogisticSpec, rows: Rows, device: Device = ON_CPU
 ) -> tuple[Linear, LogisticSpec]:
     """The model and the spec with the strength that was chosen."""
-    scaler = fit_scaler(rows.x)
-    z = scaler(rows.x)
+    scaler, z = fit_scaled(rows.x)
     fit = partial(_logistic, device=device)
     strength = spec.churn_strength or _choose(spec, z, rows.churn, rows, fit, _log_loss)
     coef, intercept = fit(z, rows.churn, strength)
@@ -138,8 +164,7 @@ def fit_churn(
 
 def fit_value(spec: LogisticSpec, rows: Rows, relative: Floats) -> tuple[Linear, LogisticSpec]:
     """`relative`: value over its mean, none below 0, shape (n,)."""
-    scaler = fit_scaler(rows.x)
-    z = scaler(rows.x)
+    scaler, z = fit_scaled(rows.x)
     strength = spec.value_strength or _choose(spec, z, relative, rows, _tweedie, _tweedie_loss)
     coef, intercept = _tweedie(z, relative, strength)
     # Not beyond what the fit met: the exponential of a far margin is a fortune.
