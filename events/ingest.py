@@ -227,7 +227,7 @@ def _stage_all(
             files += [NewFile(plan, n.file, n.digest) for n in of_source]
     erased = read_erased(settings.store)
     staged = stage(files, buckets, staging_path(settings) / "files", erased, cluster)
-    say_unmatched(staged)
+    say_unmatched(staged, [name for name, files in ledger.files.items() if files])
     for plan in {file.plan.source.name: file.plan for file in files}.values():
         if not ledger.files.get(plan.source.name):
             check_columns_seen(plan, [done for done in staged if done.new.plan is plan])

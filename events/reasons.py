@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
@@ -72,9 +72,10 @@ def say_refused(staged: Sequence[Staged]) -> None:
         )
 
 
-def say_unmatched(staged: Sequence[Staged]) -> None:
-    """A line for each lookup that has not the key of more than TOLD_FROM of a source's rows.
-    Raises InputError for one that has none."""
+def say_unmatched(staged: Sequence[Staged], known: Collection[str]) -> None:
+    """A line for each lookup by which more than TOLD_FROM of a source's rows find nothing.
+    Raises InputError where none does, of a source that is not among the `known`: a later file may
+    have new articles alone."""
     for source in {one.new.plan.source.name: one.new.plan.source for one in staged}.values():
         files = [one.summary for one in staged if one.new.plan.source.name == source.name]
         rows = sum(summary.rows for summary in files)
@@ -82,15 +83,15 @@ def say_unmatched(staged: Sequence[Staged]) -> None:
             missing = rows - sum(summary.matched[lookup.name] for summary in files)
             called = f"source '{source.name}', lookup '{lookup.name}'"
             keys = ", ".join(f"'{ours}'" for ours in lookup.keys)
-            if missing == rows:
+            if missing == rows and source.name not in known:
                 raise InputError(
                     f"{called}: none of {rows:,} rows has a {keys} that is in it; correct 'on' or "
                     "'path'"
                 )
             if missing > TOLD_FROM * rows:
                 say(
-                    f"{called}: {missing / rows:.1%} of the rows ({missing:,} of {rows:,}) have a "
-                    f"{keys} that is not in it"
+                    f"{called}: {missing / rows:.1%} of the rows ({missing:,} of {rows:,}) have no "
+                    f"{keys}, or one that is not in it"
                 )
 
 

@@ -132,7 +132,9 @@ def _samples(
     parts, rows = list[pl.Series](), 0
     for file in files:
         for batch in read(file.path, found.source):
-            known = with_same(batch.rows, found.tables, found.source)
+            known = batch.rows
+            if column not in known.columns:
+                known = with_same(known, found.tables, found.source)
             if column not in known.columns:
                 continue
             dtype = known.schema[column]

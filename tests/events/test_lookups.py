@@ -211,9 +211,21 @@ def test_many_keys_that_are_not_in_the_table_are_told_of(
     put(tmp_path, "articles.csv", "article,kind\n7,tea\n")
     ingest(_settings(tmp_path, ARTICLES))
     assert (
-        "source 'log', lookup 'articles': 75.0% of the rows (3 of 4) have a 'article' that is not "
-        "in it" in capsys.readouterr().err
+        "source 'log', lookup 'articles': 75.0% of the rows (3 of 4) have no 'article', or one "
+        "that is not in it" in capsys.readouterr().err
     )
+
+
+def test_a_later_file_of_new_keys_alone_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path, "log.csv", LOG)
+    put(tmp_path, "articles.csv", "article,kind\n7,tea\n8,cup\n")
+    settings = _settings(tmp_path, ARTICLES, path="log*.csv")
+    ingest(settings)
+    put(tmp_path, "log2.csv", "user,ts,article\nc,2024-03-05,12\n")
+    assert ingest(settings).rows_added == 1
+    assert "100.0% of the rows (1 of 1)" in capsys.readouterr().err
 
 
 def _plan(settings: Settings) -> SourcePlan:
