@@ -7,6 +7,8 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
+
 from events.money import currencies_in
 from events.propose_attributes import AT_THE_EXPORT, attributes_of, tells_by_name
 from events.propose_churn import Churn, date_columns, propose_churn
@@ -17,6 +19,7 @@ from events.propose_joins import joined
 from events.propose_layout import layout_lines, null_lines
 from events.propose_look import Look, look_at
 from events.propose_lookups import lookup_lines, with_lookups
+from events.propose_passive import passive_kinds
 from events.propose_paths import relative
 from events.propose_plan import Plan, SourcePlan, opened, plan_files
 from events.propose_roles import as_amount, as_time
@@ -57,7 +60,9 @@ def propose(files: list[Path], target: Path) -> str:
     looked = joined([opened(look) for look in looks])
     plan = with_lookups(plan_files(looked, target.parent))
     log = some_users(plan)
-    churn = propose_churn(plan, log)
+    passive = passive_kinds(log)
+    acts = log.filter(~pl.col("event").is_in(list(passive)).fill_null(value=False))
+    churn = propose_churn(plan, acts)
     paying = paying_events(plan)
     payments = payments_in(log, paying)
     days = value_horizon(log, payments, churn.horizon_days)
@@ -66,7 +71,7 @@ def propose(files: list[Path], target: Path) -> str:
         *(_source(source, plan, target.parent) for source in plan.sources),
         _users(plan, churn, target.parent),
         _events(plan),
-        activity_section(plan, churn),
+        activity_section(plan, churn, passive),
         eligible_section(churn),
         churn_section(churn, payments),
         value_section(plan, churn, paying, payments, days),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from events.propose_churn import Churn
 from events.propose_plan import Plan, SourcePlan
@@ -13,11 +13,15 @@ SEVERAL = 2
 SHOWN_KINDS = 8
 
 
-def activity_section(plan: Plan, churn: Churn) -> str:
-    """What counts as the user being active, and a question where there are several kinds."""
-    if churn.events:
-        said = f"exclude = {listed(churn.events)} # leaving is no activity"
-        return "\n".join(["[activity]", said, ""])
+def activity_section(plan: Plan, churn: Churn, passive: Mapping[str, str]) -> str:
+    """What counts as the user being active, and a question where there are several kinds.
+
+    `passive`: as of `propose_passive.passive_kinds`.
+    """
+    excluded = [*churn.events, *passive]
+    if excluded:
+        lines = [f"# {kind}: {why}." for kind, why in _reasons(churn, passive)]
+        return "\n".join(["[activity]", *lines, f"exclude = {listed(excluded)}", ""])
     kinds = [kind for source in plan.sources for kind in _kinds(source)]
     if len(kinds) < SEVERAL:
         return ""
@@ -32,6 +36,14 @@ def activity_section(plan: Plan, churn: Churn) -> str:
             "",
         ]
     )
+
+
+def _reasons(churn: Churn, passive: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What is no activity, and why not."""
+    if churn.events:
+        yield ", ".join(map(quoted, churn.events)), "leaving is no activity"
+    for why in sorted(set(passive.values())):
+        yield ", ".join(quoted(kind) for kind in passive if passive[kind] == why), why
 
 
 def _kinds(source: SourcePlan) -> list[str]:

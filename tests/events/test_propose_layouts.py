@@ -101,9 +101,15 @@ LAYOUTS = {
     ),
     "several kinds of event": Layout(
         "user,at,event\n",
+        lambda i, u, t: f"{u},{t:%Y-%m-%d %H:%M:%S},{'visit' if i % 5 else 'note'}\n",
+        {"user_id": "user", "event": "event"},
+        said='# Each of these counts as the user being active: "visit", "note".',
+    ),
+    "mail among the events": Layout(
+        "user,at,event\n",
         lambda i, u, t: f"{u},{t:%Y-%m-%d %H:%M:%S},{'visit' if i % 5 else 'mail_sent'}\n",
         {"user_id": "user", "event": "event"},
-        said='# Each of these counts as the user being active: "visit", "mail_sent".',
+        said='# "mail_sent": done to the user, by its name.\nexclude = ["mail_sent"]',
     ),
     "milliseconds since the first": Layout(
         "player,t,level\n",
