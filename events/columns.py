@@ -14,6 +14,7 @@ from events.time_of_day import parse_clock
 from events.timestamps import TIME, in_zone, parse_times
 from runtime.errors import SchemaError
 
+SPACES = " \t\r\n"
 EXACT_FLOAT = 2**53  # above it not every whole number is a float: ids have lost digits
 _ESCAPED = r'["\\\x00-\x1f]'  # in JSON
 _GROUPED = {".": r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$", ",": r"^[+-]?\d{1,3}(\.\d{3})+(,\d*)?$"}
@@ -38,17 +39,26 @@ def require(
 
 
 def nulled(rows: pl.DataFrame, null_values: Sequence[str]) -> pl.DataFrame:
-    """Text that stands for 'none' as null, in every text column."""
+    """Text that stands for 'none' as null, in every text column: where "" does, spaces do too."""
     texts = [name for name, dtype in rows.schema.items() if dtype == pl.String()]
     if not null_values or not texts or not rows.height:
         return rows
     stands_for_none = {name: _is_one_of(pl.col(name), null_values) for name in texts}
+    if "" in null_values:
+        for name in _with_blanks(rows, texts):
+            stands_for_none[name] |= pl.col(name).str.strip_chars(SPACES) == ""
     seen = rows.select(found.any().alias(name) for name, found in stands_for_none.items())
     return rows.with_columns(
         pl.when(~stands_for_none[name]).then(pl.col(name)).alias(name)
         for name, some in seen.row(0, named=True).items()
         if some
     )
+
+
+def _with_blanks(rows: pl.DataFrame, texts: Sequence[str]) -> list[str]:
+    """Columns of which a text may be spaces alone: a comparison is a tenth of stripping them."""
+    may_be = (((pl.col(name) > "") & (pl.col(name) < "!")).any() for name in texts)
+    return [name for name, some in rows.select(may_be).row(0, named=True).items() if some]
 
 
 def _is_one_of(text: pl.Expr, values: Sequence[str]) -> pl.Expr:

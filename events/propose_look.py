@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from events.batches import Batch
-from events.columns import as_text, as_time
+from events.columns import as_text, as_time, nulled
 from events.csv_reader import csv_layout
 from events.lines import NOT_UTF8, UTF16_MARKS
 from events.nested import JOINT
@@ -193,7 +193,7 @@ def _tail(path: Path, layout: FileFormat) -> pl.DataFrame:
 def _column(values: pl.Series, native: bool) -> Column:
     known = values.drop_nulls()
     words = tuple(sorted(known.filter(known.is_in(NULL_WORDS)).unique()))
-    text = values.set(values.is_in(["", *words]).fill_null(value=False), None)
+    text = nulled(values.to_frame(), ("", *words)).to_series()
     time_format, unsure = (NATIVE, False) if native else _time_format(text.drop_nulls())
     times = _times(text, time_format) if time_format else None
     number, decimal = number_of(text.drop_nulls().head(HEAD_ROWS))

@@ -37,6 +37,8 @@ MOST_KINDS = 500
 _FEW_KINDS = 50
 _MANY_ROWS = 2_000  # in so many _FEW_KINDS are those of events, channels, countries
 _MOSTLY = 0.5  # a column with less hardly says whose an event is, or what it is
+_SURE = 0.5  # score of an amount: no discount, no tax
+_PIECES = 2
 _MOST_DECIMALS = r"\.\d{5,}$"  # of no money
 
 
@@ -76,7 +78,7 @@ def roles_of(look: Look) -> Roles:
     free = _without(free, [event_id])
     event = _best(free, _as_event) or _guessed_event(free, look)
     free = _without(free, [event])
-    amount = _best(free, as_amount) or _guessed_amount(free, look)
+    amount = _amount(free) or _guessed_amount(free, look)
     free = _without(free, [amount])
     channel = _best(free, _as_channel)
     free = _without(free, [channel])
@@ -241,6 +243,20 @@ def as_amount(column: Column) -> float:
     if set(words) & set(NO_MONEY) and not priced:
         return 0.0
     return (_rank(words, AMOUNTS) + priced) * (0.1 if set(words) & set(LESS) else 1)
+
+
+def _amount(columns: Sequence[Column]) -> Column | None:
+    """An amount that is mostly of one or two is one of pieces where a price stands beside it."""
+    found = _best(columns, as_amount)
+    if found is None or not _mostly_pieces(found):
+        return found
+    sure = [c for c in columns if as_amount(c) >= _SURE and not _mostly_pieces(c)]
+    return _best(sure, as_amount) or found
+
+
+def _mostly_pieces(column: Column) -> bool:
+    median = column.text.cast(pl.Int64, strict=False).quantile(0.5) if column.whole else None
+    return median is not None and median <= _PIECES
 
 
 def _guessed_amount(columns: Sequence[Column], look: Look) -> Column | None:

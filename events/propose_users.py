@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from events.columns import as_amount
+from events.columns import as_amount, nulled
 from events.propose_column import Column
 from events.propose_look import Look, parsed, texts_of
 from events.propose_plan import Plan
@@ -86,5 +86,4 @@ def _text(texts: pl.DataFrame, column: Column) -> pl.Series:
     """The column with its words for none as null; null where a row of JSON does not have it."""
     if column.name not in texts.columns:
         return pl.Series([None] * len(texts), dtype=pl.String())
-    values = texts[column.name]
-    return values.set(values.is_in(["", *column.null_words]).fill_null(value=False), None)
+    return nulled(texts.select(column.name), ("", *column.null_words)).to_series()

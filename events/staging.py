@@ -41,7 +41,7 @@ from runtime.errors import InputError
 from runtime.files import digest_of, make_folder, remove_folder, write_atomic
 from runtime.progress import note
 
-STAGING_VERSION = 6
+STAGING_VERSION = 7
 SUMMARY = ".json"
 FLUSH_ROWS = 1 << 20
 FLUSH_BYTES = 1 << 29

@@ -294,7 +294,7 @@ def test_the_price_of_what_was_looked_at_is_no_value(
 
 
 def test_another_column_that_could_be_the_money_is_named(tmp_path: Path) -> None:
-    rows = [f"{t:%Y-%m-%d},{u},{i % 4},{i % 99}\n" for i, (u, t) in enumerate(LOG)]
+    rows = [f"{t:%Y-%m-%d},{u},{i % 9},{i % 99}\n" for i, (u, t) in enumerate(LOG)]
     put(tmp_path, "log.csv", "DATE,CUSTOMER_ID,AMOUNT,SALES_PRICE\n" + "".join(rows))
     text = propose([tmp_path / "log.csv"], tmp_path / "holdfast.toml")
     assert 'amount = "AMOUNT" # or "SALES_PRICE"?' in text

@@ -105,6 +105,18 @@ LAYOUTS = {
         {"user_id": "user", "event": "event"},
         said='# Each of these counts as the user being active: "visit", "note".',
     ),
+    "pieces that are called an amount": Layout(
+        "TRANSACTION_DT,CUSTOMER_ID,PRODUCT_ID,AMOUNT,ASSET,SALES_PRICE,TAX\n",
+        lambda i, u, t: (
+            f"{t:%m/%d/%Y},{1_000_000 + u},{i % 70},{1 + i % 7 // 5},9,{30 + i % 90},3\n"
+        ),
+        {"user_id": "CUSTOMER_ID", "amount": "SALES_PRICE"},
+    ),
+    "an amount of ones beside a tax": Layout(
+        "user,at,amount,tax\n",
+        lambda i, u, t: f"{u},{t:%Y-%m-%d %H:%M:%S},{1 + i % 7 // 5},{i % 90}.5\n",
+        {"user_id": "user", "amount": "amount"},
+    ),
     "mail among the events": Layout(
         "user,at,event\n",
         lambda i, u, t: f"{u},{t:%Y-%m-%d %H:%M:%S},{'visit' if i % 5 else 'mail_sent'}\n",
