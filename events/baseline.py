@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from events.grid import Counts, Flags
+from events.grid import Counts, Days, Flags
+from events.medians import Floats, median
+from events.month_days import by_day_of_month
 
-Floats = npt.NDArray[np.float64]
 Signs = npt.NDArray[np.int8]
 
 WEEKS = 4  # on each side
@@ -40,7 +41,7 @@ class Deviations:
 
 
 def deviations(
-    rows: Counts, alive: Flags, rule: Rule, holiday: Flags, common: Floats | None = None
+    rows: Counts, alive: Flags, rule: Rule, days: Days, common: Floats | None = None
 ) -> Deviations:
     """Each day against the median of its weekday in the four weeks before and after.
 
@@ -48,9 +49,10 @@ def deviations(
     day deviates where it is `scales` off and by the factor; the scale is the largest of the
     weekday's MAD, the MAD of all the series' days from their own medians, and 1. `common`, shape
     (days, 1) or (days, series): by what factor the rest of the log is off on a day; what is off
-    likewise is no fault of this series. Holidays are in no other day's median, and are off only
-    at twice the factor.
+    likewise is no fault of this series, nor is what is off likewise on the same day of the months
+    around. Holidays are in no other day's median, and are off only at twice the factor.
     """
+    holiday = days.holiday
     level = np.where(alive, 2 * np.sqrt(rows + _ANSCOMBE), np.nan)
     around, before = _same_weekdays(np.where(holiday[:, None], np.nan, level))
     weeks = np.isfinite(around).sum(axis=0)
@@ -59,7 +61,8 @@ def deviations(
     spread = _NORMAL * median(np.abs(around - middle), axis=0)
     expected = np.where(known, np.fmax((middle / 2) ** 2 - _ANSCOMBE, 0), np.nan)
     factor = np.ones((len(rows), 1)) if common is None else common
-    low, high = expected * np.fmin(factor, 1), expected * np.fmax(factor, 1)
+    least, most = by_day_of_month((rows + _ANSCOMBE) / (expected + _ANSCOMBE), days)
+    low, high = expected * np.fmin(factor, least), expected * np.fmax(factor, most)
     under = 2 * np.sqrt(low + _ANSCOMBE) - level
     over = level - 2 * np.sqrt(high + _ANSCOMBE)
     away = np.fmax(np.fmax(under, over), 0)
@@ -99,13 +102,3 @@ def _same_weekdays(level: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
             around[week - 1, shift:] = level[:-shift]
             around[WEEKS + week - 1, :-shift] = level[shift:]
     return around, np.isfinite(around[:WEEKS]).sum(axis=0)
-
-
-def median(values: Floats, axis: int) -> Floats:
-    """NaN-ignoring, without the warning for what is all NaN."""
-    ordered = np.sort(values, axis=axis)  # NaN last
-    known = np.isfinite(ordered).sum(axis=axis, keepdims=True)
-    low = np.take_along_axis(ordered, np.maximum((known - 1) // 2, 0), axis=axis)
-    high = np.take_along_axis(ordered, np.minimum(known // 2, values.shape[axis] - 1), axis=axis)
-    middle = np.where(known % 2 == 1, low, (low + high) / 2)
-    return np.squeeze(np.where(known > 0, middle, np.nan), axis=axis)

@@ -21,6 +21,18 @@ Cell = tuple[str | None, str | None]  # event, channel; None: all of them
 
 
 @dataclass(frozen=True)
+class Days:
+    """Consecutive calendar days. `first`: the number of the first; `holiday`: shape (days,)."""
+
+    first: int
+    holiday: Flags
+
+    @cached_property
+    def dates(self) -> npt.NDArray[np.datetime64]:
+        return np.datetime64(self.first, "D") + np.arange(len(self.holiday))
+
+
+@dataclass(frozen=True)
 class Grid:
     """Counts by calendar day and cell, shape (days, cells); silent days are zero rows.
     `rows` leaves out those that repeat another one. `total` counts all such rows of a day, those
@@ -39,6 +51,10 @@ class Grid:
     @property
     def days(self) -> int:
         return len(self.total)
+
+    @property
+    def calendar(self) -> Days:
+        return Days(self.first, self.holiday)
 
     def day(self, place: int) -> date:
         return first_day(self.first + place, "day")

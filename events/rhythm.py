@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from events.baseline import Floats
 from events.findings import Finding, called, day_or_days
 from events.grid import Counts, Flags, Grid
+from events.medians import Floats
 
 HOURS = 24
 WEEKS_BEFORE = 12

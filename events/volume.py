@@ -11,9 +11,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from events.baseline import WEEKS, Deviations, Floats, Rule, Signs, common_factor, deviations
+from events.baseline import WEEKS, Deviations, Rule, Signs, common_factor, deviations
 from events.findings import Finding, called, day_or_days
 from events.grid import Cell, Counts, Flags, Grid
+from events.medians import Floats
 from runtime.counted import counted
 from runtime.settings_quality import Kind
 
@@ -25,9 +26,9 @@ def volume_findings(grid: Grid, alive: Flags, rule: Rule) -> list[Finding]:
     """Runs of days that deviate. `alive`: shape (days, cells), where a cell is expected."""
     if not grid.rows.size:
         return []
-    plain = deviations(grid.rows, alive, rule, grid.holiday)
+    plain = deviations(grid.rows, alive, rule, grid.calendar)
     common = common_factor(grid.rows, plain.expected, TELLING)
-    own = deviations(grid.rows, alive, rule, grid.holiday, common)
+    own = deviations(grid.rows, alive, rule, grid.calendar, common)
     told: Signs = np.zeros(own.sign.shape, dtype=np.int8)
     findings = []
     for group in _groups(grid):
@@ -75,11 +76,11 @@ def _of_group(
     or gone. The log deviates by itself, the others beyond what is common."""
     log = group.cell == (None, None)
     lives: Flags = alive[:, group.members].max(axis=1, keepdims=True)
-    found = deviations(group.rows[:, None], lives, rule, grid.holiday, None if log else common)
+    found = deviations(group.rows[:, None], lives, rule, grid.calendar, None if log else common)
     if log:
         rows = np.stack([grid.rows[:, unit].sum(axis=1) for unit in group.units], axis=1)
         there = np.stack([alive[:, unit].any(axis=1) for unit in group.units], axis=1)
-        units = deviations(rows, there, rule, grid.holiday)
+        units = deviations(rows, there, rule, grid.calendar)
     else:
         places = [unit[0] for unit in group.units]
         units = Deviations(own.expected[:, places], own.sign[:, places])

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from events.baseline import Rule
+from events.grid import Days
 from events.store import EventStore
 from retention.stickiness import stickiness
 from runtime.device import Device
@@ -32,8 +33,9 @@ def activity_alerts(
             continue
         dates = known["day"].to_list()
         holiday = np.array([day in set(settings.features.holidays) for day in dates])
+        calendar = Days((dates[0] - date(1970, 1, 1)).days, holiday)
         limits = Rule(rule.scales, factor, factor)
-        odd = odd_of_late(known[name].to_numpy(), holiday, limits, rule.alert_days)
+        odd = odd_of_late(known[name].to_numpy(), calendar, limits, rule.alert_days)
         if odd is not None:
             found.append(_alert(name, odd, dates[odd.start]))
     return found, "looked at" if days.height else "no day of the log has ended"

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from events.baseline import Rule, deviations
+from events.grid import Days
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -80,13 +81,11 @@ class Odd:
     expected: float
 
 
-def odd_of_late(
-    counts: Counts, holiday: npt.NDArray[np.bool_], rule: Rule, days: int
-) -> Odd | None:
+def odd_of_late(counts: Counts, calendar: Days, rule: Rule, days: int) -> Odd | None:
     """The newest run of days off their seasonal baseline (`events.baseline`) that reaches into
     the last `days`. `counts`: shape (days,)."""
     alive = np.cumsum(counts) > 0
-    found = deviations(counts[:, None], alive[:, None], rule, holiday)
+    found = deviations(counts[:, None], alive[:, None], rule, calendar)
     sign = found.sign[:, 0]
     late = np.flatnonzero(sign[-days:]) + max(len(sign) - days, 0)
     if not late.size:

@@ -16,6 +16,7 @@ from oracles.retention_world import at, settings_in, write_store
 
 from events.baseline import Rule, deviations
 from events.contract import QUARANTINE, TIME
+from events.grid import Days
 from events.ingest import quarantine_path
 from events.quality import Quality, quality
 from runtime.tables import append
@@ -243,8 +244,8 @@ def test_expected_is_the_median_of_the_same_weekday() -> None:
     """By hand: a flat 100 a day, 400 on Mondays (days 0, 7, ...), none on day 28."""
     rows = np.where(np.arange(70) % 7 == 0, 400, 100)[:, None].astype(np.int64)
     rows[28] = 0
-    alive, no_holiday = np.ones_like(rows, dtype=np.bool_), np.zeros(70, dtype=np.bool_)
-    found = deviations(rows, alive, Rule(), no_holiday)
+    alive, days = np.ones_like(rows, dtype=np.bool_), Days(0, np.zeros(70, dtype=np.bool_))
+    found = deviations(rows, alive, Rule(), days)
     assert found.expected[28, 0] == pytest.approx(400)
     assert found.expected[29, 0] == pytest.approx(100)
     assert found.sign[28, 0] == -1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from events.baseline import Rule, common_factor, deviations
+from events.grid import Days
 from events.rhythm import moved_clocks
 from events.shares import shifts
 
@@ -28,7 +29,7 @@ def test_volume_is_wrong_less_than_once_in_90_days() -> None:
     alarms, worlds = 0, 12
     for seed in range(worlds):
         rows = volumes(seed)
-        alive, none = np.ones(rows.shape, np.bool_), np.zeros(DAYS, np.bool_)
+        alive, none = np.ones(rows.shape, np.bool_), Days(0, np.zeros(DAYS, np.bool_))
         plain = deviations(rows, alive, Rule(), none)
         common = common_factor(rows, plain.expected, 30)
         alarms += np.abs(deviations(rows, alive, Rule(), none, common).sign).sum()
