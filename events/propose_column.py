@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
@@ -27,29 +28,29 @@ class Column:
     decimal: str
     null_words: tuple[str, ...]
 
-    @property
+    @cached_property
     def known(self) -> int:
         return len(self.text) - self.text.null_count()
 
-    @property
+    @cached_property
     def kinds(self) -> int:
         return self.text.drop_nulls().n_unique()
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         return bool(self.text.drop_nulls().str.contains(r"^-?\d+$").all())
 
-    @property
+    @cached_property
     def currencies(self) -> tuple[str, ...]:
         """Those that its numbers are written with."""
         return tuple(currencies_in(self.text)) if self.number else ()
 
-    @property
+    @cached_property
     def objects(self) -> bool:
         """Whether it holds JSON objects."""
         return self.known > 0 and bool(self.text.drop_nulls().str.starts_with("{").all())
 
-    @property
+    @cached_property
     def clock(self) -> bool:
         """Whether it holds times of day; an hour alone, 0 to 23, is none."""
         known = self.text.drop_nulls().head(HEAD_ROWS)
@@ -62,7 +63,7 @@ class Column:
         """Whether its times, if any, are bare numbers, which ids can be too."""
         return bool((self.time_format or "").startswith(("epoch", "%Y%m%d", "%y%m%d")))
 
-    @property
+    @cached_property
     def finer_than_a_day(self) -> bool:
         if self.times is None or self.time_format is None:
             return False

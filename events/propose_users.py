@@ -6,14 +6,13 @@ long and hardly anybody leaves; what churn could mean is not to be read off them
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
 from events.columns import as_amount, nulled
-from events.propose_column import Column
 from events.propose_look import Look, parsed, texts_of
-from events.propose_plan import Plan
+from events.propose_plan import Plan, SourcePlan
 from events.propose_roles import Roles
 from events.readers import read
 from events.timestamps import TIME
@@ -32,47 +31,55 @@ def some_users(plan: Plan, most_rows: int = MOST_ROWS) -> pl.DataFrame:
     """
     kept, held, halved = [], 0, 0
     with progress("looking at the files", None, "rows") as advance:
-        for rows in _rows(plan):
-            advance(len(rows))
-            kept.append(rows.filter(_is_among(halved)).drop_nulls(["user", "ts"]))
+        for source, look, batch in _batches(plan):
+            advance(len(batch))
+            known = batch.select(set(_needed(source.roles)) & set(batch.columns))
+            if source.roles.user_id not in known.columns:
+                continue
+            users = texts_of(known.select(source.roles.user_id))  # texts of times take their time
+            ids = _text(users, look, source.roles.user_id)
+            among = known.filter(_is_among(halved, ids))
+            named = source.name if len(plan.sources) > 1 else None
+            rows = _who_did_what(texts_of(among), look, source.roles, named)
+            kept.append(rows.drop_nulls(["user", "ts"]))
             held += len(kept[-1])
             while held > most_rows:
                 halved += 1
-                kept = [rows.filter(_is_among(halved)) for rows in kept]
+                kept = [rows.filter(_is_among(halved, rows["user"])) for rows in kept]
                 held = sum(map(len, kept))
     return pl.concat([pl.DataFrame(schema=SCHEMA), *kept])
 
 
-def _is_among(halved: int) -> pl.Expr:
-    return pl.col("user").hash(0) % (1 << halved) == 0
+def _needed(roles: Roles) -> Sequence[str]:
+    found = (roles.user_id, roles.ts, roles.event, roles.amount)
+    return [name for name in found if name]
 
 
-def _rows(plan: Plan) -> Iterator[pl.DataFrame]:
+def _is_among(halved: int, users: pl.Series) -> pl.Series:
+    return users.hash(0) % (1 << halved) == 0
+
+
+def _batches(plan: Plan) -> Iterator[tuple[SourcePlan, Look, pl.DataFrame]]:
     for source in plan.sources:
-        named = source.name if len(plan.sources) > 1 else None
         for look in source.looks:
             if look.whole or source.joined:
-                texts = [column.text for column in look.columns]
-                yield _who_did_what(pl.DataFrame(texts), look, source.roles, named)
+                yield source, look, pl.DataFrame([column.text for column in look.columns])
                 continue
             for path in look.paths:
                 for batch in read(path, look.layout):
-                    yield _who_did_what(texts_of(batch.rows), look, source.roles, named)
+                    yield source, look, batch.rows
 
 
 def _who_did_what(texts: pl.DataFrame, look: Look, roles: Roles, named: str | None) -> pl.DataFrame:
-    assert roles.user_id is not None
     assert roles.ts is not None
     time = look.column(roles.ts)
     assert time.time_format is not None
-    event = look.column(roles.event) if roles.event else None
     amount = look.column(roles.amount) if roles.amount else None
-    nothing = pl.Series([None] * len(texts))
     columns = {
-        "user": _text(texts, look.column(roles.user_id)),
-        "ts": parsed(_text(texts, time), time.time_format).cast(TIME),
-        "event": _text(texts, event) if event else pl.Series([named] * len(texts)),
-        "amount": _number(_text(texts, amount), amount.decimal) if amount else nothing,
+        "user": _text(texts, look, roles.user_id),
+        "ts": parsed(_text(texts, look, roles.ts), time.time_format).cast(TIME),
+        "event": _text(texts, look, roles.event, named),
+        "amount": _number(_text(texts, look, roles.amount), amount.decimal if amount else "."),
     }
     return pl.DataFrame(columns, schema_overrides=SCHEMA)
 
@@ -82,8 +89,10 @@ def _number(values: pl.Series, decimal: str) -> pl.Series:
     return values.to_frame().select(as_amount(name, pl.String(), decimal)).to_series()
 
 
-def _text(texts: pl.DataFrame, column: Column) -> pl.Series:
-    """The column with its words for none as null; null where a row of JSON does not have it."""
-    if column.name not in texts.columns:
-        return pl.Series([None] * len(texts), dtype=pl.String())
-    return nulled(texts.select(column.name), ("", *column.null_words)).to_series()
+def _text(texts: pl.DataFrame, look: Look, name: str | None, value: str | None = None) -> pl.Series:
+    """The column with its words for none as null, null where a row of JSON does not have it;
+    `value` of each row where no column is named."""
+    if name is None or name not in texts.columns:
+        constant = value if name is None else None
+        return pl.Series(name or "", [constant], dtype=pl.String()).new_from_index(0, len(texts))
+    return nulled(texts.select(name), ("", *look.column(name).null_words)).to_series()
