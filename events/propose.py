@@ -60,7 +60,9 @@ def propose(files: list[Path], target: Path) -> str:
     looked = joined([opened(look) for look in looks])
     plan = with_lookups(plan_files(looked, target.parent))
     log = some_users(plan)
-    passive = passive_kinds(log)
+    passive = passive_kinds(
+        log, {s.name: s.roles.ts or "" for s in plan.sources if not s.roles.event}
+    )
     acts = log.filter(~pl.col("event").is_in(list(passive)).fill_null(value=False))
     churn = propose_churn(plan, acts)
     paying = paying_events(plan)

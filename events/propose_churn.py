@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import polars as pl
 
@@ -15,7 +16,10 @@ from events.timestamps import counts_since
 
 ENDINGS = ("cancel", "churn", "unsubscri", "terminat", "uninstall", "deactivat", "quit", "left")
 END_DATES = (*ENDINGS, "end", "close", "leave", "expir")
-OF_ORDERS = ("order", "cart", "booking", "payment", "checkout", "click", "view", "reservation")
+OF_ORDERS = (
+    *("order", "cart", "booking", "payment", "checkout", "click", "view", "reservation"),
+    *("class", "lesson", "appointment", "trip", "ride", "delivery", "visit", "meeting", "ticket"),
+)
 LENGTHS = (1, 2, 3, 7, 14, 21, 30, 60, 90, 182, 365)
 LEAST_SILENCE = 7  # days: a shorter one is a busy week, or a weekend
 _SHARE_OF_SPAN = 0.2  # five horizons fit into the log: several cutoffs mature
@@ -23,6 +27,8 @@ _USUAL_GAP = 0.9  # quantile of the gaps between active days
 _RARE = 0.002
 _SEEN_TWICE = 0.02
 _COMMON = 0.95
+_LEAST_USERS, _HALF = 20, 0.5
+MONTH = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -103,8 +109,37 @@ def _ending_events(log: pl.DataFrame) -> tuple[str, ...]:
     users = max(1, log["user"].n_unique())
     names = log["event"].drop_nulls().unique().sort()
     acts = [n for n in names if speaks_of(n, ENDINGS) and not speaks_of(n, OF_ORDERS)]
+    acts = [name for name in acts if _are_left(log, name)]
     share = log.filter(pl.col("event").is_in(acts))["user"].n_unique() / users if acts else 0.0
     return tuple(acts) if _RARE <= share <= _COMMON else ()
+
+
+def _are_left(log: pl.DataFrame, act: str) -> bool:
+    """Whether who did it is half as likely as after any other row, or less, to be there between a
+    month and two after; the name alone tells where hardly anybody has done it so long ago."""
+    end, some = log["ts"].max(), min(MONTH, timedelta(days=_span_days(log) / 10))
+    others = log.filter(pl.col("event").ne_missing(pl.lit(act))).sort("ts")
+    old = log.filter(pl.col("ts") < pl.lit(end) - 2 * some)
+    first = old.filter(pl.col("event") == act).sort("ts").unique("user", keep="first")
+    if first.height < _LEAST_USERS:
+        return True
+    usual = _back(old.filter(pl.col("event").ne_missing(pl.lit(act))), others, some)
+    return _back(first, others, some) <= _HALF * usual
+
+
+def _back(rows: pl.DataFrame, others: pl.DataFrame, some: timedelta) -> float:
+    """The share of rows after which the user has one of `others` between `some` and twice that."""
+    later = rows.select("user", at=pl.col("ts") + some).sort("at")
+    found = later.join_asof(
+        others.select("user", "ts"),
+        left_on="at",
+        right_on="ts",
+        by="user",
+        strategy="forward",
+        tolerance=some,
+        check_sortedness=False,
+    )
+    return 1 - found["ts"].null_count() / max(1, found.height)
 
 
 def _end_date(plan: Plan) -> str | None:

@@ -11,7 +11,7 @@ USERS = (
     *("caller", "calling", "imsi", "phone", "card", "author", "reviewer", "login", "panelist"),
     *("passenger", "employee", "reader", "nutzer", "mitglied", "debitor", "kd", "utilisateur"),
     *("cookie", "anonymous", "pseudo", "donor", "supporter", "patron", "backer", "payer"),
-    *("spender", "donateur", "donante"),
+    *("spender", "donateur", "donante", "recipient"),
 )
 NUMBERS = ("no", "nr", "num", "number", "nummer", "numero", "número", "numéro")
 KEYS = ("id", "key", "uuid", "guid", "code", "hash", "ref", *NUMBERS)
@@ -28,6 +28,14 @@ CLOCKS = ("time", "clock", "uhrzeit", "zeit", "hora", "heure", "ora", "hhmm", "h
 EVENTS = (
     *("event", "action", "activity", "verb", "what", "operation", "ereignis", "evento", "aktion"),
     *("behavior", "behaviour", "interaction", "acción", "type", "kind", "name", "page", "screen"),
+)
+RECORDS = (  # whose type is an event
+    *("record", "row", "entry", "transaction", "trans", "tx", "txn", "trx", "line", "log"),
+    *("movement", "posting", "touchpoint"),
+)
+OF_MAIL = (  # what a status of mail is of
+    *("sent", "send", "delivered", "open", "opened", "click", "clicked", "bounce", "bounced"),
+    *("unsubscribe", "unsubscribed", "complained", "spam", "failed", "queued"),
 )
 AMOUNTS = (
     *("revenue", "amount", "dollar", "usd", "eur", "gmv", "paid", "payment", "spend", "spent"),

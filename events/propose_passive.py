@@ -26,27 +26,28 @@ _FEW_INSTANTS = 0.2
 _ALL_USERS = 0.9
 
 
-def passive_kinds(log: pl.DataFrame) -> Mapping[str, str]:
+def passive_kinds(log: pl.DataFrame, times: Mapping[str, str]) -> Mapping[str, str]:
     """Kind -> why, in words. None where what is left would not tell of nearly all users.
 
-    `log`: as of `propose_users.some_users`.
+    `log`: as of `propose_users.some_users`. `times`: what the column of times is called of a kind
+    that is a file's: `delivered_at` of `pushes`.
     """
     instants = log["ts"].n_unique()
     named = log.drop_nulls("event").sort("event").partition_by("event", maintain_order=True)
     by_kind = {str(rows["event"][0]): rows for rows in named}
     why = {kind: AT_ONCE for kind, rows in by_kind.items() if _at_once(rows, instants)}
-    why |= {kind: BY_NAME for kind in by_kind if _called_so(kind, list(by_kind))}
+    why |= {k: BY_NAME for k in by_kind if _called_so(k, times.get(k, ""), list(by_kind))}
     left = log.filter(~pl.col("event").is_in(list(why)).fill_null(value=False))
     if left["user"].n_unique() < _ALL_USERS * log["user"].n_unique():
         return {}
     return why
 
 
-def _called_so(kind: str, kinds: list[str]) -> bool:
+def _called_so(kind: str, time: str, kinds: list[str]) -> bool:
     words = words_of(kind)
     if words[-1:] and words[-1] in ALONE:
         return True
-    if not _begins(words, SENT):
+    if not _begins(words + words_of(time), SENT):
         return False
     return _begins(words, CARRIERS) or (
         len(words) == 1 and any(_begins(words_of(other), READ) for other in kinds)

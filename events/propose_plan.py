@@ -18,6 +18,7 @@ from events.propose_words import words_of
 from runtime.errors import InputError
 
 MOST_LEVELS = 3  # of objects in objects
+MOST_FIELDS = 60  # of a row with its objects opened: each is kept by its name
 _OVERLAP, _NEARLY_ALL = 0.5, 0.95
 _SHOWN = 20  # columns, and characters of a value
 
@@ -112,12 +113,14 @@ def _remedy(look: Look) -> str:
 
 
 def opened(look: Look) -> tuple[Look, Roles]:
-    """The look and its roles; with the objects opened in which some role is found, and those that
-    they lie in."""
+    """The look and its roles; with its objects opened: all where that makes no more than
+    MOST_FIELDS columns, else those in which some role is found, and those that they lie in."""
     roles = roles_of(look)
     objects, all_open = _all_opened(look)
     if not objects:
         return look, roles
+    if len(all_open.columns) <= MOST_FIELDS:
+        return all_open, roles_of(all_open)
     inside = roles_of(all_open)
     roles_found = (inside.ts, inside.user_id, inside.event, inside.amount, inside.event_id)
     named = [name for name in roles_found if name is not None]

@@ -26,6 +26,8 @@ from events.propose_names import (
     NO_MONEY,
     NOT_WHEN,
     NUMBERS,
+    OF_MAIL,
+    RECORDS,
     THINGS,
     TIMES,
     USERS,
@@ -37,6 +39,7 @@ MOST_KINDS = 500
 _FEW_KINDS = 50
 _MANY_ROWS = 2_000  # in so many _FEW_KINDS are those of events, channels, countries
 _MOSTLY = 0.5  # a column with less hardly says whose an event is, or what it is
+_LEAST_RANK = 0.5  # of a name
 _SURE = 0.5  # score of an amount: no discount, no tax
 _PIECES = 2
 _MOST_DECIMALS = r"\.\d{5,}$"  # of no money
@@ -213,17 +216,28 @@ def _as_event_id(column: Column, rows: int) -> float:
 
 def _as_event(column: Column) -> float:
     words = words_of(column.name)
-    rank = _rank(words, EVENTS)
+    rank = _rank(words, EVENTS) or (_LEAST_RANK if _of_mail(column) else 0.0)
     few = 0 < column.kinds <= max(2, min(MOST_KINDS, column.known // 2))
     if not rank or not few or column.times is not None or words[-1] in KEYS:
         return 0.0
     weak = {"type", "kind", "name", "page", "screen"}
-    if not set(words) & (set(EVENTS) - weak) and (len(words) > 1 or column.number):
+    of_rows = _of_mail(column) or (words[-1] in {"type", "kind"} and words[0] in RECORDS)
+    sure = of_rows or set(words) & (set(EVENTS) - weak)
+    if not sure and (len(words) > 1 or column.number):
         return 0.0
     rank -= 0.1 * sum(word not in EVENTS for word in words) + 0.4 * (column.kinds == 1)
     if _filled(column) < _MOSTLY:
         return 0.01
     return max(0.01, rank) if column.number else 1 + rank
+
+
+def _of_mail(column: Column) -> bool:
+    """Whether it is the state of what was sent: two or more of such words, and no other."""
+    if words_of(column.name)[-1:] not in (["status"], ["state"]) or column.kinds > len(OF_MAIL):
+        return False
+    return column.kinds > 1 and bool(
+        column.text.drop_nulls().unique().str.to_lowercase().is_in(OF_MAIL).all()
+    )
 
 
 def _guessed_event(columns: Sequence[Column], look: Look) -> Column | None:

@@ -117,6 +117,23 @@ LAYOUTS = {
         lambda i, u, t: f"{u},{t:%Y-%m-%d %H:%M:%S},{1 + i % 7 // 5},{i % 90}.5\n",
         {"user_id": "user", "amount": "amount"},
     ),
+    "rows that say what they are": Layout(
+        "record_type,guest_id,booked_at,total_price,room_type\n",
+        lambda i, u, t: (
+            f"{'BOOKING' if i % 5 else 'CANCELLATION'},G-{u},{t:%m/%d/%Y %I:%M %p},"
+            f"{i % 90 + 0.5},{('single', 'double')[i % 2]}\n"
+        ),
+        {"user_id": "guest_id", "event": "record_type", "amount": "total_price"},
+    ),
+    "what became of mail": Layout(
+        "recipient_id\tstatus\tcampaign\tlogged_at\n",
+        lambda i, u, t: (
+            f"G-{u}\t{('sent', 'opened', 'Sent', 'clicked')[i % 4]}\tNL{i % 9}\t"
+            f"{t:%d-%m-%Y %H:%M:%S}\n"
+        ),
+        {"user_id": "recipient_id", "event": "status"},
+        name="log.tsv",
+    ),
     "mail among the events": Layout(
         "user,at,event\n",
         lambda i, u, t: f"{u},{t:%Y-%m-%d %H:%M:%S},{'visit' if i % 5 else 'mail_sent'}\n",
@@ -254,7 +271,7 @@ LAYOUTS = {
             }
         ),
         {"user_id": "actor.id", "ts": "created_at", "event": "type", "event_id": "id"},
-        {"unnest": ("actor",)},
+        {"unnest": ("actor", "repo", "payload")},
         name="log.json",
     ),
     "a user column that nobody filled": Layout(
@@ -276,7 +293,7 @@ LAYOUTS = {
             "event": "event_name",
             "amount": "event_value_in_usd",
         },
-        {"unnest": (), "time_format": "epoch_us"},
+        {"unnest": ("event_params", "user_ltv"), "time_format": "epoch_us"},
         name="log.json",
     ),
     "many ids, times and names": Layout(
@@ -465,13 +482,17 @@ def test_of_several_files_the_one_most_like_a_log_is_told(tmp_path: Path) -> Non
         propose([aisles, orders], tmp_path / "holdfast.toml")
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize(("levels", "found"), [(3, True), (4, False)])
-def test_objects_are_opened_three_levels_deep(tmp_path: Path, levels: int, found: bool) -> None:
+def test_objects_are_opened_three_levels_deep(
+    tmp_path: Path, levels: int, found: bool, wide: bool
+) -> None:
     def line(user: int, at: datetime) -> str:
         value: dict[str, object] = {"total": 2.5}
         for level in range(levels - 1, 0, -1):
             value = {f"in{level}": value}
-        more = {"data": value, "app": {"os": {"name": "ios"}}}
+        more = {"data": value, "app": {"os": {"name": "ios"}, "b": {"c": 1}}}
+        more |= {"all": {f"f{k}": k for k in range(70)}} if wide else {}
         return json.dumps({"user": {"id": user}, "at": at.isoformat()} | more)
 
     log = put(tmp_path, "log.ndjson", "\n".join(line(u, t) for u, t in LOG))
@@ -479,7 +500,9 @@ def test_objects_are_opened_three_levels_deep(tmp_path: Path, levels: int, found
     (source,) = settings.source
     assert source.columns.user_id == "user.id"
     assert source.columns.amount == ("data.in1.in2.total" if found else None)
-    assert source.unnest == (("user", "data", "data.in1", "data.in1.in2") if found else ("user",))
+    needed = {"user", "data", "data.in1", "data.in1.in2"} if found else {"user"}
+    every = {"user", "data", "data.in1", "data.in1.in2", "app", "app.os", "app.b"}
+    assert set(source.unnest) == (needed if wide else every)
     assert ingest(settings).rows_added == len(LOG)
 
 

@@ -51,21 +51,21 @@ def _to_all(kind: str, every: int, share: float = 1.0) -> list[Row]:
 @pytest.mark.parametrize("by_day", [False, True])
 def test_what_comes_to_everybody_at_once_is_done_to_them(by_day: bool) -> None:
     log = _log(_visits() + _to_all("interest", every=30), by_day)
-    assert passive_kinds(log) == {"interest": AT_ONCE}
+    assert passive_kinds(log, {}) == {"interest": AT_ONCE}
 
 
 def test_a_class_that_some_miss_is_attended() -> None:
     log = _log(_visits() + _to_all("class", every=7, share=0.8), by_day=True)
-    assert passive_kinds(log) == {}
+    assert passive_kinds(log, {}) == {}
 
 
 def test_a_log_by_days_of_what_all_do_daily_is_no_mailing() -> None:
-    assert passive_kinds(_log(_visits() + _to_all("open", every=1), by_day=True)) == {}
+    assert passive_kinds(_log(_visits() + _to_all("open", every=1), by_day=True), {}) == {}
 
 
 def test_nothing_is_left_out_where_hardly_anything_else_tells_of_users() -> None:
     few = [row for row in _visits() if row[0] in {"u0", "u1"}]
-    assert passive_kinds(_log(few + _to_all("fee", every=30))) == {}
+    assert passive_kinds(_log(few + _to_all("fee", every=30)), {}) == {}
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,18 @@ def test_nothing_is_left_out_where_hardly_anything_else_tells_of_users() -> None
     ],
 )
 def test_names_that_say_that_something_was_sent(kind: str, passive: bool) -> None:
-    found = passive_kinds(_log(_visits() + _visits(kind)))
+    found = passive_kinds(_log(_visits() + _visits(kind)), {})
     assert found == ({kind: BY_NAME} if passive else {})
 
 
+def test_a_file_of_what_was_delivered_says_so_by_its_times() -> None:
+    log = _log(_visits() + _visits("pushes") + _visits("orders"))
+    times = {"pushes": "delivered_at", "orders": "delivered_at", "visit": "at"}
+    assert passive_kinds(log, times) == {"pushes": BY_NAME}
+
+
 def test_what_is_opened_was_sent() -> None:
-    found = passive_kinds(_log(_visits() + _visits("sent") + _visits("opened")))
+    found = passive_kinds(_log(_visits() + _visits("sent") + _visits("opened")), {})
     assert found == {"sent": BY_NAME}
 
 
