@@ -14,6 +14,7 @@ from events.propose_attributes import AT_THE_EXPORT, attributes_of, tells_by_nam
 from events.propose_churn import Churn, date_columns, propose_churn
 from events.propose_column import NATIVE, Column
 from events.propose_days import ELAPSED, EXCEL, SINCE_1970, UNTOLD
+from events.propose_deadlines import days_ahead, deadlines_section
 from events.propose_files import alike
 from events.propose_joins import joined
 from events.propose_layout import layout_lines, null_lines
@@ -77,6 +78,7 @@ def propose(files: list[Path], target: Path) -> str:
         eligible_section(churn),
         churn_section(churn, payments),
         value_section(plan, churn, paying, payments, days),
+        deadlines_section(days_ahead(plan, log.select(pl.col("ts").max()).item())),
     ]
     text = "\n".join(part for part in parts if part)
     parse_settings(tomllib.loads(text), target.parent, str(target))

@@ -14,6 +14,7 @@ from typing import TypeVar, get_args
 
 import polars as pl
 
+from events.in_advance import named_in_advance
 from events.properties import names_in
 from events.propose_names import KEYS, NUMBERS, THINGS, USERS
 from events.propose_words import words_of
@@ -51,15 +52,6 @@ COMMON = 0.02  # of a property's rows, for a value to have columns of its own
 MOST_VALUES = 4
 LONGEST = 60  # letters of such a value
 MOST_DEADLINES = 2  # where none are named
-IN_ADVANCE = {  # words of days that are known before they come
-    *("expire", "expires", "expiry", "expiration", "expiring", "due", "until", "renewal", "renews"),
-    *("ablauf", "ablaufdatum", "vencimiento", "caducidad", "echeance", "échéance", "scadenza"),
-}
-PAIRS_IN_ADVANCE = (
-    *({"valid", "to"}, {"valid", "through"}, {"period", "end"}, {"trial", "end"}),
-    *({"next", "billing"}, {"next", "payment"}, {"next", "charge"}, {"next", "invoice"}),
-    {"next", "day"},  # as a lookup calls it
-)
 DATE = (
     r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
     r"|^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"  # 20170228
@@ -76,8 +68,8 @@ def learn_properties(
 ) -> tuple[tuple[Number, ...], tuple[Category, ...], tuple[Deadline, ...]]:
     """The most frequent of each, sorted by name: the kinds of event in turn, so that the busiest
     leaves room for others. None that a share of `rare_share` of the rows or less has, or that is
-    the same everywhere. What a deadline's name promises no log can tell (a day may have been filled
-    in afterwards), so there are none but those named so, or by the settings.
+    the same everywhere. What a deadline's name promises no log before a cutoff can tell (a day may
+    have been filled in afterwards), so there are none but those named so, or by the settings.
 
     Reads the events of some users before `before`, where all users have so many rows.
     """
@@ -146,7 +138,7 @@ def _sample(store: EventStore, bucket: int, before: Cutoff, one_in: int) -> pl.D
 
 def _deadline(name: str, texts: pl.DataFrame, limits: Features) -> Deadline | None:
     """None where it is not named so, or mostly no day."""
-    asked = _in_advance(name) if limits.deadlines is None else name in limits.deadlines
+    asked = named_in_advance(name) if limits.deadlines is None else name in limits.deadlines
     if not asked:
         return None
     rows = pl.col("rows")
@@ -157,11 +149,6 @@ def _deadline(name: str, texts: pl.DataFrame, limits: Features) -> Deadline | No
     counts = collect(texts.lazy().select(**read), CPU).row(0, named=True)
     best: Layout = max(get_args(Layout), key=lambda layout: counts[layout])
     return Deadline(name, best) if counts[best] > texts["rows"].sum() / 2 else None
-
-
-def _in_advance(name: str) -> bool:
-    words = set(words_of(name))
-    return bool(words & IN_ADVANCE) or any(pair <= words for pair in PAIRS_IN_ADVANCE)
 
 
 def _number(name: str, texts: pl.DataFrame) -> Number | None:
