@@ -11,7 +11,7 @@ import polars as pl
 
 from events.propose_look import Look
 from events.propose_plan import Plan
-from events.propose_words import words_of
+from events.propose_words import listed, words_of
 from events.timestamps import counts_since
 
 ENDINGS = ("cancel", "churn", "unsubscri", "terminat", "uninstall", "deactivat", "quit", "left")
@@ -58,13 +58,15 @@ def propose_churn(plan: Plan, log: pl.DataFrame) -> Churn:
     if column := _end_date(plan):
         why = f"the users table's '{column}' says when a user left"
         return Churn(length(30, most), None, (), column, (why,))
-    if acts := _ending_events(log):
+    acts, gone_on = _ending_events(log)
+    if acts:
         why = "these events say that a user leaves"
         return Churn(length(30, most), None, acts, None, (why,))
     why = f"the log spans {span:.0f} days"
     if repeat_share < _SEEN_TWICE:
         return Churn(horizon, None, (), None, (why,), seen_once=True)
-    spoken = [
+    spoken = [f"no end is {listed(gone_on)}: users go on after it"] if gone_on else []
+    spoken += [
         f"nine of ten gaps between a user's active days are of {gap:.0f} days or less, and {why}"
     ]
     if horizon == LEAST_SILENCE > gap:
@@ -105,13 +107,17 @@ def speaks_of(name: str, stems: Sequence[str]) -> bool:
     return any(word.startswith(stem) for word in words_of(name) for stem in stems)
 
 
-def _ending_events(log: pl.DataFrame) -> tuple[str, ...]:
+def _ending_events(log: pl.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those after which users are gone; and those that are called ends alone."""
     users = max(1, log["user"].n_unique())
     names = log["event"].drop_nulls().unique().sort()
-    acts = [n for n in names if speaks_of(n, ENDINGS) and not speaks_of(n, OF_ORDERS)]
-    acts = [name for name in acts if _are_left(log, name)]
+    called = [n for n in names if speaks_of(n, ENDINGS) and not speaks_of(n, OF_ORDERS)]
+    acts = tuple(name for name in called if _are_left(log, name))
     share = log.filter(pl.col("event").is_in(acts))["user"].n_unique() / users if acts else 0.0
-    return tuple(acts) if _RARE <= share <= _COMMON else ()
+    return (
+        acts if _RARE <= share <= _COMMON else (),
+        tuple(name for name in called if name not in acts),
+    )
 
 
 def _are_left(log: pl.DataFrame, act: str) -> bool:

@@ -42,6 +42,7 @@ def test_users_are_gone_after_an_end(after: int, gone: bool) -> None:
     found = propose_churn(NO_TABLE, _log("spot_cancelled", after=after))
     assert found.events == (("spot_cancelled",) if gone else ())
     assert found.kind == ("active" if gone else "passive")
+    assert any("users go on after it" in why for why in found.why) is not gone
 
 
 def test_a_class_that_is_cancelled_is_no_membership() -> None:
